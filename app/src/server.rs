@@ -1,0 +1,72 @@
+//! `ottla server`: one broker in this process.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use ottla_config::ServerConfig;
+use ottla_rt::{Terminate, Threads};
+use ottla_storage::disk::RealDisk;
+
+/// What still blocks a thread when the broker has stopped is given this long.
+const THREADS_LIMIT: Duration = Duration::from_secs(1);
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A `server.properties` as Kafka reads it.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Sets one key; wins over the file. May be repeated.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_value)]
+    set: Vec<(String, String)>,
+}
+
+fn key_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("{text:?} is not KEY=VALUE"))?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+pub fn run(args: &Args) -> ExitCode {
+    let started = Instant::now();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
+    match serve(args, started) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("ottla: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(args: &Args, started: Instant) -> anyhow::Result<()> {
+    let config = load(args)?;
+    let (threads, rt) = Threads::start()?;
+    let ended = threads.block_on(async {
+        let mut terminate = Terminate::listen()?;
+        let running = ottla_broker::start(rt, Arc::new(RealDisk), Arc::new(config)).await?;
+        for address in running.addresses() {
+            println!("ottla ready on {address} in {} ms", started.elapsed().as_millis());
+        }
+        terminate.next().await;
+        tracing::info!("stopping");
+        // Whoever asks twice does not want to wait.
+        terminate.or(running.stop()).await;
+        anyhow::Ok(())
+    });
+    threads.stop(THREADS_LIMIT);
+    ended
+}
+
+fn load(args: &Args) -> anyhow::Result<ServerConfig> {
+    let file = match &args.config {
+        Some(path) => Some(std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?),
+        None => None,
+    };
+    let (config, warnings) = ServerConfig::load(file.as_deref(), &args.set)?;
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    Ok(config)
+}

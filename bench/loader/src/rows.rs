@@ -1,0 +1,132 @@
+//! The rows of the table: each is one kind of load. Their names are what `cargo xtask bench NAME` takes.
+//!
+//! A name tells all: what is sent, `-CxP` for C connections and P partitions, `-all` for acks=all.
+
+use crate::kafka::batch::Shape;
+use crate::kafka::request::Acks;
+
+/// What a produce request carries, and what a log is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Blob {
+    pub name: &'static str,
+    pub shape: Shape,
+}
+
+const fn blob(name: &'static str, bytes: usize, records: usize) -> Blob {
+    Blob { name, shape: Shape { bytes, records } }
+}
+
+/// One record of 100 bytes, and what is around it.
+const B100: Blob = blob("100b", 170, 1);
+const B1K: Blob = blob("1k", 1094, 1);
+/// Records of about 1 KiB each.
+const B16K: Blob = blob("16k", 16 << 10, 16);
+const B1M: Blob = blob("1m", 1 << 20, 1 << 10);
+/// A batch of 1 KiB with its header, so that a fetch of 1 KiB is one of them.
+const WHOLE1K: Blob = blob("whole-1k", 1 << 10, 1);
+
+#[cfg(test)]
+pub const BLOBS: [Blob; 5] = [B100, B1K, B16K, B1M, WHOLE1K];
+
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub name: String,
+    pub connections: usize,
+    pub partitions: usize,
+    pub load: Load,
+    /// Counted requests of a round.
+    pub requests: u64,
+    /// Whether `--quick` runs it, with a quarter of the requests.
+    pub is_quick: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Load {
+    /// A closed loop of produce requests.
+    Produce { blob: Blob, acks: Acks },
+    /// An open loop of produce requests.
+    Rate { blob: Blob, per_second: u64 },
+    /// A closed loop of fetches of so many bytes, one in flight a connection, from a log of such batches.
+    Fetch { log: Blob, max_bytes: usize },
+}
+
+/// Produce requests in flight on each connection of a closed loop.
+pub const DEPTH: usize = 5;
+/// What the partitions of a fetch row hold together.
+pub const LOG_BYTES: usize = 64 << 20;
+/// Connections and partitions of the rows at a fixed rate.
+const RATE_CONNECTIONS: usize = 4;
+const RATE_SECONDS: u64 = 4;
+
+pub fn all() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let blobs = [(B100, 200_000), (B1K, 100_000), (B16K, 16_000), (B1M, 400)];
+    for (blob, requests) in blobs {
+        for (connections, partitions) in [(1, 1), (4, 4), (32, 16)] {
+            rows.push(produce(blob, Acks::Leader, (connections, partitions), requests));
+        }
+    }
+    for (blob, requests) in blobs {
+        rows.push(produce(blob, Acks::All, (4, 4), requests));
+    }
+    for (name, log, max_bytes, requests) in
+        [("1k", WHOLE1K, 1 << 10, 60_000), ("64k", B16K, 64 << 10, 16_000), ("1m", B16K, 1 << 20, 2_000)]
+    {
+        for connections in [1, 4] {
+            rows.push(Row {
+                name: format!("fetch-{name}-{connections}x{connections}"),
+                connections,
+                partitions: connections,
+                load: Load::Fetch { log, max_bytes },
+                requests,
+                is_quick: connections == 4,
+            });
+        }
+    }
+    for (blob, per_second) in [(B16K, 2_000), (B100, 20_000)] {
+        rows.push(Row {
+            name: format!("rate-{}-{per_second}", blob.name),
+            connections: RATE_CONNECTIONS,
+            partitions: RATE_CONNECTIONS,
+            load: Load::Rate { blob, per_second },
+            requests: per_second * RATE_SECONDS,
+            is_quick: true,
+        });
+    }
+    rows
+}
+
+fn produce(blob: Blob, acks: Acks, (connections, partitions): (usize, usize), requests: u64) -> Row {
+    let suffix = if acks == Acks::All { "-all" } else { "" };
+    Row {
+        name: format!("produce-{}-{connections}x{partitions}{suffix}", blob.name),
+        connections,
+        partitions,
+        load: Load::Produce { blob, acks },
+        requests,
+        is_quick: connections == 4 && acks == Acks::Leader,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique() {
+        let rows = all();
+        assert_eq!(rows.iter().map(|row| &row.name).collect::<BTreeSet<_>>().len(), rows.len());
+    }
+
+    #[test]
+    fn a_fetch_is_whole_batches_and_a_log_whole_fetches() {
+        for row in all() {
+            if let Load::Fetch { log, max_bytes } = row.load {
+                assert_eq!(max_bytes % log.shape.bytes, 0, "{}", row.name);
+                assert_eq!(LOG_BYTES / row.partitions % max_bytes, 0, "{}", row.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! A server under load: its process, its address, its clock and its memory.
+//!
+//! Every round has a process of its own on an empty directory, which is gone afterwards: no round pays for what another left
+//! behind, and the pages that one frees are those the next one fills. So both servers meet a page cache in the same state,
+//! and Ottla, which keeps its segments, and the floor need no common idea of when to delete. A server is stopped with SIGKILL:
+//! a clean stop would write to the disk what is about to be deleted.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
+
+use crate::kafka::reply;
+use crate::kafka::request::{self, CORRELATION_ID_AT, HEAD_BYTES};
+
+/// Which server to measure.
+#[derive(Clone, Debug)]
+pub enum Side {
+    Ottla { program: PathBuf },
+    Floor { program: PathBuf },
+    /// One that somebody else started and stops. Its topics stay.
+    Running { address: SocketAddr, pid: u32 },
+}
+
+impl Side {
+    pub fn name(&self) -> &'static str {
+        match self {
+            Side::Ottla { .. } => "ottla",
+            Side::Floor { .. } => "floor",
+            Side::Running { .. } => "running",
+        }
+    }
+}
+
+/// The partitions that a row needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Topic {
+    pub partitions: usize,
+    pub segment_bytes: u64,
+}
+
+#[derive(Debug)]
+pub struct Server {
+    pub address: SocketAddr,
+    pid: u32,
+    own: Option<Own>,
+}
+
+/// What there is of a process that we started.
+#[derive(Debug)]
+struct Own {
+    child: Child,
+    /// Kept open: a server whose output nobody takes may end.
+    _output: ChildStdout,
+    dir: PathBuf,
+}
+
+/// Ottla's answer to CreateTopics means that the topic can be used; with others that takes a moment.
+const SETTLE: Duration = Duration::from_secs(2);
+
+impl Server {
+    /// Starts a server on a directory below `scratch` and waits for its ready line. Its log is beside the directory.
+    pub fn start(side: &Side, topic: Topic, scratch: &Path) -> anyhow::Result<Server> {
+        let dir = scratch.join(format!("data-{}", side.name()));
+        let mut command = match side {
+            Side::Running { address, pid } => return Ok(Server { address: *address, pid: *pid, own: None }),
+            Side::Ottla { program } => {
+                let mut command = Command::new(program);
+                command.args(["server", "--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set"]);
+                command.arg(format!("log.dirs={}", dir.display()));
+                command
+            }
+            Side::Floor { program } => {
+                let mut command = Command::new(program);
+                command.arg(&dir).args([topic.partitions.to_string(), topic.segment_bytes.to_string()]);
+                command
+            }
+        };
+        if dir.exists() {
+            fs::remove_dir_all(&dir)?;
+        }
+        fs::create_dir_all(scratch)?;
+        let log = scratch.join(format!("{}.log", side.name()));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let mut output = BufReader::new(child.stdout.take().expect("it was asked for"));
+        let mut line = String::new();
+        output.read_line(&mut line)?;
+        let Some(address) = ready_address(&line) else {
+            drop((child.kill(), child.wait()));
+            bail!("{} printed no ready line; see {}", side.name(), log.display());
+        };
+        Ok(Server { address, pid: child.id(), own: Some(Own { child, _output: output.into_inner(), dir }) })
+    }
+
+    /// Makes the topic. The floor knows no topics and needs none.
+    pub fn create_topic(&self, side: &Side, name: &str, topic: Topic) -> anyhow::Result<()> {
+        if let Side::Floor { .. } = side {
+            return Ok(());
+        }
+        let mut caller = Caller::connect(self.address)?;
+        let segment_bytes = topic.segment_bytes.to_string();
+        let configs = [("segment.bytes", segment_bytes.as_str())];
+        caller.call(request::create_topic(name, topic.partitions as i32, &configs), reply::topic_created)?;
+        if let Side::Running { .. } = side {
+            thread::sleep(SETTLE);
+        }
+        Ok(())
+    }
+
+    /// What the process has used so far: all threads, those that have ended too, user and system.
+    pub fn cpu(&self) -> anyhow::Result<Duration> {
+        let clock = clock_getcpuclockid(Pid::from_raw(self.pid as i32)).context("the server's processor clock")?;
+        Ok(clock.now()?.into())
+    }
+
+    /// Resident memory, and the part of it that no file backs.
+    pub fn resident(&self) -> anyhow::Result<Resident> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
+        let field = |name| bytes_of(&status, name).with_context(|| format!("no {name} in the status of the process"));
+        Ok(Resident { all: field("VmRSS:")?, anonymous: field("RssAnon:")? })
+    }
+
+    /// Kills the process and removes its directory.
+    pub fn stop(mut self) -> anyhow::Result<()> {
+        match self.own.take() {
+            Some(own) => own.end(),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A run that failed leaves no process behind.
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(own) = self.own.take() {
+            drop(own.end());
+        }
+    }
+}
+
+impl Own {
+    fn end(mut self) -> anyhow::Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        fs::remove_dir_all(&self.dir)?;
+        Ok(())
+    }
+}
+
+/// Bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Resident {
+    pub all: u64,
+    pub anonymous: u64,
+}
+
+fn bytes_of(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().strip_suffix(" kB")?.parse::<u64>().ok().map(|kib| kib << 10)
+}
+
+/// The address in `ottla ready on 127.0.0.1:45123 in 12 ms`.
+fn ready_address(line: &str) -> Option<SocketAddr> {
+    line.split_once("ready on ")?.1.split_whitespace().next()?.parse().ok()
+}
+
+/// A connection that waits for each reply.
+#[derive(Debug)]
+pub struct Caller {
+    stream: TcpStream,
+    correlation_id: i32,
+}
+
+impl Caller {
+    pub fn connect(server: SocketAddr) -> anyhow::Result<Caller> {
+        let stream = TcpStream::connect(server).with_context(|| format!("cannot connect to {server}"))?;
+        stream.set_nodelay(true)?;
+        Ok(Caller { stream, correlation_id: 0 })
+    }
+
+    /// Sends the frame and hands the reply and its correlation id to `read`.
+    pub fn call<T>(
+        &mut self,
+        mut frame: Vec<u8>,
+        read: impl FnOnce(&[u8], i32) -> anyhow::Result<T>,
+    ) -> anyhow::Result<T> {
+        self.correlation_id += 1;
+        frame[CORRELATION_ID_AT..HEAD_BYTES].copy_from_slice(&self.correlation_id.to_be_bytes());
+        self.stream.write_all(&frame)?;
+        let mut reply = vec![0; 4];
+        self.stream.read_exact(&mut reply)?;
+        let bytes = reply::frame_bytes(&reply).expect("four bytes tell it");
+        reply.resize(bytes, 0);
+        self.stream.read_exact(&mut reply[4..])?;
+        read(&reply, self.correlation_id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ready_line() {
+        let address = "127.0.0.1:45123".parse().ok();
+        assert_eq!(ready_address("ottla ready on 127.0.0.1:45123 in 12 ms\n"), address);
+        assert_eq!(ready_address("floor ready on 127.0.0.1:45123\n"), address);
+        assert_eq!(ready_address("starting"), None);
+    }
+
+    #[test]
+    fn memory_of_a_process() {
+        let status = "Name:\tottla\nVmRSS:\t    1024 kB\nRssAnon:\t     512 kB\n";
+        assert_eq!((bytes_of(status, "VmRSS:"), bytes_of(status, "RssAnon:")), (Some(1 << 20), Some(512 << 10)));
+        assert_eq!(bytes_of(status, "RssFile:"), None);
+    }
+}

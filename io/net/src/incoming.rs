@@ -1,0 +1,176 @@
+//! What a connection has received and not handled yet.
+
+use std::io;
+use std::ops::Range;
+
+use ottla_wire::frame::{FrameError, SIZE_BYTES, frame_bytes};
+
+use crate::budget::{Held, OVERDRAFT_LIMIT};
+use crate::conn::Shared;
+use crate::pool::{BUFFER_BYTES, Pool};
+use crate::stream::Stream;
+
+/// A frame above this gets a buffer of its own size, and pays for it.
+const SMALL_FRAME_BYTES_MAX: usize = 32 << 10;
+/// What a large frame pays for at a time.
+const CHUNK_BYTES: usize = 256 << 10;
+
+pub(crate) enum Incoming {
+    /// Nothing; no buffer is held.
+    Nothing,
+    /// Frames with their sizes. What lies before `handled` has been given to the service in this turn.
+    Frames { buffer: Vec<u8>, handled: usize },
+    /// One frame of more than [`SMALL_FRAME_BYTES_MAX`], without its size.
+    Large(Large),
+}
+
+/// `frame` has capacity for `size` bytes: address space, which becomes memory as bytes arrive.
+pub(crate) struct Large {
+    frame: Vec<u8>,
+    size: usize,
+    paid: usize,
+    held: Held,
+    is_handled: bool,
+}
+
+impl Incoming {
+    /// The range, in [`Incoming::bytes`], of the next whole frame. `None` where it has not all arrived.
+    pub(crate) fn next_frame(&mut self, most: usize) -> Result<Option<Range<usize>>, FrameError> {
+        match self {
+            Incoming::Nothing => Ok(None),
+            Incoming::Frames { buffer, handled } => {
+                let unhandled = &buffer[*handled..];
+                let Some(bytes) = frame_bytes(unhandled, most)? else { return Ok(None) };
+                if bytes > unhandled.len() {
+                    return Ok(None);
+                }
+                let start = *handled + SIZE_BYTES;
+                *handled += bytes;
+                Ok(Some(start..*handled))
+            }
+            Incoming::Large(large) if large.is_whole() && !large.is_handled => {
+                large.is_handled = true;
+                Ok(Some(0..large.size))
+            }
+            Incoming::Large(_) => Ok(None),
+        }
+    }
+
+    /// Whether [`Incoming::next_frame`] has something to give, if only an error.
+    pub(crate) fn has_whole_frame(&self, most: usize) -> bool {
+        match self {
+            Incoming::Nothing => false,
+            Incoming::Frames { buffer, handled } => {
+                let unhandled = &buffer[*handled..];
+                frame_bytes(unhandled, most).map_or(true, |bytes| bytes.is_some_and(|n| n <= unhandled.len()))
+            }
+            Incoming::Large(large) => large.is_whole() && !large.is_handled,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Incoming::Nothing => &[],
+            Incoming::Frames { buffer, .. } => buffer,
+            Incoming::Large(large) => &large.frame,
+        }
+    }
+
+    /// The turn is over: drops what was handled.
+    pub(crate) fn forget_handled(&mut self, pool: &Pool) {
+        match self {
+            Incoming::Frames { buffer, handled } if *handled == buffer.len() => {
+                pool.give_back(std::mem::take(buffer));
+                *self = Incoming::Nothing;
+            }
+            Incoming::Frames { buffer, handled } if *handled > 0 => {
+                buffer.copy_within(*handled.., 0);
+                buffer.truncate(buffer.len() - *handled);
+                *handled = 0;
+            }
+            Incoming::Large(large) if large.is_handled => *self = Incoming::Nothing,
+            Incoming::Nothing | Incoming::Frames { .. } | Incoming::Large(_) => {}
+        }
+    }
+
+    /// Receives what there is, waiting for the first byte. 0 = the peer has closed. Nothing is lost if it is dropped.
+    pub(crate) async fn receive<S>(&mut self, stream: &mut Stream, shared: &Shared<S>) -> io::Result<usize> {
+        if let Incoming::Nothing = self {
+            stream.readable().await?;
+            *self = Incoming::Frames { buffer: shared.pool.take(), handled: 0 };
+        }
+        if let Incoming::Frames { buffer, .. } = self
+            && let Ok(Some(bytes)) = frame_bytes(buffer, shared.limits.request_bytes_max)
+            && bytes > SMALL_FRAME_BYTES_MAX
+        {
+            let large = Large::begin(bytes - SIZE_BYTES, &buffer[SIZE_BYTES..], shared);
+            shared.pool.give_back(std::mem::take(buffer));
+            *self = Incoming::Large(large);
+        }
+        match self {
+            Incoming::Nothing => Ok(0),
+            Incoming::Frames { buffer, .. } => stream.read(buffer, BUFFER_BYTES).await,
+            Incoming::Large(large) => large.receive(stream, shared).await,
+        }
+    }
+}
+
+impl Large {
+    fn begin<S>(size: usize, received: &[u8], shared: &Shared<S>) -> Large {
+        let mut frame = Vec::with_capacity(size);
+        frame.extend_from_slice(received);
+        Large { frame, size, paid: 0, held: shared.budget.nothing(), is_handled: false }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.frame.len() == self.size
+    }
+
+    async fn receive<S>(&mut self, stream: &mut Stream, shared: &Shared<S>) -> io::Result<usize> {
+        if self.paid <= self.frame.len() {
+            let chunk = CHUNK_BYTES.max(self.frame.len()).min(self.size - self.paid);
+            self.held.more(chunk).await;
+            self.paid += chunk;
+        }
+        let most = self.paid.min(self.size) - self.frame.len();
+        let read = stream.read(&mut self.frame, most);
+        if self.held.is_on_overdraft() {
+            return shared.rt.timeout(OVERDRAFT_LIMIT, read).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read.await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frames(bytes: &[u8]) -> Incoming {
+        let mut buffer = Vec::with_capacity(BUFFER_BYTES);
+        buffer.extend_from_slice(bytes);
+        Incoming::Frames { buffer, handled: 0 }
+    }
+
+    #[test]
+    fn a_turn_has_all_whole_frames_and_keeps_the_rest() {
+        let pool = Pool::default();
+        let mut incoming = frames(b"\0\0\0\x0aabcdefghij\0\0\0\x0bklmnopqrstu\0\0\0\x0cvw");
+        let mut seen = Vec::new();
+        while let Some(frame) = incoming.next_frame(100).unwrap() {
+            seen.push(incoming.bytes()[frame].to_vec());
+        }
+        assert_eq!(seen, [b"abcdefghij".to_vec(), b"klmnopqrstu".to_vec()]);
+        incoming.forget_handled(&pool);
+        assert_eq!(incoming.bytes(), b"\0\0\0\x0cvw");
+        assert!(!incoming.has_whole_frame(100));
+    }
+
+    #[test]
+    fn sizes_that_no_frame_has_are_refused() {
+        for size in [-1, 0, 9, i32::MIN, 101, i32::MAX] {
+            let mut incoming = frames(&size.to_be_bytes());
+            assert!(incoming.has_whole_frame(100), "{size}");
+            assert!(incoming.next_frame(100).is_err(), "{size}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Listening sockets and the loop that accepts.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_rt::{Lane, Rt, Stop, Stopper};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::mpsc;
+
+use crate::conn::{Conn, Shared};
+use crate::limits::Connections;
+use crate::pool::Pool;
+use crate::stream::Stream;
+use crate::{Budget, Limits, Service};
+
+/// How long the accept loop rests when the process has no descriptors left.
+const OUT_OF_DESCRIPTORS_REST: Duration = Duration::from_millis(100);
+
+/// A bound listener that does not accept yet, so that its port is known before the broker says where it is.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    pub address: SocketAddr,
+}
+
+/// Socket buffers of accepted connections (`socket.send.buffer.bytes`, `socket.receive.buffer.bytes`; `None` leaves them
+/// to the system) and `socket.listen.backlog.size`.
+#[derive(Clone, Copy, Debug)]
+pub struct SocketOptions {
+    pub send_buffer_bytes: Option<u32>,
+    pub receive_buffer_bytes: Option<u32>,
+    pub backlog: u32,
+}
+
+/// Must be called inside a runtime.
+pub fn bind(address: SocketAddr, options: SocketOptions) -> io::Result<Bound> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    if let Some(bytes) = options.send_buffer_bytes {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = options.receive_buffer_bytes {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    socket.bind(address)?;
+    let listener = socket.listen(options.backlog)?;
+    Ok(Bound { address: listener.local_addr()?, listener })
+}
+
+/// A listener that accepts until it is stopped.
+#[derive(Debug)]
+pub struct Listening {
+    stop: Stopper,
+    /// Closed once the accept loop and every connection have ended.
+    ended: mpsc::Receiver<()>,
+}
+
+impl Listening {
+    pub fn start<S: Service>(rt: &Rt, bound: Bound, service: Arc<S>, limits: Limits, budget: Budget) -> Listening {
+        let stop = Stopper::default();
+        let (alive, ended) = mpsc::channel(1);
+        let connections = Connections::new(&limits);
+        let shared = Arc::new(Shared { rt: rt.clone(), service, limits, budget, pool: Pool::default() });
+        rt.spawn(Lane::Data, "accept", accept(bound.listener, shared, connections, stop.listener(), alive));
+        Listening { stop, ended }
+    }
+
+    /// Accepts no more, lets each connection send the replies that it owes (for a bounded time), and closes them.
+    pub async fn stop(mut self) {
+        self.stop.stop();
+        self.ended.recv().await;
+    }
+}
+
+async fn accept<S: Service>(
+    listener: TcpListener,
+    shared: Arc<Shared<S>>,
+    connections: Connections,
+    stopped: Stop,
+    alive: mpsc::Sender<()>,
+) {
+    let mut stopping = stopped.clone();
+    loop {
+        let accepted = async {
+            let room = connections.room().await;
+            listener.accept().await.map(|(tcp, peer)| (tcp, peer, room))
+        };
+        let (tcp, peer, room) = tokio::select! {
+            biased;
+            () = stopping.told() => return,
+            accepted = accepted => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) if is_of_one_connection(&error) => continue,
+                Err(error) => {
+                    tracing::warn!("cannot accept connections: {error}");
+                    shared.rt.sleep(OUT_OF_DESCRIPTORS_REST).await;
+                    continue;
+                }
+            },
+        };
+        let Some(place) = connections.enter(room, peer.ip(), &shared.limits) else { continue };
+        if tcp.set_nodelay(true).is_err() {
+            continue;
+        }
+        let conn = Conn::new(shared.clone(), Stream::Tcp(tcp), peer, place, stopped.clone());
+        let alive = alive.clone();
+        shared.rt.spawn(Lane::Data, "connection", async move {
+            conn.run().await;
+            drop(alive);
+        });
+    }
+}
+
+/// The connection was gone before it was accepted; the next one may be well.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::*;
+    matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused | Interrupted)
+}

@@ -1,0 +1,86 @@
+//! The one seam between a connection and what carries it.
+
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use ottla_storage::disk::DiskFile;
+use rustix::net::SendFlags;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+
+/// A connection's byte stream. TLS becomes another variant, and so do the simulation's sockets.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+}
+
+impl Stream {
+    /// Waits until a read would not wait (or the peer has closed), without holding a buffer.
+    pub(crate) async fn readable(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(tcp) => tcp.readable().await,
+        }
+    }
+
+    /// Reads what there is into the spare capacity of `buffer`, at most `most` bytes. 0 = the peer has closed.
+    pub(crate) async fn read(&mut self, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize> {
+        let most = most.min(buffer.capacity() - buffer.len());
+        std::future::poll_fn(|cx| self.poll_read(cx, buffer, most)).await
+    }
+
+    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>, most: usize) -> Poll<io::Result<usize>> {
+        let mut read = ReadBuf::uninit(&mut buffer.spare_capacity_mut()[..most]);
+        ready!(match self {
+            Stream::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut read),
+        })?;
+        let n = read.filled().len();
+        // SAFETY: the first `n` bytes of the spare capacity are filled, and so initialised: that is what `ReadBuf` keeps.
+        unsafe { buffer.set_len(buffer.len() + n) };
+        Poll::Ready(Ok(n))
+    }
+
+    pub(crate) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let n = std::future::poll_fn(|cx| match self {
+                Stream::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            })
+            .await?;
+            if n == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            bytes = &bytes[n..];
+        }
+        Ok(())
+    }
+}
+
+impl Stream {
+    pub(crate) fn has_sendfile(&self) -> bool {
+        match self {
+            Stream::Tcp(_) => true,
+        }
+    }
+
+    /// Writes bytes that more will follow at once, so that they leave in one packet with it.
+    pub(crate) async fn write_more(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        let Stream::Tcp(tcp) = self;
+        while !bytes.is_empty() {
+            let n = tcp.async_io(Interest::WRITABLE, || Ok(rustix::net::send(&*tcp, bytes, SendFlags::MORE)?)).await?;
+            bytes = &bytes[n..];
+        }
+        Ok(())
+    }
+
+    /// Sends the beginning of a range from the page cache; gives how many bytes went. 0 = the file is shorter.
+    pub(crate) async fn sendfile(&mut self, file: &dyn DiskFile, range: Range<u64>) -> io::Result<u64> {
+        let Stream::Tcp(tcp) = self;
+        let fd = file.raw_fd().ok_or(io::ErrorKind::Unsupported)?;
+        tcp.async_io(Interest::WRITABLE, || {
+            let mut at = range.start;
+            Ok(rustix::fs::sendfile(&*tcp, fd, Some(&mut at), (range.end - range.start) as usize)? as u64)
+        })
+        .await
+    }
+}

@@ -1,0 +1,34 @@
+//! Random numbers: the kernel's in production.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::{Mutex, PoisonError};
+
+/// Draws from a buffer that is filled from `/dev/urandom`, so that a topic of a thousand partitions costs few reads.
+#[derive(Debug)]
+pub(crate) struct Dice(Mutex<Kernel>);
+
+#[derive(Debug)]
+struct Kernel {
+    urandom: File,
+    buffer: [u8; 256],
+    used: usize,
+}
+
+impl Dice {
+    pub(crate) fn kernel() -> std::io::Result<Dice> {
+        Ok(Dice(Mutex::new(Kernel { urandom: File::open("/dev/urandom")?, buffer: [0; 256], used: 256 })))
+    }
+
+    pub(crate) fn u64(&self) -> u64 {
+        let mut kernel = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if kernel.used == kernel.buffer.len() {
+            let Kernel { urandom, buffer, .. } = &mut *kernel;
+            urandom.read_exact(buffer).expect("/dev/urandom, once open, never fails");
+            kernel.used = 0;
+        }
+        let at = kernel.used;
+        kernel.used += 8;
+        u64::from_le_bytes(kernel.buffer[at..at + 8].try_into().expect("eight bytes"))
+    }
+}

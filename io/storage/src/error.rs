@@ -1,0 +1,41 @@
+//! What can go wrong outside: the disk, and what stands on it.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("cannot {op} {path}: {source}")]
+    Io { op: &'static str, path: PathBuf, source: io::Error },
+    #[error("{path} is damaged at byte {position}: {what}")]
+    Corrupt { path: PathBuf, position: u64, what: &'static str },
+    #[error("offset {offset} is not in the log: it holds {start} to {end}")]
+    OutOfRange { offset: i64, start: i64, end: i64 },
+    /// The answer is on the disk and not in memory, and the caller did not want to wait.
+    #[error("the answer is not in memory")]
+    Cold,
+    #[error("the log was deleted")]
+    Deleted,
+}
+
+impl LogError {
+    /// The disk is full, or a quota of the file system is: what was refused may be tried again later.
+    pub fn is_out_of_space(&self) -> bool {
+        let full = |kind| matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
+        matches!(self, LogError::Io { source, .. } if full(source.kind()))
+    }
+}
+
+/// Says what was done to which file when it failed.
+pub(crate) trait Doing<T> {
+    fn doing(self, op: &'static str, path: &Path) -> Result<T, LogError>;
+}
+
+impl<T> Doing<T> for io::Result<T> {
+    fn doing(self, op: &'static str, path: &Path) -> Result<T, LogError> {
+        self.map_err(|source| match source.kind() {
+            ErrorKind::WouldBlock => LogError::Cold,
+            _ => LogError::Io { op, path: path.to_owned(), source },
+        })
+    }
+}

@@ -1,0 +1,325 @@
+//! Making logs survive a power loss.
+//!
+//! A sync takes as long as the disk turns, so it happens nowhere near an append. There is one flusher for each log
+//! directory. Who needs a flush asks for it and goes on; the flusher takes all that was asked at once, so that ten
+//! producers who wait for one log share one sync. It also writes back what nobody asked for: early, because a kernel that
+//! is left alone collects dirty pages until it stops whoever writes; and often, because what was synced need not be
+//! checked after a crash.
+//!
+//! A log is flushed up to the end it had when the flush began. Its *recovery point* follows, once the indexes of the
+//! segments before it are on the disk too.
+//!
+//! When a sync fails, the kernel forgets that the pages were dirty: the next sync succeeds and means nothing. So after a
+//! failure the bytes in doubt are read and written once more before the next try.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ottla_base::Now;
+
+use crate::disk::{Open, Wait, read_full_at, write_all_at};
+use crate::error::{Doing, LogError};
+use crate::reader::{Reader, Shared};
+use crate::segment::Segment;
+use crate::{LogDir, Place, lock};
+
+/// Bytes that are read and written again at once after a failed sync.
+const REWRITE_BYTES: usize = 256 << 10;
+
+/// How far a log has come.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    /// First offset of the log.
+    pub start: i64,
+    pub end: Place,
+    /// Bytes appended since the last flush began.
+    pub dirty_bytes: u64,
+    pub flushed: Place,
+    pub recovery_point: i64,
+    /// The flusher knows that this log is dirty.
+    pub queued: bool,
+    /// Files were made, renamed or removed since the directory was synced.
+    pub names_changed: bool,
+    /// The directory itself was made, and its parent not synced.
+    pub dir_is_new: bool,
+    /// A sync failed: what it was for must be written again.
+    pub in_doubt: bool,
+}
+
+/// What waits to be flushed in one log directory.
+#[derive(Debug, Default)]
+pub(crate) struct Backlog {
+    dirty_bytes: AtomicU64,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    dirty: Vec<Arc<Shared>>,
+    asked: Vec<Arc<Shared>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct FlushOptions {
+    /// Dirty bytes of the directory beyond which producers should be held back.
+    pub dirty_bytes_max: u64,
+    /// How long a log may stay dirty.
+    pub dirty_ms_max: i64,
+    /// Bytes of a log after which they are written back, not waiting for a flush.
+    pub write_back_bytes: u64,
+}
+
+/// What came of flushing one log.
+#[derive(Debug)]
+pub struct Flushed {
+    pub log: Reader,
+    /// What the log survives a power loss up to, or why it is not known.
+    pub outcome: Result<Place, LogError>,
+}
+
+/// Flushes the logs of one directory, whenever its owner calls. It has no thread and no clock.
+#[derive(Debug)]
+pub struct Flusher {
+    dir: Arc<LogDir>,
+    options: FlushOptions,
+    dirty: Vec<Dirty>,
+}
+
+#[derive(Debug)]
+struct Dirty {
+    log: Arc<Shared>,
+    since_ms: i64,
+    written_back: Place,
+}
+
+impl Backlog {
+    /// Bytes of all logs of the directory that no flush has covered.
+    pub fn dirty_bytes(&self) -> u64 {
+        self.dirty_bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn add(&self, bytes: u64) {
+        self.dirty_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn subtract(&self, bytes: u64) {
+        self.dirty_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    pub fn is_dirty(&self, log: &Arc<Shared>) {
+        lock(&self.queue).dirty.push(log.clone());
+    }
+}
+
+impl Reader {
+    /// Asks the flusher of the log's directory to flush it, up to the end it has by then. The owner of the flusher wants
+    /// to be told, too.
+    pub fn ask_flush(&self) {
+        let mut queue = lock(&self.0.home.log_dir.backlog.queue);
+        if !queue.asked.iter().any(|log| Arc::ptr_eq(log, &self.0)) {
+            queue.asked.push(self.0.clone());
+        }
+    }
+
+    /// Whether both read the same opened log.
+    pub fn is_same(&self, other: &Reader) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Flusher {
+    pub fn new(dir: &Arc<LogDir>, options: FlushOptions) -> Flusher {
+        Flusher { dir: dir.clone(), options, dirty: Vec::new() }
+    }
+
+    /// Flushes what was asked for, then what has been dirty for too long or is too much, and starts to write back the
+    /// rest. Blocks for as long as the disk takes. The owner calls it when a flush was asked for, and every second or so.
+    pub fn run_once(&mut self, now: Now) -> Vec<Flushed> {
+        let mut flushed = Vec::new();
+        self.flush_asked(&mut flushed);
+        let newly = std::mem::take(&mut lock(&self.dir.backlog.queue).dirty);
+        self.dirty.extend(newly.into_iter().map(|log| {
+            let written_back = lock(&log.progress).flushed;
+            Dirty { log, since_ms: now.mono_ms, written_back }
+        }));
+        let too_much = self.dir.backlog.dirty_bytes() > self.options.dirty_bytes_max / 2;
+        if too_much {
+            self.dirty.sort_by_key(|dirty| std::cmp::Reverse(lock(&dirty.log.progress).dirty_bytes));
+        }
+        for mut dirty in std::mem::take(&mut self.dirty) {
+            if dirty.log.is_clean() {
+                continue;
+            }
+            let much = too_much && self.dir.backlog.dirty_bytes() > self.options.dirty_bytes_max / 4;
+            if much || now.mono_ms - dirty.since_ms >= self.options.dirty_ms_max {
+                // Whoever waits does not wait for this as well.
+                self.flush_asked(&mut flushed);
+                flushed.push(flush(&dirty.log));
+                dirty.since_ms = now.mono_ms;
+            } else {
+                dirty.write_back(self.options.write_back_bytes);
+            }
+            if !dirty.log.is_clean() {
+                self.dirty.push(dirty);
+            }
+        }
+        flushed
+    }
+
+    fn flush_asked(&self, flushed: &mut Vec<Flushed>) {
+        let asked = std::mem::take(&mut lock(&self.dir.backlog.queue).asked);
+        flushed.extend(asked.iter().map(flush));
+    }
+}
+
+fn flush(log: &Arc<Shared>) -> Flushed {
+    Flushed { log: Reader(log.clone()), outcome: log.flush() }
+}
+
+impl Dirty {
+    fn write_back(&mut self, bytes: u64) {
+        let Some(active) = self.log.active() else { return };
+        let end = lock(&self.log.progress).end;
+        let from = if self.written_back.segment == end.segment { self.written_back.position } else { 0 };
+        if active.base_offset == end.segment && end.position.saturating_sub(from) >= bytes {
+            // A hint, as is its failure: the flush will tell.
+            let _ = active.file().map(|file| file.start_write_back(from..end.position));
+            self.written_back = end;
+        }
+    }
+}
+
+/// What a flush sets out to do.
+struct Task {
+    from: Place,
+    to: Place,
+    dirty_bytes: u64,
+    names: bool,
+    dir_is_new: bool,
+    in_doubt: bool,
+}
+
+impl Shared {
+    /// Makes everything that was appended before the call survive a power loss.
+    pub fn flush(&self) -> Result<Place, LogError> {
+        let _alone = lock(&self.home.naming);
+        if self.home.deleted.load(Ordering::SeqCst) {
+            return Err(LogError::Deleted);
+        }
+        let task = {
+            let mut progress = lock(&self.progress);
+            Task {
+                from: progress.flushed,
+                to: progress.end,
+                dirty_bytes: progress.dirty_bytes,
+                names: std::mem::take(&mut progress.names_changed),
+                dir_is_new: std::mem::take(&mut progress.dir_is_new),
+                in_doubt: progress.in_doubt,
+            }
+        };
+        let synced = self.sync(&task);
+        let recovery_point = if synced.is_ok() { self.settle_indexes(task.to) } else { 0 };
+        let mut progress = lock(&self.progress);
+        match synced {
+            Ok(()) => {
+                progress.flushed = task.to;
+                progress.recovery_point = progress.recovery_point.max(recovery_point);
+                progress.in_doubt = false;
+                progress.dirty_bytes -= task.dirty_bytes;
+                self.home.log_dir.backlog.subtract(task.dirty_bytes);
+                Ok(task.to)
+            }
+            Err(e) => {
+                progress.in_doubt = true;
+                progress.names_changed |= task.names;
+                progress.dir_is_new |= task.dir_is_new;
+                Err(e)
+            }
+        }
+    }
+
+    pub fn add_segments(&self, new: impl Iterator<Item = Arc<Segment>>) {
+        self.segments.write().expect("nothing panics while it holds this lock").extend(new);
+    }
+
+    fn active(&self) -> Option<Arc<Segment>> {
+        self.segments.read().expect("nothing panics while it holds this lock").last().cloned()
+    }
+
+    /// Whether the flusher may forget this log until it is appended to again.
+    fn is_clean(&self) -> bool {
+        let mut progress = lock(&self.progress);
+        let clean = self.home.deleted.load(Ordering::SeqCst)
+            || (progress.flushed == progress.end && progress.recovery_point == progress.end.offset);
+        progress.queued &= !clean;
+        clean
+    }
+
+    fn sync(&self, task: &Task) -> Result<(), LogError> {
+        for segment in self.segments_from(task.from.segment, task.to) {
+            let start = if segment.base_offset == task.from.segment { task.from.position } else { 0 };
+            let end = if segment.base_offset == task.to.segment { task.to.position } else { segment.size()? };
+            if task.in_doubt {
+                rewrite(&segment, start, end)?;
+            }
+            if end > start || task.in_doubt {
+                segment.file()?.sync_data().doing("sync", &segment.path())?;
+            }
+        }
+        let disk = &self.home.log_dir.disk;
+        if task.names {
+            disk.sync_dir(&self.home.dir).doing("sync", &self.home.dir)?;
+        }
+        if task.dir_is_new {
+            disk.sync_dir(&self.home.log_dir.path).doing("sync", &self.home.log_dir.path)?;
+        }
+        Ok(())
+    }
+
+    /// Brings the indexes to the disk, as far as it goes: the offset up to which log and indexes are safe.
+    fn settle_indexes(&self, flushed: Place) -> i64 {
+        // Of a segment that ends at the recovery point the index may not have been closed: it was active then.
+        let before = lock(&self.progress).recovery_point - 1;
+        for segment in self.segments_from(before, flushed) {
+            if segment.base_offset == flushed.segment {
+                // A hint: what is missing is found again by walking.
+                let _ = segment.write_index();
+            } else if segment.close_index().is_err() {
+                return segment.base_offset;
+            }
+        }
+        flushed.offset
+    }
+
+    /// The segment that holds `offset`, and those behind it up to that of `to`.
+    fn segments_from(&self, offset: i64, to: Place) -> Vec<Arc<Segment>> {
+        let segments = self.segments.read().expect("nothing panics while it holds this lock");
+        let first = segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1);
+        segments[first..].iter().filter(|segment| segment.base_offset <= to.segment).cloned().collect()
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.home.log_dir.backlog.subtract(lock(&self.progress).dirty_bytes);
+    }
+}
+
+/// Makes pages dirty again that a failed sync may have left clean and unwritten.
+fn rewrite(segment: &Segment, start: u64, end: u64) -> Result<(), LogError> {
+    let path = segment.path();
+    let file = segment.disk().open(&path, Open::Write).doing("open", &path)?;
+    let mut bytes = vec![0; REWRITE_BYTES];
+    let mut position = start;
+    while position < end {
+        let some = REWRITE_BYTES.min(usize::try_from(end - position).unwrap_or(REWRITE_BYTES));
+        let read = read_full_at(&*file, &mut bytes[..some], position, Wait::Yes).doing("read", &path)?;
+        write_all_at(&*file, &bytes[..read], position).doing("write", &path)?;
+        if read < some {
+            return Err(segment.corrupt(position, "the file has become shorter"));
+        }
+        position += read as u64;
+    }
+    Ok(())
+}

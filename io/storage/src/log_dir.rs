@@ -1,0 +1,103 @@
+//! A log directory: the place of many logs, held by one process.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ottla_base::Uuid;
+
+use crate::disk::{Disk, DiskLock, Entry, LockError, missing};
+use crate::error::{Doing, LogError};
+use crate::flush::Backlog;
+use crate::open_files::OpenFiles;
+
+const LOCK_FILE: &str = ".lock";
+
+/// Closed segments of a directory whose files are open at once.
+const OPEN_SEGMENTS_MAX: usize = 256;
+
+/// A log directory whose lock this process holds.
+#[derive(Debug)]
+pub struct LogDir {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) path: PathBuf,
+    pub(crate) backlog: Backlog,
+    pub(crate) open_files: OpenFiles,
+    _lock: Box<dyn DiskLock>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenDirError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+}
+
+impl LogDir {
+    /// Makes the directory if need be and takes its lock.
+    pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Arc<LogDir>, OpenDirError> {
+        create_for_good(&*disk, path)?;
+        let lock = disk.lock(&path.join(LOCK_FILE))?;
+        Ok(Arc::new(LogDir {
+            disk,
+            path: path.to_owned(),
+            backlog: Backlog::default(),
+            open_files: OpenFiles::new(OPEN_SEGMENTS_MAX),
+            _lock: lock,
+        }))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    /// Bytes that were appended to the directory's logs and that no flush has covered yet.
+    pub fn dirty_bytes(&self) -> u64 {
+        self.backlog.dirty_bytes()
+    }
+
+    /// Names of the directories in it.
+    pub fn list(&self) -> Result<Vec<String>, LogError> {
+        let entries = self.disk.list(&self.path).doing("list", &self.path)?;
+        Ok(entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name).collect())
+    }
+
+    /// Renames a replica's directory that is not what its name says, so that it is kept and in nobody's way. Gives the new
+    /// name.
+    pub fn set_aside(&self, name: &str, id: Uuid) -> Result<String, LogError> {
+        let stray = format!("{name}.{:032x}-stray", u128::from_be_bytes(id.0));
+        let from = self.path.join(name);
+        self.disk.rename(&from, &self.path.join(&stray)).doing("rename", &from)?;
+        self.disk.sync_dir(&self.path).doing("sync", &self.path)?;
+        Ok(stray)
+    }
+
+    /// Removes a directory that [`Log::delete`](crate::Log::delete) has renamed, now or before a restart.
+    pub fn remove(&self, name: &str) -> Result<(), LogError> {
+        let dir = self.path.join(name);
+        let Some(entries) = missing(self.disk.list(&dir)).doing("list", &dir)? else { return Ok(()) };
+        for Entry { name, .. } in entries {
+            let path = dir.join(name);
+            self.disk.remove_file(&path).doing("remove", &path)?;
+        }
+        self.disk.remove_dir(&dir).doing("remove", &dir)
+    }
+}
+
+/// Makes a directory, and those above it, so that they survive a power loss.
+fn create_for_good(disk: &dyn Disk, path: &Path) -> Result<(), LogError> {
+    if missing(disk.list(path)).doing("list", path)?.is_some() {
+        return Ok(());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        create_for_good(disk, parent)?;
+    }
+    disk.create_dir(path).doing("create", path)?;
+    let parent = parent.unwrap_or(Path::new("."));
+    disk.sync_dir(parent).doing("sync", parent)
+}

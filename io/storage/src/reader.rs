@@ -1,0 +1,220 @@
+//! Reading a log while it is written.
+//!
+//! A reader must not wait for a writer that waits for the disk, so it never takes the lock that guards [`Log`]. It knows
+//! the list of segments and what the active one's index says, each behind a lock of its own that no one holds across a
+//! system call, and the caller tells it where the readable part ends. Everything before that place is written and does
+//! not change.
+//!
+//! [`Log`]: crate::Log
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex, RwLock};
+
+use ottla_records::{BatchHeader, Scratch, find_timestamp};
+
+use crate::disk::{DiskFile, Wait, read_full_at};
+use crate::error::{Doing, LogError};
+use crate::flush::Progress;
+use crate::lock;
+use crate::segment::{Home, Segment};
+use crate::walk::{Found, Step, Walk};
+use crate::Place;
+
+/// What a log's appender, readers and flusher share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub home: Arc<Home>,
+    /// By base offset; the last is active. Never empty.
+    pub segments: RwLock<Vec<Arc<Segment>>>,
+    pub progress: Mutex<Progress>,
+}
+
+/// Finds batches. Cheap to clone; usable while an append is in the middle of its write.
+#[derive(Clone, Debug)]
+pub struct Reader(pub(crate) Arc<Shared>);
+
+/// What a fetch wants of one log.
+#[derive(Clone, Copy, Debug)]
+pub struct Want {
+    pub offset: i64,
+    /// End of what may be read.
+    pub limit: Place,
+    pub bytes_max: u64,
+    pub first: FirstBatch,
+    pub wait: Wait,
+}
+
+/// What happens to a first batch that is larger than `bytes_max`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstBatch {
+    /// It is given whole, or its reader would never get past it.
+    Whole,
+    /// It is cut like any other.
+    Cut,
+}
+
+/// Bytes of a segment's file, from the beginning of a batch on. The last batch may be cut, as Kafka's clients expect.
+/// While it lives the file stays open, whatever becomes of its name.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub file: Arc<dyn DiskFile>,
+    pub range: Range<u64>,
+    /// Of the first batch, which may begin before the offset wanted.
+    pub base_offset: i64,
+}
+
+/// A record found by its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamped {
+    pub offset: i64,
+    pub timestamp: i64,
+    pub leader_epoch: i32,
+}
+
+impl Reader {
+    /// The stretch that begins with the batch holding `want.offset`, and ends with its segment or before; empty at
+    /// `want.limit`.
+    ///
+    /// # Errors
+    /// [`LogError::OutOfRange`] outside of the log's start and `want.limit`; [`LogError::Cold`] where `want.wait` forbids
+    /// what it takes.
+    pub fn view(&self, want: &Want) -> Result<View, LogError> {
+        let Want { offset, limit, .. } = *want;
+        let start = self.start();
+        if offset > limit.offset || offset < start {
+            return Err(LogError::OutOfRange { offset, start, end: limit.offset });
+        }
+        for segment in self.segments(offset, limit).take_while(|_| offset < limit.offset) {
+            let end = end_in(&segment, limit)?;
+            if let Some(found) = segment.find(offset, end, want.wait)? {
+                let first = match want.first {
+                    FirstBatch::Whole => found.header.size_bytes() as u64,
+                    FirstBatch::Cut => 0,
+                };
+                let to = end.min(found.position.saturating_add(want.bytes_max.max(first)));
+                let base_offset = found.header.base_offset;
+                return Ok(View { file: segment.file()?, range: found.position..to, base_offset });
+            }
+        }
+        let active = self.segment(|segments| segments.len() - 1).expect("a log has a segment");
+        Ok(View { file: active.file()?, range: 0..0, base_offset: offset })
+    }
+
+    /// The first record before `limit` with this timestamp or a later one.
+    pub fn find_timestamp(&self, timestamp: i64, limit: Place, wait: Wait) -> Result<Option<Stamped>, LogError> {
+        for segment in self.segments(self.start(), limit) {
+            if segment.largest(wait)?.timestamp < timestamp {
+                continue;
+            }
+            let from = segment.indexed_offset(timestamp, wait)?;
+            let end = end_in(&segment, limit)?;
+            let Some(start) = segment.find(from, end, wait)? else { continue };
+            let file = segment.file()?;
+            let mut walk = Walk::new(&*file, start.position, end, wait);
+            while let Some(found) = next(&segment, &mut walk)? {
+                if found.header.max_timestamp >= timestamp
+                    && let Some(stamped) = record_in(&segment, &*file, &found, timestamp, wait)?
+                {
+                    return Ok(Some(stamped));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first of the records with the log's largest timestamp; `None` if none has a timestamp.
+    pub fn max_timestamp(&self, wait: Wait) -> Result<Option<Stamped>, LogError> {
+        let mut best: Option<(Arc<Segment>, i64)> = None;
+        for segment in self.segments(self.start(), self.end()) {
+            let timestamp = segment.largest(wait)?.timestamp;
+            if timestamp > best.as_ref().map_or(-1, |(_, best)| *best) {
+                best = Some((segment, timestamp));
+            }
+        }
+        let Some((segment, timestamp)) = best else { return Ok(None) };
+        let largest = segment.largest(wait)?;
+        let Some(found) = segment.find(largest.offset, segment.size()?, wait)? else { return Ok(None) };
+        record_in(&segment, &*segment.file()?, &found, timestamp, wait)
+    }
+
+    /// Reports the batches from the one that holds `offset` to the end: what producers and epochs are rebuilt from.
+    pub fn headers(&self, offset: i64, mut on_batch: impl FnMut(&BatchHeader)) -> Result<(), LogError> {
+        let limit = self.end();
+        for segment in self.segments(offset, limit) {
+            let end = end_in(&segment, limit)?;
+            let Some(start) = segment.find(offset, end, Wait::Yes)? else { continue };
+            let file = segment.file()?;
+            let mut walk = Walk::new(&*file, start.position, end, Wait::Yes);
+            while let Some(found) = next(&segment, &mut walk)? {
+                on_batch(&found.header);
+            }
+        }
+        Ok(())
+    }
+
+    /// First offset of the log.
+    pub fn start(&self) -> i64 {
+        lock(&self.0.progress).start
+    }
+
+    /// Where the next batch will lie.
+    pub fn end(&self) -> Place {
+        lock(&self.0.progress).end
+    }
+
+    /// Everything before this place survives a power loss.
+    pub fn flushed(&self) -> Place {
+        lock(&self.0.progress).flushed
+    }
+
+    /// What opening the log need not check.
+    pub fn recovery_point(&self) -> i64 {
+        lock(&self.0.progress).recovery_point
+    }
+
+    /// The segment that may hold `offset` and those behind it, up to that of `limit`.
+    fn segments(&self, offset: i64, limit: Place) -> impl Iterator<Item = Arc<Segment>> {
+        let first = self.segment(|segments| {
+            segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1)
+        });
+        let after = |before: &Arc<Segment>| {
+            let base_offset = before.base_offset;
+            self.segment(|segments| segments.partition_point(|segment| segment.base_offset <= base_offset))
+        };
+        std::iter::successors(first, after).take_while(move |segment| segment.base_offset <= limit.segment)
+    }
+
+    fn segment(&self, pick: impl FnOnce(&[Arc<Segment>]) -> usize) -> Option<Arc<Segment>> {
+        let segments = self.0.segments.read().expect("nothing panics while it holds this lock");
+        segments.get(pick(&segments)).cloned()
+    }
+}
+
+/// Where the readable part of a segment ends.
+fn end_in(segment: &Segment, limit: Place) -> Result<u64, LogError> {
+    if segment.base_offset == limit.segment { Ok(limit.position) } else { segment.size() }
+}
+
+fn next(segment: &Segment, walk: &mut Walk<'_>) -> Result<Option<Found>, LogError> {
+    match walk.next().doing("read", &segment.path())? {
+        Step::Batch(found) => Ok(Some(found)),
+        Step::End => Ok(None),
+        Step::Broken { position, what } => Err(segment.corrupt(position, what)),
+    }
+}
+
+/// The first record of a batch that is not before `timestamp`.
+fn record_in(
+    segment: &Segment,
+    file: &dyn DiskFile,
+    found: &Found,
+    timestamp: i64,
+    wait: Wait,
+) -> Result<Option<Stamped>, LogError> {
+    let mut batch = vec![0; found.header.size_bytes()];
+    let read = read_full_at(file, &mut batch, found.position, wait).doing("read", &segment.path())?;
+    let record = find_timestamp(&batch[..read], timestamp, &mut Scratch::new())
+        .map_err(|_| segment.corrupt(found.position, "the records of the batch cannot be read"))?;
+    let leader_epoch = found.header.leader_epoch;
+    Ok(record.map(|record| Stamped { offset: record.offset, timestamp: record.timestamp, leader_epoch }))
+}

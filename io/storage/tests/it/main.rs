@@ -1,0 +1,6 @@
+//! Logs on the disk that loses, tears and refuses, and on the real one.
+
+mod crash;
+mod damage;
+mod log;
+mod support;

@@ -1,0 +1,195 @@
+//! Produce: check, stage, and at the end of the turn one write for each partition.
+//!
+//! Versions 3-13 (KIP-98, KIP-467, KIP-951, KIP-516); 0-2 are advertised because librdkafka takes a broker without them for
+//! one that cannot compress (KAFKA-18659), and are refused. No transactions yet: a transactional batch is refused.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_net::{Next, Out, Replies};
+use ottla_partition::Acks;
+use ottla_records::BatchHeader;
+use ottla_rt::Rt;
+use ottla_wire::frame::{RequestStart, ResponseFrame};
+use ottla_wire::produce::{Request, ResponseWriter, fail};
+use ottla_wire::{ApiKey, ErrorCode, Reader, TopicKey};
+
+use super::{Api, HotCall, Run, outcome};
+use crate::ctx::{Client, Operation, Resource};
+use crate::partition::{AfterAppend, Batch, Partition};
+use crate::produced::{Awaits, Outcome, Refused};
+use crate::serve::Turn;
+use crate::topics;
+
+pub const API: Api = Api { key: ApiKey::Produce, run: Run::Hot(handle) };
+
+/// The Produce requests of one turn. Its vectors are used again and again.
+#[derive(Debug, Default)]
+pub struct Staging {
+    requests: Vec<Staged>,
+    batches: Vec<Batch>,
+    outcomes: Vec<Outcome>,
+}
+
+#[derive(Debug)]
+struct Staged {
+    start: RequestStart,
+    /// The request's body in the receive buffer: its topics are walked again for the answer.
+    body: Range<usize>,
+    acks: Acks,
+    timeout: Duration,
+    outcomes: Range<usize>,
+}
+
+impl Staging {
+    /// Whether this connection is one that produces.
+    pub fn has_produced(&self) -> bool {
+        self.outcomes.capacity() > 0
+    }
+}
+
+fn handle(turn: &mut Turn, call: HotCall<'_>, _: &mut Replies) -> Next {
+    let HotCall { start, buffer, body } = call;
+    let Ok(request) = Request::decode(&mut Reader::new(&buffer[body.clone()]), start.version) else {
+        return Next::Close("a Produce request that does not decode");
+    };
+    let published = turn.broker.published();
+    let Turn { client, produce, scratch, broker, .. } = turn;
+    let first = produce.outcomes.len();
+    let acks = Acks::from_wire(request.acks);
+    for topic in request.topics {
+        let known = published.topics.find(topic.key);
+        for asked in topic.partitions {
+            let checked = acks.ok_or(Refused::of(ErrorCode::InvalidRequiredAcks)).and_then(|acks| {
+                let partition = find(client, known, topic.key, asked.index)?;
+                let records = asked.records.ok_or(Refused::of(ErrorCode::InvalidRecord))?;
+                let header = partition.check(records.bytes, broker.rt.now(), scratch)?;
+                refuse_transactions(&request, &header)?;
+                let bytes = body.start + records.position..body.start + records.position + records.bytes.len();
+                Ok(Batch { partition: partition.clone(), acks, header, bytes, outcome: produce.outcomes.len() })
+            });
+            produce.outcomes.push(match checked {
+                Ok(batch) => {
+                    produce.batches.push(batch);
+                    Outcome::pending()
+                }
+                Err(refused) => Outcome::refused(refused),
+            });
+        }
+    }
+    produce.requests.push(Staged {
+        start,
+        body,
+        acks: acks.unwrap_or(Acks::Leader),
+        timeout: Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)),
+        outcomes: first..produce.outcomes.len(),
+    });
+    Next::Frame
+}
+
+fn find<'t>(
+    client: &Client,
+    topic: Option<&'t Arc<topics::Topic>>,
+    key: TopicKey<'_>,
+    index: i32,
+) -> Result<&'t Arc<Partition>, Refused> {
+    let topic = topic.ok_or_else(|| Refused::of(outcome::unknown_topic(key)))?;
+    if !client.may(Operation::Write, Resource::Topic(&topic.name)) {
+        return Err(Refused::of(ErrorCode::TopicAuthorizationFailed));
+    }
+    if topic.is_internal() {
+        return Err(Refused::of(ErrorCode::InvalidTopicException));
+    }
+    topic.partition(index).map_err(Refused::of)
+}
+
+/// There are no transactions yet, so none was begun. Without a transactional id Kafka says that the client may not use
+/// this one.
+fn refuse_transactions(request: &Request<'_>, header: &BatchHeader) -> Result<(), Refused> {
+    match (header.attributes.is_transactional(), request.transactional_id) {
+        (false, _) => Ok(()),
+        (true, None) => Err(Refused::of(ErrorCode::TransactionalIdAuthorizationFailed)),
+        (true, Some(_)) => Err(Refused::of(ErrorCode::InvalidTxnState)),
+    }
+}
+
+/// Writes what the turn staged, each partition at once, and queues the replies in order.
+pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
+    let Turn { produce: Staging { requests, batches, outcomes }, broker, .. } = turn;
+    if requests.is_empty() {
+        return Next::Frame;
+    }
+    // Batches of one partition together, in the order in which they came.
+    batches.sort_unstable_by_key(|batch| (Arc::as_ptr(&batch.partition), batch.outcome));
+    for of_one in batches.chunk_by(|a, b| Arc::ptr_eq(&a.partition, &b.partition)) {
+        let partition = &of_one[0].partition;
+        let AfterAppend { snapshot, flush_due } = partition.append(of_one, buffer, outcomes);
+        if flush_due {
+            broker.flushing.ask(partition, broker.rt.now().mono_ms);
+        }
+        if let Some(snapshot) = snapshot {
+            broker.write_snapshot(partition.clone(), snapshot);
+        }
+    }
+    batches.clear();
+    let mut next = Next::Frame;
+    for staged in requests.drain(..) {
+        let outcomes = &mut outcomes[staged.outcomes.clone()];
+        if staged.acks == Acks::None {
+            // Nobody reads a reply; a closed connection is the only way to say that something went wrong.
+            if outcomes.iter().any(|outcome| outcome.error() != ErrorCode::None) {
+                next = Next::Close("an error in a Produce request that asks for no reply");
+                break;
+            }
+        } else if outcomes.iter().all(|outcome| outcome.awaits.is_none()) {
+            answer(&staged, buffer, outcomes, replies.out(), |_, _| {});
+        } else {
+            replies.later(Box::pin(later(broker.rt.clone(), &staged, buffer, outcomes)));
+        }
+    }
+    outcomes.clear();
+    requests.clear();
+    next
+}
+
+/// Appends the answer to `out`: the topics of the request, and what became of their partitions. `on_outcome` is told where
+/// each outcome stands in it.
+fn answer(staged: &Staged, buffer: &[u8], outcomes: &[Outcome], out: &mut Out, mut on_outcome: impl FnMut(&Outcome, usize)) {
+    let frame = ResponseFrame::begin(&mut out.bytes, staged.start);
+    let request = Request::decode(&mut Reader::new(&buffer[staged.body.clone()]), staged.start.version)
+        .expect("it was decoded when it was staged");
+    let mut writer = ResponseWriter::begin(&mut out.bytes, staged.start.version, request.topics.len());
+    let mut outcomes = outcomes.iter();
+    for topic in request.topics {
+        writer.topic(topic.key, topic.partitions.len());
+        for (asked, outcome) in topic.partitions.into_iter().zip(&mut outcomes) {
+            on_outcome(outcome, outcome.write(asked.index, &mut writer));
+        }
+    }
+    writer.end(0, &[]);
+    frame.end(&mut out.bytes, 0);
+}
+
+/// Writes the answer now, as if all went well, and gives it when it is true; what does not become true in time is struck
+/// out in it.
+fn later(rt: Rt, staged: &Staged, buffer: &[u8], outcomes: &[Outcome]) -> impl Future<Output = Out> + use<> {
+    let mut out = Out::default();
+    let mut awaited = Vec::new();
+    answer(staged, buffer, outcomes, &mut out, |outcome, at| awaited.extend(outcome.awaits.clone().map(|awaits| (awaits, at))));
+    let (acks, timeout_ms) = (staged.acks, i64::try_from(staged.timeout.as_millis()).unwrap_or(i64::MAX));
+    async move {
+        let deadline_ms = rt.now().mono_ms.saturating_add(timeout_ms);
+        for (Awaits { partition, offset }, at) in awaited {
+            let kept = tokio::select! {
+                biased;
+                kept = partition.kept(acks, offset) => kept,
+                () = rt.sleep_until(deadline_ms) => Err(ErrorCode::RequestTimedOut),
+            };
+            if let Err(error) = kept {
+                fail(&mut out.bytes, at, error);
+            }
+        }
+        out
+    }
+}

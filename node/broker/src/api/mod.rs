@@ -1,0 +1,103 @@
+//! The API keys: one file each, one line each in [`TABLE`], which is also what ApiVersions answers.
+//!
+//! Most keys are *cold*: an owned message in, an owned message out, run as a barrier of their connection. Produce and Fetch
+//! are *hot*: plain functions that borrow the frame, stage or answer, and never await.
+
+pub mod k00_produce;
+pub mod k01_fetch;
+mod k02_list_offsets;
+mod k03_metadata;
+mod k18_api_versions;
+mod k19_create_topics;
+mod k20_delete_topics;
+mod k22_init_producer_id;
+mod k23_offset_for_leader_epoch;
+mod k32_describe_configs;
+mod k60_describe_cluster;
+mod k75_describe_topic_partitions;
+mod described;
+pub mod outcome;
+
+use std::future::Future;
+use std::ops::Range;
+
+use ottla_net::{BoxFuture, Next, Out, Replies};
+use ottla_wire::frame::{RequestStart, ResponseFrame};
+use ottla_wire::{ApiKey, DecodeError, Message, Reader, Request, Writer};
+
+use crate::ctx::Ctx;
+use crate::serve::Turn;
+
+pub use k18_api_versions::unsupported as unsupported_api_versions;
+
+/// Every API key that this broker answers.
+pub const TABLE: &[Api] = &[
+    k00_produce::API,
+    k01_fetch::API,
+    k02_list_offsets::API,
+    k03_metadata::API,
+    k18_api_versions::API,
+    k19_create_topics::API,
+    k20_delete_topics::API,
+    k22_init_producer_id::API,
+    k23_offset_for_leader_epoch::API,
+    k32_describe_configs::API,
+    k60_describe_cluster::API,
+    k75_describe_topic_partitions::API,
+];
+
+/// One API key. Its versions are those of Kafka 4.3.1 ([`ottla_wire::api`]).
+#[derive(Clone, Copy, Debug)]
+pub struct Api {
+    pub key: ApiKey,
+    pub run: Run,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Run {
+    Hot(fn(&mut Turn, HotCall<'_>, &mut Replies) -> Next),
+    Cold(fn(ColdCall<'_>) -> Result<BoxFuture<Out>, DecodeError>),
+}
+
+/// A request of a hot key, whose body lies at `body` in the connection's receive buffer.
+#[derive(Debug)]
+pub struct HotCall<'a> {
+    pub start: RequestStart,
+    pub buffer: &'a [u8],
+    pub body: Range<usize>,
+}
+
+/// A request of a cold key.
+#[derive(Debug)]
+pub struct ColdCall<'a> {
+    pub ctx: Ctx,
+    pub start: RequestStart,
+    pub body: &'a [u8],
+}
+
+impl ColdCall<'_> {
+    /// Decodes the request and gives what answers it. Nothing is done before that is awaited.
+    pub fn answer<Q, F>(self, handle: fn(Ctx, Q) -> F) -> Result<BoxFuture<Out>, DecodeError>
+    where
+        Q: Request + Send + 'static,
+        F: Future<Output = Q::Response> + Send + 'static,
+    {
+        let ColdCall { ctx, start, body } = self;
+        let request = Q::decode(&mut Reader::new(body), start.version)?;
+        Ok(Box::pin(async move { encode::<Q>(&handle(ctx, request).await, start) }))
+    }
+}
+
+/// The API of a key, if it is served.
+pub fn find(key: i16) -> Option<&'static Api> {
+    TABLE.iter().find(|api| api.key.code() == key)
+}
+
+/// A response with its frame.
+pub fn encode<Q: Request>(response: &Q::Response, start: RequestStart) -> Out {
+    let mut out = Out::default();
+    let frame = ResponseFrame::begin(&mut out.bytes, start);
+    response.encode(&mut Writer::new(&mut out.bytes), start.version);
+    frame.end(&mut out.bytes, 0);
+    out
+}

@@ -1,0 +1,144 @@
+//! The log of `__cluster_metadata`, as records.
+
+use std::io;
+
+use ottla_base::NodeId;
+use ottla_metadata::{Record, RecordError};
+use ottla_records::{Attributes, BatchBuilder, BatchHeader, BatchOptions, ControlType, NewRecord, ReadError, STAMP_BYTES, Scratch, records};
+use ottla_storage::disk::Wait;
+use ottla_storage::{FirstBatch, Log, LogError, Piece, Reader, Want};
+use ottla_wire::records::control::LeaderChangeMessage;
+use ottla_wire::records::control::leader_change_message::Voter;
+use ottla_wire::{Message, Writer};
+
+/// Bytes that are read at a time when the log is loaded.
+const READ_BYTES: u64 = 1 << 20;
+/// Largest batch that is unpacked. Nobody packs metadata, but a foreign log may hold anything.
+const UNPACKED_BYTES_MAX: usize = 64 << 20;
+
+/// The appending end, in one epoch of the quorum.
+#[derive(Debug)]
+pub struct MetadataLog {
+    log: Log,
+    epoch: i32,
+}
+
+/// Why the log cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("reading the metadata log: {0}")]
+    Io(#[from] io::Error),
+    #[error("the metadata log has a batch that cannot be read at offset {offset}: {source}")]
+    Batch { offset: i64, source: ReadError },
+    #[error("at offset {offset}: {source}")]
+    Record { offset: i64, source: RecordError },
+    #[error(transparent)]
+    Apply(#[from] ottla_metadata::ApplyError),
+}
+
+impl MetadataLog {
+    pub fn new(log: Log, epoch: i32) -> MetadataLog {
+        MetadataLog { log, epoch }
+    }
+
+    pub fn reader(&self) -> Reader {
+        self.log.reader()
+    }
+
+    pub fn end_offset(&self) -> i64 {
+        self.log.end().offset
+    }
+
+    pub fn close(self) -> Result<(), LogError> {
+        self.log.close().map(drop)
+    }
+
+    /// Appends the records of one step as one batch.
+    pub fn append(&mut self, records: &[Record], wall_ms: i64) -> Result<(), LogError> {
+        let mut batch = self.batch(Attributes::default());
+        let mut value = Vec::new();
+        for record in records {
+            value.clear();
+            record.encode(&mut value);
+            batch.push(&NewRecord { timestamp: wall_ms, value: Some(&value), ..NewRecord::default() });
+        }
+        self.write(&batch.finish())
+    }
+
+    /// What a new leader writes first (KIP-595): who it is and who voted for it.
+    pub fn append_leader_change(&mut self, leader: NodeId, wall_ms: i64) -> Result<(), LogError> {
+        let voter = Voter { voter_id: leader.0, ..Default::default() };
+        let message = LeaderChangeMessage {
+            leader_id: leader.0,
+            voters: vec![voter.clone()],
+            granting_voters: vec![voter],
+            ..Default::default()
+        };
+        let mut value = Vec::new();
+        message.encode(&mut Writer::new(&mut value), 0);
+        let mut batch = self.batch(Attributes::default().with_control());
+        let key = ControlType::LeaderChange.key();
+        batch.push(&NewRecord { timestamp: wall_ms, key: Some(&key), value: Some(&value), ..NewRecord::default() });
+        self.write(&batch.finish())
+    }
+
+    fn batch(&self, attributes: Attributes) -> BatchBuilder {
+        let base_offset = self.end_offset();
+        BatchBuilder::new(BatchOptions { base_offset, leader_epoch: self.epoch, attributes, ..BatchOptions::default() })
+    }
+
+    fn write(&mut self, batch: &[u8]) -> Result<(), LogError> {
+        let header = BatchHeader::parse(batch).expect("the batch was just built");
+        let (head, body) = batch.split_at(STAMP_BYTES);
+        self.log.append(&[Piece { head, body, header }]).map(drop)
+    }
+}
+
+/// Reads the log from its start, and gives every record that is not a control record with its offset.
+pub fn load(reader: &Reader, mut on_record: impl FnMut(i64, Record) -> Result<(), LoadError>) -> Result<(), LoadError> {
+    let end = reader.end();
+    let mut offset = reader.start();
+    let mut scratch = Scratch::default();
+    while offset < end.offset {
+        let want = Want { offset, limit: end, bytes_max: READ_BYTES, first: FirstBatch::Whole, wait: Wait::Yes };
+        let view = reader.view(&want)?;
+        let mut bytes = vec![0; (view.range.end - view.range.start) as usize];
+        let mut read = 0;
+        while read < bytes.len() {
+            match view.file.read_at(&mut bytes[read..], view.range.start + read as u64, Wait::Yes)? {
+                0 => break,
+                n => read += n,
+            }
+        }
+        let mut rest = &bytes[..read];
+        while let Ok(header) = BatchHeader::parse(rest)
+            && header.size_bytes() <= rest.len()
+        {
+            let (batch, after) = rest.split_at(header.size_bytes());
+            rest = after;
+            offset = header.next_offset();
+            if !header.attributes.is_control() {
+                read_batch(batch, &header, &mut scratch, &mut on_record)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_batch(
+    batch: &[u8],
+    header: &BatchHeader,
+    scratch: &mut Scratch,
+    on_record: &mut impl FnMut(i64, Record) -> Result<(), LoadError>,
+) -> Result<(), LoadError> {
+    let unreadable = |source| LoadError::Batch { offset: header.base_offset, source };
+    for record in records(batch, UNPACKED_BYTES_MAX, scratch).map_err(unreadable)? {
+        let record = record.map_err(|fault| unreadable(fault.into()))?;
+        let offset = record.offset;
+        let value = record.value.unwrap_or_default();
+        on_record(offset, Record::decode(value).map_err(|source| LoadError::Record { offset, source })?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! The control plane: everything that changes the cluster's metadata goes through [`Control`].
+//!
+//! ```text
+//! host        the controller's machine on its log: decides, appends, parks the reply
+//!   log         the bytes of that log
+//! publisher   applies what is committed, opens and closes partitions, publishes, then lets the replies go
+//!   replicas    one partition: from its files to a leader, and back
+//! ```
+//!
+//! A client that was told "created" can use the topic: it is published before the reply leaves. Today the controller is in
+//! this process; when it is on another node, `Control` forwards to it, and no handler knows.
+
+pub mod host;
+pub mod log;
+pub mod publisher;
+pub mod replicas;
+
+use std::collections::BTreeSet;
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ottla_config::ServerConfig;
+use ottla_metadata::{Bootstrap, Command, CreateTopics, Entropy, Reply};
+use ottla_rt::Rt;
+use ottla_wire::ErrorCode;
+use ottla_wire::messages::{
+    AllocateProducerIdsRequest, BrokerHeartbeatRequest, BrokerRegistrationRequest,
+    CreatableTopic, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse, DeletableTopicResult,
+    DeleteTopicsRequest, DeleteTopicsResponse,
+};
+
+use crate::identity::Identity;
+use host::{Host, Unavailable};
+
+#[derive(Debug)]
+pub struct Control {
+    rt: Rt,
+    host: Arc<Host>,
+    config: Arc<ServerConfig>,
+    identity: Arc<Identity>,
+    /// Of the last registration; -1 before it.
+    broker_epoch: AtomicI64,
+    /// Ids of blocks that this broker was given.
+    producer_ids: Mutex<VecDeque<Range<i64>>>,
+}
+
+/// Takes the reply of one kind: a machine that answers a command with the reply to another is a bug.
+macro_rules! submit {
+    ($host:expr, $kind:ident($command:expr)) => {
+        match $host.submit(Command::$kind($command)).await {
+            Ok(Reply::$kind(reply)) => Ok(reply),
+            Ok(other) => panic!("the controller answered {} with {other:?}", stringify!($kind)),
+            Err(unavailable) => Err(unavailable),
+        }
+    };
+}
+
+impl Control {
+    pub fn new(rt: Rt, host: Arc<Host>, config: Arc<ServerConfig>, identity: Arc<Identity>) -> Control {
+        let (broker_epoch, producer_ids) = (AtomicI64::new(-1), Mutex::default());
+        Control { rt, host, config, identity, broker_epoch, producer_ids }
+    }
+
+    pub fn broker_epoch(&self) -> i64 {
+        self.broker_epoch.load(Ordering::Relaxed)
+    }
+
+    pub async fn create_topics(&self, request: CreateTopicsRequest) -> CreateTopicsResponse {
+        let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+        let seed = u128::from(self.rt.random_u64()) << 64 | u128::from(self.rt.random_u64());
+        let command = CreateTopics { request, server: self.config.clone(), entropy: Entropy::new(seed) };
+        submit!(self.host, CreateTopics(command)).unwrap_or_else(|Unavailable| CreateTopicsResponse {
+            topics: names
+                .into_iter()
+                .map(|name| CreatableTopicResult { name, error_code: UNAVAILABLE.code(), ..Default::default() })
+                .collect(),
+            ..Default::default()
+        })
+    }
+
+    /// Makes topics as `auto.create.topics.enable` does, with the server's defaults. Gives each name's outcome.
+    pub async fn auto_create(&self, names: BTreeSet<Arc<str>>) -> Vec<(Arc<str>, ErrorCode)> {
+        let topics = names.into_iter().map(|name| CreatableTopic {
+            name,
+            num_partitions: -1,
+            replication_factor: -1,
+            ..Default::default()
+        });
+        let request = CreateTopicsRequest { topics: topics.collect(), ..Default::default() };
+        let results = self.create_topics(request).await.topics;
+        let code = |code| ErrorCode::from_code(code).unwrap_or(ErrorCode::UnknownServerError);
+        results.into_iter().map(|result| (result.name, code(result.error_code))).collect()
+    }
+
+    pub async fn delete_topics(&self, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+        let asked = request.clone();
+        submit!(self.host, DeleteTopics(request)).unwrap_or_else(|Unavailable| {
+            let by_name = asked.topic_names.into_iter().map(|name| (Some(name), Default::default()));
+            let states = asked.topics.into_iter().map(|topic| (topic.name, topic.topic_id));
+            let responses = by_name.chain(states).map(|(name, topic_id)| DeletableTopicResult {
+                name,
+                topic_id,
+                error_code: UNAVAILABLE.code(),
+                ..Default::default()
+            });
+            DeleteTopicsResponse { responses: responses.collect(), ..Default::default() }
+        })
+    }
+
+    /// An id that no producer has had.
+    pub async fn next_producer_id(&self) -> Result<i64, ErrorCode> {
+        loop {
+            if let Some(id) = self.take_producer_id() {
+                return Ok(id);
+            }
+            let request = AllocateProducerIdsRequest {
+                broker_id: self.identity.node_id.0,
+                broker_epoch: self.broker_epoch(),
+                ..Default::default()
+            };
+            let block = submit!(self.host, AllocateProducerIds(request)).map_err(|Unavailable| UNAVAILABLE)?;
+            if let Some(error) = ErrorCode::from_code(block.error_code).filter(|error| *error != ErrorCode::None) {
+                return Err(error);
+            }
+            let ids = block.producer_id_start..block.producer_id_start + i64::from(block.producer_id_len);
+            self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner).push_back(ids);
+        }
+    }
+
+    fn take_producer_id(&self) -> Option<i64> {
+        let mut blocks = self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        while let Some(block) = blocks.front_mut() {
+            if let Some(id) = block.next() {
+                return Some(id);
+            }
+            blocks.pop_front();
+        }
+        None
+    }
+
+    /// Begins a new log, and makes this start known: controller, broker, then that the broker serves. Partitions are led
+    /// when this returns.
+    pub async fn register(&self, previous_broker_epoch: i64) -> Result<(), Unavailable> {
+        match self.host.submit(Command::Bootstrap(Bootstrap { server: self.config.clone() })).await? {
+            Reply::Bootstrap => {}
+            other => panic!("the controller answered Bootstrap with {other:?}"),
+        }
+        submit!(self.host, RegisterController(self.identity.controller_registration()))?;
+        let request = BrokerRegistrationRequest { previous_broker_epoch, ..self.identity.broker_registration() };
+        let registered = submit!(self.host, RegisterBroker(request))?;
+        assert_eq!(registered.error_code, 0, "the controller refuses the only broker there is");
+        self.broker_epoch.store(registered.broker_epoch, Ordering::Relaxed);
+        let heartbeat = BrokerHeartbeatRequest {
+            current_metadata_offset: registered.broker_epoch,
+            cordoned_log_dirs: Some(Vec::new()),
+            ..self.heartbeat()
+        };
+        submit!(self.host, BrokerHeartbeat(heartbeat)).map(drop)
+    }
+
+    /// Gives up what this broker leads, and has it fenced (KIP-631).
+    pub async fn shut_down(&self) -> Result<(), Unavailable> {
+        loop {
+            let request = BrokerHeartbeatRequest { want_shut_down: true, ..self.heartbeat() };
+            let reply = submit!(self.host, BrokerHeartbeat(request))?;
+            if reply.should_shut_down || reply.error_code != 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn heartbeat(&self) -> BrokerHeartbeatRequest {
+        BrokerHeartbeatRequest {
+            broker_id: self.identity.node_id.0,
+            broker_epoch: self.broker_epoch(),
+            ..Default::default()
+        }
+    }
+}
+
+/// What clients are told while the metadata log cannot be written: they try again.
+const UNAVAILABLE: ErrorCode = ErrorCode::KafkaStorageError;

@@ -1,0 +1,220 @@
+//! One replica: from its files to a leader that serves, and back.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ottla_base::{LeaderEpoch, Seed, Uuid};
+use ottla_config::{ServerConfig, TopicConfig, TopicLayers};
+use ottla_metadata::{ConfigResource, Image, image};
+use ottla_partition::{EpochEntry, Leader, Opened, Recovery, Rules as LeaderRules};
+use ottla_records::{Rules, TimestampType};
+use ottla_rt::Rt;
+use ottla_storage::checkpoint::{epochs, producers, topic_id};
+use ottla_storage::{Checkpointed, Log, LogDir, LogError, LogOptions, Recovered};
+
+use super::publisher::Removal;
+use crate::identity::Identity;
+use crate::partition::{Gone, Opening, Partition};
+use crate::snapshot;
+use crate::topics::Topic;
+
+/// Opens, closes and removes the replicas of the log directory.
+#[derive(Debug)]
+pub struct Replicas {
+    pub rt: Rt,
+    pub seed: Seed,
+    pub dir: Arc<LogDir>,
+    pub identity: Arc<Identity>,
+    pub config: Arc<ServerConfig>,
+    /// What the checkpoint files said at the start, by the name of the replica's directory. Taken when a replica is opened.
+    pub checkpointed: Mutex<BTreeMap<String, Checkpointed>>,
+    pub work: Work,
+}
+
+/// What opening replicas has taken since the last report.
+#[derive(Debug, Default)]
+pub struct Work {
+    logs: AtomicU64,
+    bytes_read: AtomicU64,
+    bytes_cut: AtomicU64,
+    indexes_rebuilt: AtomicU64,
+}
+
+impl Replicas {
+    /// Whether this start of this broker may serve.
+    pub fn is_unfenced(&self, image: &Image) -> bool {
+        let registered = image.brokers().get(self.identity.node_id);
+        registered.is_some_and(|broker| broker.incarnation_id == self.identity.incarnation_id && !broker.fenced)
+    }
+
+    /// Opens a replica that this broker leads. `None` where that fails, which is logged; it is tried again later.
+    pub fn open(
+        &self,
+        image: &Image,
+        topic: &image::Topic,
+        index: i32,
+        partition: &image::Partition,
+    ) -> Option<Arc<Partition>> {
+        match self.try_open(image, topic, index, partition) {
+            Ok(partition) => Some(Arc::new(partition)),
+            Err(error) => {
+                tracing::error!(topic = %topic.name, partition = index, "cannot open the log: {error}");
+                None
+            }
+        }
+    }
+
+    fn try_open(
+        &self,
+        image: &Image,
+        topic: &image::Topic,
+        index: i32,
+        partition: &image::Partition,
+    ) -> Result<Partition, LogError> {
+        let config = self.topic_config(image, topic);
+        let name = format!("{}-{index}", topic.name);
+        let path = self.dir.path().join(&name);
+        self.set_aside_if_stray(topic.id, &name)?;
+        let known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).remove(&name).unwrap_or_default();
+        let (log, recovered) = Log::open(&self.dir, &name, log_options(&config), known)?;
+        self.work.add(&recovered);
+        if recovered.synced_offsets_lost > 0 {
+            tracing::error!(
+                topic = %topic.name, partition = index,
+                "the disk has lost {} records that it had synced", recovered.synced_offsets_lost
+            );
+        }
+        let disk = self.dir.disk();
+        let reader = log.reader();
+        let epochs = epochs::load(disk, &path)?.unwrap_or_default();
+        let epochs: Vec<_> = epochs
+            .into_iter()
+            .map(|(epoch, start_offset)| EpochEntry { epoch: LeaderEpoch(epoch), start_offset })
+            .collect();
+        let snapshot = producers::newest(disk, &path, log.end().offset)?.map(snapshot::from_file);
+        let mut recovery = Recovery::new(self.seed, &epochs, snapshot.as_ref());
+        let from = snapshot.map_or(reader.start(), |snapshot| snapshot.offset.max(reader.start()));
+        if from < log.end().offset {
+            reader.headers(from, |header| recovery.replay(header))?;
+        }
+        let opened = Opened { start: reader.start(), end: log.end().offset, flushed: reader.flushed().offset };
+        let rules = LeaderRules {
+            replicas: partition.replicas.len(),
+            min_insync_replicas: usize::try_from(config.min_insync_replicas).unwrap_or(1),
+            flush_messages: config.flush_messages,
+        };
+        let leader = Leader::new(partition.leader_epoch, rules, opened, recovery);
+        store_epochs(&self.dir, &path, &leader)?;
+        if topic_id::load(disk, &path)?.is_none() {
+            topic_id::store(disk, &path, topic.id)?;
+        }
+        Ok(Partition::new(Opening {
+            topic: topic.name.clone(),
+            index,
+            node_id: self.identity.node_id,
+            rules: batch_rules(&config),
+            file_delete_delay: Duration::from_millis(u64::try_from(config.file_delete_delay_ms).unwrap_or(0)),
+            leader,
+            log,
+        }))
+    }
+
+    /// Renames a directory of this name that belongs to another topic, as Kafka does: nobody asked for its data to go.
+    fn set_aside_if_stray(&self, id: Uuid, name: &str) -> Result<(), LogError> {
+        let found = topic_id::load(self.dir.disk(), &self.dir.path().join(name))?;
+        if let Some(other) = found.filter(|found| *found != id) {
+            let stray = self.dir.set_aside(name, other)?;
+            tracing::warn!("{name} belongs to another topic, {other}; renamed to {stray}");
+        }
+        Ok(())
+    }
+
+    /// Takes the partitions of a deleted topic away. Their directories are renamed now, and to be removed later.
+    pub fn delete(&self, topic: &Topic) -> Vec<Removal> {
+        let mut removals = Vec::new();
+        for partition in topic.partitions.iter().flatten() {
+            let Some((_, log)) = partition.take_offline(Gone::Deleted) else { continue };
+            match log.delete(self.rt.random_uuid()) {
+                Ok(dir) => removals.push(Removal { dir, delay: partition.file_delete_delay }),
+                Err(error) => {
+                    tracing::error!(topic = %topic.name, partition = partition.index, "cannot delete the log: {error}");
+                }
+            }
+        }
+        removals
+    }
+
+    /// Removes what an earlier start has renamed to be removed.
+    pub fn remove_leftovers(&self) {
+        match self.dir.list() {
+            Ok(names) => names.iter().filter(|name| name.ends_with("-delete")).for_each(|name| self.remove(name)),
+            Err(error) => tracing::error!("cannot look for directories to remove: {error}"),
+        }
+    }
+
+    /// Removes a directory that was renamed to be removed.
+    pub fn remove(&self, dir: &str) {
+        if let Err(error) = self.dir.remove(dir) {
+            tracing::error!("cannot remove {dir}: {error}");
+        }
+    }
+
+    fn topic_config(&self, image: &Image, topic: &image::Topic) -> TopicConfig {
+        let own = image.configs().of(&ConfigResource::Topic(topic.name.clone()));
+        let cluster = image.configs().of(&ConfigResource::BrokerDefault);
+        TopicLayers { topic: own, cluster, server: &self.config }.config()
+    }
+}
+
+/// Writes `leader-epoch-checkpoint`.
+pub fn store_epochs(dir: &LogDir, replica: &Path, leader: &Leader) -> Result<(), LogError> {
+    let entries: Vec<_> = leader.epochs().entries().iter().map(|entry| (entry.epoch.0, entry.start_offset)).collect();
+    epochs::store(dir.disk(), replica, &entries)
+}
+
+fn log_options(config: &TopicConfig) -> LogOptions {
+    let bytes = |bytes: i32| u64::try_from(bytes).unwrap_or(0);
+    LogOptions {
+        segment_bytes: bytes(config.segment_bytes),
+        segment_ms: config.segment_ms,
+        index_bytes: bytes(config.segment_index_bytes),
+        index_interval_bytes: bytes(config.index_interval_bytes),
+        reserve_bytes: 0,
+    }
+}
+
+fn batch_rules(config: &TopicConfig) -> Rules {
+    Rules {
+        batch_bytes_max: u32::try_from(config.max_message_bytes).unwrap_or(0),
+        timestamp_type: if config.log_append_time { TimestampType::LogAppendTime } else { TimestampType::CreateTime },
+        timestamp_before_ms_max: config.message_timestamp_before_max_ms,
+        timestamp_after_ms_max: config.message_timestamp_after_max_ms,
+        key_required: config.compact,
+    }
+}
+
+impl Work {
+    fn add(&self, recovered: &Recovered) {
+        self.logs.fetch_add(1, Ordering::Relaxed);
+        self.bytes_read.fetch_add(recovered.bytes_read, Ordering::Relaxed);
+        self.bytes_cut.fetch_add(recovered.bytes_cut, Ordering::Relaxed);
+        self.indexes_rebuilt.fetch_add(recovered.indexes_rebuilt as u64, Ordering::Relaxed);
+    }
+
+    /// Says in one line what was done.
+    pub fn report(&self, took: Duration) {
+        let take = |count: &AtomicU64| count.swap(0, Ordering::Relaxed);
+        let (logs, read, cut, rebuilt) =
+            (take(&self.logs), take(&self.bytes_read), take(&self.bytes_cut), take(&self.indexes_rebuilt));
+        if logs > 0 {
+            tracing::info!(
+                "opened {logs} logs in {} ms: read {read} bytes past the recovery points, cut {cut} torn bytes, rebuilt \
+                 {rebuilt} indexes",
+                took.as_millis()
+            );
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Fetch sessions (KIP-227): the broker remembers which partitions a client fetches, so that a request names only what
+//! changed and an answer lists only what has news.
+//!
+//! A session holds memory that a client asked for, so there is a bounded number of them
+//! (`max.incremental.fetch.session.cache.slots`), each with a bounded number of partitions. Whoever gets none is served
+//! in full each time, as without sessions.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use ottla_base::{LeaderEpoch, Map, Seed, Uuid};
+use ottla_wire::ErrorCode;
+use ottla_wire::fetch::Request;
+use ottla_wire::TopicKey;
+
+/// A session is not evicted for another before this time has passed since it was made, or used (KIP-227).
+const EVICTION_MS: i64 = 120_000;
+/// More partitions than this are served without a session.
+const SESSION_PARTITIONS_MAX: usize = 50_000;
+
+/// A topic as the client names it; one session has one kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    Name(Arc<str>),
+    Id(Uuid),
+}
+
+impl Topic {
+    pub fn key(&self) -> TopicKey<'_> {
+        match self {
+            Topic::Name(name) => TopicKey::Name(name),
+            Topic::Id(id) => TopicKey::Id(*id),
+        }
+    }
+}
+
+impl From<TopicKey<'_>> for Topic {
+    fn from(key: TopicKey<'_>) -> Topic {
+        match key {
+            TopicKey::Name(name) => Topic::Name(name.into()),
+            TopicKey::Id(id) => Topic::Id(id),
+        }
+    }
+}
+
+/// What a client asks of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    pub fetch_offset: i64,
+    pub max_bytes: i32,
+    pub current_leader_epoch: LeaderEpoch,
+    pub last_fetched_epoch: LeaderEpoch,
+}
+
+/// A partition of a session.
+#[derive(Clone, Debug)]
+pub struct Remembered {
+    pub topic: Topic,
+    pub index: i32,
+    pub ask: Ask,
+    /// What the last answer said, to tell what is news; -1 before the first.
+    log_start_offset: i64,
+    high_watermark: i64,
+    /// To be listed in the next answer, whatever it holds: newly added, or in error.
+    must_list: bool,
+}
+
+#[derive(Debug)]
+pub struct Session {
+    pub id: i32,
+    /// Epoch of the next request; 0 is never expected, -1 ends the session.
+    epoch: i32,
+    by_id: bool,
+    made_ms: i64,
+    used_ms: i64,
+    next_place: u64,
+    /// In the order of answers: a partition that gave records goes to the end, so that none starves.
+    partitions: BTreeMap<u64, Remembered>,
+    places: Map<(Topic, i32), u64>,
+}
+
+/// What a request is in the eyes of sessions.
+#[derive(Debug)]
+pub enum Opened {
+    /// Served in full, nothing remembered.
+    Sessionless,
+    /// Served in full, and remembered from now on.
+    New(Arc<Mutex<Session>>),
+    /// Served from what is remembered; [`Session::partitions`] has all of it.
+    Known(Arc<Mutex<Session>>),
+    Refused(ErrorCode),
+}
+
+#[derive(Debug)]
+pub struct Sessions {
+    slots_max: usize,
+    seed: Seed,
+    list: Mutex<BTreeMap<i32, Arc<Mutex<Session>>>>,
+}
+
+impl Sessions {
+    pub fn new(slots_max: usize, seed: Seed) -> Sessions {
+        Sessions { slots_max, seed, list: Mutex::default() }
+    }
+
+    /// Finds or makes the session that a request speaks of. `draw` gives ids for new ones.
+    pub fn open(&self, request: &Request<'_>, by_id: bool, now_ms: i64, draw: impl FnMut() -> i32) -> Opened {
+        match request.session_epoch {
+            -1 => {
+                self.close(request.session_id);
+                Opened::Sessionless
+            }
+            0 => {
+                self.close(request.session_id);
+                self.make(request, by_id, now_ms, draw).map_or(Opened::Sessionless, Opened::New)
+            }
+            epoch => self.go_on(request, epoch, by_id, now_ms),
+        }
+    }
+
+    fn close(&self, id: i32) {
+        self.list().remove(&id);
+    }
+
+    fn go_on(&self, request: &Request<'_>, epoch: i32, by_id: bool, now_ms: i64) -> Opened {
+        let Some(known) = self.list().get(&request.session_id).cloned() else {
+            return Opened::Refused(ErrorCode::FetchSessionIdNotFound);
+        };
+        let mut session = lock(&known);
+        if session.epoch != epoch {
+            return Opened::Refused(ErrorCode::InvalidFetchSessionEpoch);
+        }
+        if session.by_id != by_id {
+            return Opened::Refused(ErrorCode::FetchSessionTopicIdError);
+        }
+        session.epoch = if epoch == i32::MAX { 1 } else { epoch + 1 };
+        session.used_ms = now_ms;
+        session.update(request);
+        if session.partitions.len() > SESSION_PARTITIONS_MAX {
+            drop(session);
+            self.close(request.session_id);
+            return Opened::Refused(ErrorCode::FetchSessionIdNotFound);
+        }
+        drop(session);
+        Opened::Known(known)
+    }
+
+    /// `None` where there is no room for it.
+    fn make(
+        &self,
+        request: &Request<'_>,
+        by_id: bool,
+        now_ms: i64,
+        mut draw: impl FnMut() -> i32,
+    ) -> Option<Arc<Mutex<Session>>> {
+        let count: usize = request.topics.into_iter().map(|topic| topic.partitions.len()).sum();
+        if count == 0 || count > SESSION_PARTITIONS_MAX {
+            return None;
+        }
+        let mut list = self.list();
+        if list.len() >= self.slots_max {
+            let evicted = evictable(&list, count, now_ms)?;
+            list.remove(&evicted);
+        }
+        let id = loop {
+            let id = draw() & i32::MAX;
+            if id != 0 && !list.contains_key(&id) {
+                break id;
+            }
+        };
+        let mut session = Session {
+            id,
+            epoch: 1,
+            by_id,
+            made_ms: now_ms,
+            used_ms: now_ms,
+            next_place: 0,
+            partitions: BTreeMap::new(),
+            places: Map::with_hasher(self.seed),
+        };
+        session.update(request);
+        let session = Arc::new(Mutex::new(session));
+        list.insert(id, session.clone());
+        Some(session)
+    }
+
+    fn list(&self) -> MutexGuard<'_, BTreeMap<i32, Arc<Mutex<Session>>>> {
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The session that makes room for one of `count` partitions: the one unused for longest, or else the smallest that is
+/// smaller and has had its time.
+fn evictable(list: &BTreeMap<i32, Arc<Mutex<Session>>>, count: usize, now_ms: i64) -> Option<i32> {
+    let had_its_time = |since_ms: i64| now_ms - since_ms > EVICTION_MS;
+    let unused = list.values().map(|session| lock(session)).min_by_key(|session| session.used_ms)?;
+    if had_its_time(unused.used_ms) {
+        return Some(unused.id);
+    }
+    drop(unused);
+    let smallest = list
+        .values()
+        .map(|session| lock(session))
+        .filter(|session| had_its_time(session.made_ms))
+        .min_by_key(|session| session.partitions.len())?;
+    (smallest.partitions.len() < count).then_some(smallest.id)
+}
+
+pub fn lock(session: &Mutex<Session>) -> MutexGuard<'_, Session> {
+    session.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Session {
+    /// Everything the client fetches, in the order in which it is to be served.
+    pub fn partitions(&self) -> impl Iterator<Item = &Remembered> {
+        self.partitions.values()
+    }
+
+    /// Takes note of what an answer found in one partition; tells whether the answer must list it.
+    pub fn answered(&mut self, topic: &Topic, index: i32, news: News) -> bool {
+        let Some(place) = self.places.get(&(topic.clone(), index)).copied() else { return true };
+        let Some(remembered) = self.partitions.get_mut(&place) else { return true };
+        let is_news = news.log_start_offset != remembered.log_start_offset
+            || news.high_watermark != remembered.high_watermark
+            || news.records_bytes > 0;
+        let listed = is_news || remembered.must_list;
+        remembered.must_list = news.is_error;
+        remembered.log_start_offset = news.log_start_offset;
+        remembered.high_watermark = news.high_watermark;
+        if news.records_bytes > 0 {
+            self.move_to_end(place);
+        }
+        listed
+    }
+
+    fn update(&mut self, request: &Request<'_>) {
+        for topic in request.forgotten_topics {
+            let name = Topic::from(topic.key);
+            for index in topic.partitions {
+                if let Some(place) = self.places.remove(&(name.clone(), index)) {
+                    self.partitions.remove(&place);
+                }
+            }
+        }
+        for topic in request.topics {
+            let name = Topic::from(topic.key);
+            for partition in topic.partitions {
+                self.remember(&name, partition.index, Ask::from(partition));
+            }
+        }
+    }
+
+    fn remember(&mut self, topic: &Topic, index: i32, ask: Ask) {
+        let known = self.places.get(&(topic.clone(), index)).and_then(|place| self.partitions.get_mut(place));
+        if let Some(known) = known {
+            known.ask = ask;
+            return;
+        }
+        let remembered = Remembered {
+            topic: topic.clone(),
+            index,
+            ask,
+            log_start_offset: -1,
+            high_watermark: -1,
+            must_list: true,
+        };
+        self.places.insert((topic.clone(), index), self.next_place);
+        self.partitions.insert(self.next_place, remembered);
+        self.next_place += 1;
+    }
+
+    fn move_to_end(&mut self, place: u64) {
+        let Some(remembered) = self.partitions.remove(&place) else { return };
+        self.places.insert((remembered.topic.clone(), remembered.index), self.next_place);
+        self.partitions.insert(self.next_place, remembered);
+        self.next_place += 1;
+    }
+}
+
+/// What an answer says of one partition, as far as a session cares.
+#[derive(Clone, Copy, Debug)]
+pub struct News {
+    pub is_error: bool,
+    pub log_start_offset: i64,
+    pub high_watermark: i64,
+    pub records_bytes: usize,
+}
+
+impl From<ottla_wire::fetch::Partition> for Ask {
+    fn from(partition: ottla_wire::fetch::Partition) -> Ask {
+        Ask {
+            fetch_offset: partition.fetch_offset,
+            max_bytes: partition.max_bytes,
+            current_leader_epoch: partition.current_leader_epoch,
+            last_fetched_epoch: partition.last_fetched_epoch,
+        }
+    }
+}

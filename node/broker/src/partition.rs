@@ -1,0 +1,374 @@
+//! A partition that this broker leads: its log, its leader, and who waits for it.
+//!
+//! Two locks. [`State`] is held across a write: offsets are given and bytes are written in one order. [`Tail`] is a copy of
+//! the few numbers that readers go by, and is never held across a system call, so a disk that stalls an append does not
+//! stop those who read what is in memory. Whoever takes both takes the state first.
+//!
+//! A panic while the state is held poisons it: the numbers may be ahead of the log. Such a partition answers
+//! KAFKA_STORAGE_ERROR until it is opened again from its files.
+
+use std::ops::Range;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ottla_base::{LeaderEpoch, NodeId, Now};
+use ottla_partition::{
+    Acks, Admitted, EpochEnd, EpochMismatch, LastFetched, Leader, Marks, Moved, ProducerSnapshot,
+};
+use ottla_records::{BatchHeader, Rules, Scratch, Stamp, check};
+use ottla_storage::disk::Wait;
+use ottla_storage::{Log, LogError, Piece, Place, Reader, Want};
+use ottla_wire::fetch::EpochEndOffset;
+use ottla_wire::{CurrentLeader, ErrorCode};
+use tokio::sync::Notify;
+
+use crate::api::outcome;
+use crate::fetch::plan::{FileRange, Found, Room};
+use crate::fetch::session::Ask;
+use crate::fetch::wait::Waits;
+use crate::produced::{Outcome, Refused};
+
+#[derive(Debug)]
+pub struct Partition {
+    pub topic: Arc<str>,
+    pub index: i32,
+    pub node_id: NodeId,
+    /// What the topic asks of batches.
+    rules: Rules,
+    /// `file.delete.delay.ms`
+    pub file_delete_delay: Duration,
+    pub reader: Reader,
+    pub waits: Waits,
+    /// `None` once the partition is offline.
+    state: Mutex<Option<State>>,
+    tail: Mutex<Tail>,
+    /// Told when marks move that acks wait for, and when the partition goes offline.
+    acked: Notify,
+}
+
+#[derive(Debug)]
+struct State {
+    leader: Leader,
+    log: Log,
+}
+
+/// What readers go by.
+#[derive(Clone, Copy, Debug)]
+struct Tail {
+    marks: Marks,
+    /// Where the high watermark lies in the log.
+    high_watermark: Place,
+    /// Why the partition serves no more.
+    gone: Option<Gone>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gone {
+    Deleted,
+    /// It was closed, because the broker stops, or failed.
+    Closed,
+}
+
+impl Gone {
+    fn error(self) -> ErrorCode {
+        match self {
+            Gone::Deleted => ErrorCode::UnknownTopicOrPartition,
+            Gone::Closed => ErrorCode::KafkaStorageError,
+        }
+    }
+}
+
+/// Which records a reader wants to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    ReadUncommitted,
+    ReadCommitted,
+}
+
+/// A batch that was checked and waits for the end of its turn.
+#[derive(Debug)]
+pub struct Batch {
+    pub partition: Arc<Partition>,
+    pub acks: Acks,
+    /// The header to be stored; offset and leader epoch are given under the lock.
+    pub header: BatchHeader,
+    /// The whole batch in the receive buffer.
+    pub bytes: Range<usize>,
+    /// Which of the turn's outcomes is its own.
+    pub outcome: usize,
+}
+
+/// What an append leaves to be done without the lock.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct AfterAppend {
+    /// A segment was begun: the producers as of its first offset, to be written beside it.
+    pub snapshot: Option<ProducerSnapshot>,
+    /// `flush.messages` asks for a flush.
+    pub flush_due: bool,
+}
+
+/// How a log is opened and by what rules it is led.
+#[derive(Debug)]
+pub struct Opening {
+    pub topic: Arc<str>,
+    pub index: i32,
+    pub node_id: NodeId,
+    pub rules: Rules,
+    pub file_delete_delay: Duration,
+    pub leader: Leader,
+    pub log: Log,
+}
+
+impl Partition {
+    pub fn new(opening: Opening) -> Partition {
+        let Opening { topic, index, node_id, rules, file_delete_delay, leader, log } = opening;
+        let marks = leader.marks();
+        // Where only what is flushed counts, the high watermark begins where the flushed part ends.
+        let reader = log.reader();
+        let high_watermark = if marks.high_watermark == marks.end { log.end() } else { reader.flushed() };
+        let tail = Tail { marks, high_watermark, gone: None };
+        Partition {
+            topic,
+            index,
+            node_id,
+            rules,
+            file_delete_delay,
+            reader,
+            waits: Waits::default(),
+            state: Mutex::new(Some(State { leader, log })),
+            tail: Mutex::new(tail),
+            acked: Notify::new(),
+        }
+    }
+
+    /// Name of its directory.
+    pub fn directory(&self) -> String {
+        format!("{}-{}", self.topic, self.index)
+    }
+
+    /// Checks a client's batch against the topic's rules.
+    pub fn check(&self, batch: &[u8], now: Now, scratch: &mut Scratch) -> Result<BatchHeader, Refused> {
+        check(batch, &self.rules, now, scratch).map_err(|refusal| outcome::of_batch(refusal, self.tail().marks.start))
+    }
+
+    /// Writes a turn's batches: one lock, one write. Each batch's outcome is put in its place.
+    pub fn append(self: &Arc<Self>, batches: &[Batch], buffer: &[u8], outcomes: &mut [Outcome]) -> AfterAppend {
+        let mut guard = self.state.lock();
+        let Some(State { leader, log }) = guard.as_deref_mut().ok().and_then(Option::as_mut) else {
+            refuse(batches, outcomes, ErrorCode::KafkaStorageError);
+            return AfterAppend::default();
+        };
+        let Marks { leader_epoch, start, .. } = leader.marks();
+        let mut staged = leader.stage();
+        let mut stamped = Vec::with_capacity(batches.len());
+        for batch in batches {
+            let admitted = staged.admit(&batch.header, batch.acks);
+            if let Ok(Admitted::Append { base_offset }) = admitted {
+                let header = BatchHeader { base_offset, leader_epoch: leader_epoch.0, ..batch.header };
+                let bytes = &buffer[batch.bytes.clone()];
+                stamped.push((Stamp::new(bytes, &header), bytes, header));
+            }
+            outcomes[batch.outcome] = match admitted {
+                Ok(Admitted::Append { base_offset }) => Outcome::stored(base_offset, &batch.header, start),
+                Ok(Admitted::Duplicate(duplicate)) => Outcome::duplicate(&duplicate, start),
+                Err(refusal) => Outcome::refused(outcome::of_leader(refusal, start)),
+            };
+        }
+        let pieces: Vec<_> = stamped
+            .iter()
+            .map(|(stamp, bytes, header)| Piece { head: stamp.head(), body: stamp.body(bytes), header: *header })
+            .collect();
+        let appended = match log.append(&pieces) {
+            Ok(appended) => appended,
+            Err(error) => {
+                drop(staged);
+                drop(guard);
+                tracing::error!(topic = %self.topic, partition = self.index, "append refused: {error}");
+                refuse(batches, outcomes, outcome::of_storage(&error));
+                return AfterAppend::default();
+            }
+        };
+        let rolled = appended.start.segment != appended.end.segment;
+        let snapshot = rolled.then(|| staged.producer_snapshot(appended.end.segment));
+        let moved = staged.commit();
+        let flush_due = leader.flush_due();
+        let marks = self.publish(leader, moved.high_watermark.map(|_| appended.end));
+        drop(guard);
+        for batch in batches {
+            outcomes[batch.outcome].wait_for(self, &marks, batch.acks);
+        }
+        if moved.high_watermark.is_some() {
+            self.waits.arrived(batches.iter().map(|batch| batch.bytes.len() as i64).sum());
+        }
+        AfterAppend { snapshot, flush_due }
+    }
+
+    /// The log survives a loss of power up to this place.
+    pub fn flushed(&self, to: Place) {
+        let mut guard = self.state.lock();
+        let Some(State { leader, .. }) = guard.as_deref_mut().ok().and_then(Option::as_mut) else { return };
+        let moved = leader.flushed(to.offset);
+        self.publish(leader, moved.high_watermark.map(|_| to));
+        drop(guard);
+        if moved.high_watermark.is_some() {
+            self.waits.wake_all();
+        }
+        if moved != Moved::default() {
+            self.acked.notify_waiters();
+        }
+    }
+
+    /// Waits until the marks that `acks` asks for have passed everything before `offset`.
+    pub async fn kept(&self, acks: Acks, offset: i64) -> Result<(), ErrorCode> {
+        let mut moved = pin!(self.acked.notified());
+        loop {
+            moved.as_mut().enable();
+            let tail = self.tail();
+            if tail.marks.acked(acks) >= offset {
+                return Ok(());
+            }
+            if let Some(gone) = tail.gone {
+                return Err(gone.error());
+            }
+            moved.as_mut().await;
+            moved.set(self.acked.notified());
+        }
+    }
+
+    /// Where the records are that a fetch asks for.
+    pub fn read(&self, ask: &Ask, isolation: Isolation, room: Room, wait: Wait) -> Result<Found, Cold> {
+        let Tail { marks, high_watermark, gone } = self.tail();
+        if let Some(gone) = gone {
+            return Ok(Found::error(gone.error()));
+        }
+        if let Err(mismatch) = marks.check_epoch(ask.current_leader_epoch) {
+            return Ok(Found { current_leader: self.fenced(mismatch, marks), ..Found::error(outcome::of_epoch(mismatch)) });
+        }
+        let found = Found {
+            high_watermark: marks.high_watermark,
+            last_stable_offset: marks.last_stable,
+            log_start_offset: marks.start,
+            aborted_transactions: isolation == Isolation::ReadCommitted,
+            ..Found::error(ErrorCode::None)
+        };
+        if ask.last_fetched_epoch.0 >= 0 {
+            match self.diverging(LastFetched { fetch_offset: ask.fetch_offset, epoch: ask.last_fetched_epoch }) {
+                Ok(None) => {}
+                Ok(diverging_epoch) => return Ok(Found { diverging_epoch, ..found }),
+                Err(error) => return Ok(Found::error(error)),
+            }
+        }
+        if ask.fetch_offset < marks.start || ask.fetch_offset > marks.end {
+            return Ok(Found::error(ErrorCode::OffsetOutOfRange));
+        }
+        if ask.fetch_offset >= high_watermark.offset {
+            return Ok(found);
+        }
+        let want = Want {
+            offset: ask.fetch_offset,
+            limit: high_watermark,
+            bytes_max: room.bytes_max as u64,
+            first: room.first_batch,
+            wait,
+        };
+        match self.reader.view(&want) {
+            Ok(view) if view.range.is_empty() => Ok(found),
+            Ok(view) => Ok(Found { records: Some(FileRange { file: view.file, range: view.range }), ..found }),
+            Err(LogError::Cold) => Err(Cold),
+            // Retention was faster than this fetch.
+            Err(LogError::OutOfRange { .. }) => Ok(Found::error(ErrorCode::OffsetOutOfRange)),
+            Err(error) => {
+                tracing::error!(topic = %self.topic, partition = self.index, "read failed: {error}");
+                Ok(Found::error(outcome::of_storage(&error)))
+            }
+        }
+    }
+
+    pub fn marks(&self) -> Result<Marks, ErrorCode> {
+        let tail = self.tail();
+        tail.gone.map_or(Ok(tail.marks), |gone| Err(gone.error()))
+    }
+
+    /// Where the records end that a reader may see.
+    pub fn readable_end(&self) -> Place {
+        self.tail().high_watermark
+    }
+
+    /// The newest leader epoch: that of the log's end.
+    pub fn latest_epoch(&self) -> Result<i32, ErrorCode> {
+        self.marks().map(|marks| marks.leader_epoch.0)
+    }
+
+    /// The leader epoch that wrote `offset`, -1 if it is not known.
+    pub fn epoch_for(&self, offset: i64) -> Result<i32, ErrorCode> {
+        self.with_leader(|leader| leader.epochs().epoch_for(offset).map_or(-1, |epoch| epoch.0))
+    }
+
+    /// OffsetForLeaderEpoch: see [`Leader::end_offset_for`].
+    pub fn end_offset_for(&self, epoch: LeaderEpoch) -> Result<Option<EpochEnd>, ErrorCode> {
+        self.with_leader(|leader| leader.end_offset_for(epoch))
+    }
+
+    /// Takes the log out, so that it can be closed or deleted. Whoever waits is answered; the partition stays offline.
+    pub fn take_offline(&self, why: Gone) -> Option<(Leader, Log)> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner).take();
+        lock(&self.tail).gone = Some(why);
+        self.waits.wake_all();
+        self.acked.notify_waiters();
+        state.map(|State { leader, log }| (leader, log))
+    }
+
+    /// A bug has ended a call that held the state: what it says may be ahead of the log.
+    pub fn has_failed(&self) -> bool {
+        self.state.is_poisoned()
+    }
+
+    fn diverging(&self, last: LastFetched) -> Result<Option<EpochEndOffset>, ErrorCode> {
+        let end = self.with_leader(|leader| leader.diverging(last))?.map_err(|_| ErrorCode::OffsetOutOfRange)?;
+        Ok(end.map(|EpochEnd { epoch, end_offset }| EpochEndOffset { epoch, end_offset }))
+    }
+
+    fn with_leader<T>(&self, ask: impl FnOnce(&Leader) -> T) -> Result<T, ErrorCode> {
+        let guard = self.state.lock();
+        let state = guard.as_deref().ok().and_then(Option::as_ref).ok_or(ErrorCode::KafkaStorageError)?;
+        Ok(ask(&state.leader))
+    }
+
+    /// The leader, for a client that names an older epoch (KIP-951).
+    fn fenced(&self, mismatch: EpochMismatch, marks: Marks) -> Option<CurrentLeader> {
+        let leader = CurrentLeader { leader_id: self.node_id, leader_epoch: marks.leader_epoch };
+        (mismatch == EpochMismatch::Fenced).then_some(leader)
+    }
+
+    /// Copies the marks to where readers see them. Called with the state held.
+    fn publish(&self, leader: &Leader, high_watermark: Option<Place>) -> Marks {
+        let marks = leader.marks();
+        let mut tail = lock(&self.tail);
+        tail.marks = marks;
+        if let Some(place) = high_watermark {
+            tail.high_watermark = place;
+        }
+        marks
+    }
+
+    fn tail(&self) -> Tail {
+        *lock(&self.tail)
+    }
+}
+
+/// What it takes to answer is on the disk and not in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cold;
+
+fn refuse(batches: &[Batch], outcomes: &mut [Outcome], error: ErrorCode) {
+    for batch in batches {
+        outcomes[batch.outcome] = Outcome::refused(Refused::of(error));
+    }
+}
+
+/// The tail's lock: nothing panics while it is held, so what it guards is whole.
+fn lock(tail: &Mutex<Tail>) -> MutexGuard<'_, Tail> {
+    tail.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,94 @@
+//! From frames to handlers: what `io/net` asks of its service.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::sync::Arc;
+
+use ottla_net::{BoxFuture, Next, Replies, Service};
+use ottla_records::Scratch;
+use ottla_wire::frame::{RequestHeader, RequestStart};
+use ottla_wire::{ApiKey, Reader};
+
+use crate::Broker;
+use crate::api::{self, ColdCall, HotCall, Run, k00_produce as produce, k01_fetch as fetch};
+use crate::ctx::{Client, Ctx};
+
+/// What a connection keeps from frame to frame. The vectors inside are used again from turn to turn.
+#[derive(Debug)]
+pub struct Turn {
+    pub broker: Arc<Broker>,
+    pub client: Arc<Client>,
+    pub produce: produce::Staging,
+    pub fetch: fetch::Scratch,
+    /// For unpacking what producers have packed.
+    pub scratch: Scratch,
+}
+
+/// The broker as a service.
+#[derive(Debug)]
+pub struct Served(pub Arc<Broker>);
+
+impl Service for Served {
+    type Session = Turn;
+
+    fn connected(&self, address: SocketAddr) -> Turn {
+        Turn {
+            broker: self.0.clone(),
+            client: Arc::new(Client { address }),
+            produce: produce::Staging::default(),
+            fetch: fetch::Scratch::default(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    fn amplifies(&self, frame: &[u8]) -> bool {
+        RequestStart::decode(&mut Reader::new(frame)).is_ok_and(|start| start.key != ApiKey::Produce.code())
+    }
+
+    fn frame(&self, turn: &mut Turn, buffer: &[u8], frame: Range<usize>, replies: &mut Replies) -> Next {
+        let bytes = &buffer[frame.clone()];
+        let Ok(start) = RequestStart::decode(&mut Reader::new(bytes)) else {
+            return Next::Close("a frame that is shorter than a request header");
+        };
+        if start.key != ApiKey::Produce.code()
+            && let close @ Next::Close(_) = produce::end_turn(turn, buffer, replies)
+        {
+            return close;
+        }
+        let Some(api) = api::find(start.key) else {
+            return Next::Close("a request of an API key that is not served");
+        };
+        if !api.key.api().versions.contains(&start.version) {
+            if api.key == ApiKey::ApiVersions {
+                return Next::Barrier(Box::pin(std::future::ready(api::unsupported_api_versions(start))));
+            }
+            return Next::Close("a request of a version that is not served");
+        }
+        let mut reader = Reader::new(bytes);
+        if RequestHeader::decode(&mut reader).is_err() {
+            return Next::Close("a request header that does not decode");
+        }
+        let body = frame.start + reader.position()..frame.end;
+        match api.run {
+            Run::Hot(run) => run(turn, HotCall { start, buffer, body }, replies),
+            Run::Cold(run) => {
+                let ctx = Ctx { broker: turn.broker.clone(), client: turn.client.clone(), version: start.version };
+                match run(ColdCall { ctx, start, body: &buffer[body] }) {
+                    Ok(answer) => Next::Barrier(answer),
+                    Err(error) => {
+                        tracing::debug!(peer = %turn.client.address, api = ?api.key, "a request does not decode: {error}");
+                        Next::Close("a request body that does not decode")
+                    }
+                }
+            }
+        }
+    }
+
+    fn end_turn(&self, turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
+        produce::end_turn(turn, buffer, replies)
+    }
+
+    fn hold_back(&self, turn: &Turn) -> Option<BoxFuture<()>> {
+        if turn.produce.has_produced() { turn.broker.flushing.hold_back() } else { None }
+    }
+}

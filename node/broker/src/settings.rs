@@ -1,0 +1,29 @@
+//! The settings that requests look at, read once at the start.
+
+use ottla_config::{ServerConfig, keys};
+
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `auto.create.topics.enable`
+    pub auto_create_topics: bool,
+    /// `delete.topic.enable`
+    pub delete_topics: bool,
+    /// `fetch.max.bytes`
+    pub fetch_bytes_max: usize,
+    /// `max.request.partition.size.limit`
+    pub described_partitions_max: i32,
+    /// `transaction.max.timeout.ms`
+    pub transaction_ms_max: i32,
+}
+
+impl Settings {
+    pub fn of(config: &ServerConfig) -> Settings {
+        Settings {
+            auto_create_topics: config.get(keys::AUTO_CREATE_TOPICS_ENABLE),
+            delete_topics: config.get(keys::DELETE_TOPIC_ENABLE),
+            fetch_bytes_max: usize::try_from(config.get(keys::FETCH_MAX_BYTES)).unwrap_or(0),
+            described_partitions_max: config.get(keys::MAX_REQUEST_PARTITION_SIZE_LIMIT),
+            transaction_ms_max: config.get(keys::TRANSACTION_MAX_TIMEOUT_MS),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! What DescribeConfigs and CreateTopics tell of a configuration.
+//!
+//! Kafka lists, beside a value, its **synonyms**: all settings of the same thing, the most specific first, each with
+//! its source. `log.roll.ms` and `log.roll.hours` are the same thing. The listing begins with the first synonym that
+//! has the asked key's own name, and the value's source is that of the first synonym. So with `log.retention.hours`
+//! in the file `retention.ms` has its value from there, but no synonym and the source "default". Tools are used to
+//! that, so it is the same here; the answer of CreateTopics names the true source, as Kafka's does.
+
+use crate::broker;
+use crate::key::{Def, Effect, Scope};
+use crate::server::ServerConfig;
+use crate::topic;
+use crate::topic_config::{Effective, Overrides, TopicLayers};
+use crate::value::Kind;
+
+/// Where a value was set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Topic,
+    /// Dynamically, for all brokers.
+    ClusterWide,
+    /// At the start of this server: file or command line.
+    Static,
+    Default,
+}
+
+impl Source {
+    /// The number of the source in DescribeConfigs.
+    pub fn id(self) -> i8 {
+        match self {
+            Source::Topic => 1,
+            Source::ClusterWide => 3,
+            Source::Static => 4,
+            Source::Default => 5,
+        }
+    }
+}
+
+/// One key of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Described {
+    pub name: String,
+    /// `None` is null: not set, or a secret.
+    pub value: Option<String>,
+    pub source: Source,
+    /// `None` for a key that nobody knows.
+    pub kind: Option<Kind>,
+    pub is_read_only: bool,
+    pub is_sensitive: bool,
+    pub synonyms: Vec<DescribedSynonym>,
+    /// Of the key, and what Ottla does with it.
+    pub documentation: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DescribedSynonym {
+    pub name: String,
+    pub value: Option<String>,
+    pub source: Source,
+}
+
+impl TopicLayers<'_> {
+    /// The keys of the topic, by name.
+    pub fn describe(&self) -> Vec<Described> {
+        let describe = |def: &'static Def| {
+            let mut described = self.describe_value(def);
+            described.synonyms = self.synonyms(def, &described.value);
+            described.source = described.synonyms.first().map_or(Source::Default, |first| first.source);
+            described.documentation = Some(documentation(def));
+            described
+        };
+        self.shown().into_iter().map(describe).collect()
+    }
+
+    /// The same for the answer of CreateTopics: without synonyms and documentation, with the true sources.
+    pub fn describe_created(&self) -> Vec<Described> {
+        self.shown().into_iter().map(|def| self.describe_value(def)).collect()
+    }
+
+    fn shown(&self) -> Vec<&'static Def> {
+        let is_shown = |def: &&Def| def.scope != Scope::Hidden || self.topic.contains_key(def.name);
+        let mut shown: Vec<_> = topic::all().filter(is_shown).collect();
+        shown.sort_unstable_by_key(|def| def.name);
+        shown
+    }
+
+    fn describe_value(&self, def: &'static Def) -> Described {
+        let Effective { value, source } = self.effective(def);
+        Described {
+            name: def.name.to_owned(),
+            value,
+            source,
+            kind: Some(def.kind),
+            is_read_only: false,
+            is_sensitive: def.is_sensitive(),
+            synonyms: Vec::new(),
+            documentation: None,
+        }
+    }
+
+    fn synonyms(&self, def: &'static Def, value: &Option<String>) -> Vec<DescribedSynonym> {
+        let own = self.topic.contains_key(def.name).then(|| DescribedSynonym {
+            name: def.name.to_owned(),
+            value: value.clone(),
+            source: Source::Topic,
+        });
+        let inherited = topic::synonyms(def).first().map(|first| self.server.synonyms(first.name, self.cluster));
+        own.into_iter().chain(inherited.into_iter().flatten()).collect()
+    }
+}
+
+impl ServerConfig {
+    /// The keys of this broker, by name: all known ones, and what else was set.
+    pub fn describe(&self, cluster: &Overrides) -> Vec<Described> {
+        let shown = broker::all().filter(|def| def.scope != Scope::Hidden).map(|def| def.name);
+        let mut names: Vec<&str> = shown.chain(self.set.keys().map(String::as_str)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(|name| self.describe_key(name, cluster)).collect()
+    }
+
+    /// The keys that are set for all brokers, by name: the answer for the broker resource with the empty name.
+    pub fn describe_cluster(&self, cluster: &Overrides) -> Vec<Described> {
+        let mut all: Vec<_> = cluster.keys().map(|name| self.describe_key(name, cluster)).collect();
+        for described in &mut all {
+            described.synonyms.retain(|synonym| synonym.source == Source::ClusterWide);
+        }
+        all
+    }
+
+    fn describe_key(&self, name: &str, cluster: &Overrides) -> Described {
+        let def = broker::find_base(name);
+        let is_sensitive = def.is_none_or(Def::is_sensitive);
+        let text = cluster.get(name).map(|text| &**text).or_else(|| self.set.get(name).map(String::as_str));
+        let value = match (def, text) {
+            (Some(def), Some(text)) => def.read(text).ok(),
+            (Some(def), None) => def.default.map(str::to_owned),
+            (None, _) => None,
+        };
+        let synonyms = self.synonyms(name, cluster);
+        Described {
+            name: name.to_owned(),
+            value: value.filter(|_| !is_sensitive),
+            source: synonyms.first().map_or(Source::Default, |first| first.source),
+            kind: def.map(|def| def.kind),
+            is_read_only: !matches!(
+                broker::find(name).map(|def| def.scope),
+                Some(Scope::PerBroker | Scope::ClusterWide)
+            ),
+            is_sensitive,
+            synonyms,
+            documentation: def.map(documentation),
+        }
+    }
+
+    /// All settings of what the broker key `name` sets, the most specific first.
+    fn synonyms(&self, name: &str, cluster: &Overrides) -> Vec<DescribedSynonym> {
+        let base = broker::find_base(name);
+        let is_sensitive = base.is_none_or(Def::is_sensitive);
+        let names: Vec<&str> = match (broker::same_in_other_units(name), base) {
+            (Some(same), _) => same.iter().map(|synonym| synonym.name).collect(),
+            (None, Some(base)) if base.name != name => vec![name, base.name],
+            _ => vec![name],
+        };
+        let texts = |source| {
+            let set = &self.set;
+            names.iter().filter_map(move |&name| {
+                let text = match source {
+                    Source::ClusterWide => cluster.get(name)?.to_string(),
+                    Source::Static => set.get(name)?.clone(),
+                    _ => broker::find(name)?.default?.to_owned(),
+                };
+                let value = Some(text).filter(|_| !is_sensitive);
+                Some(DescribedSynonym { name: name.to_owned(), value, source })
+            })
+        };
+        [Source::ClusterWide, Source::Static, Source::Default]
+            .into_iter()
+            .flat_map(texts)
+            .skip_while(|synonym| synonym.name != name)
+            .collect()
+    }
+}
+
+fn documentation(def: &Def) -> String {
+    let note = match def.effect {
+        Effect::Acts => "",
+        Effect::Later => " It has no effect in Ottla yet.",
+        Effect::Refused => " Ottla does not support it yet and refuses to start with it.",
+    };
+    format!("{}{note}", def.doc)
+}
+
+#[cfg(test)]
+mod tests;

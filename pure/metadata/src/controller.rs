@@ -1,0 +1,166 @@
+//! Decides every change of the cluster's metadata.
+//!
+//! Commands are the requests that brokers and clients send to Kafka's controller, so that it does not matter where one
+//! comes from: today from the same process, later from another node. A decision reads the [`Image`] and writes records;
+//! which records, and in which order, is what Kafka 4.3 writes, since its tools and nodes read our log.
+//!
+//! One concern, one file. Nothing here checks who may do a thing: whoever submits a command has done that.
+
+mod bootstrap;
+mod create_topics;
+mod delete_topics;
+mod heartbeat;
+mod leadership;
+mod placement;
+mod producer_ids;
+mod registration;
+mod topic_configs;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use ottla_base::Uuid;
+use ottla_machine::{At, Machine, Waiter};
+use ottla_wire::ErrorCode;
+use ottla_wire::messages::{
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse,
+    BrokerRegistrationRequest, BrokerRegistrationResponse, ControllerRegistrationRequest,
+    ControllerRegistrationResponse, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+};
+
+use crate::{Image, Record, topic_name};
+
+pub use bootstrap::Bootstrap;
+pub use create_topics::CreateTopics;
+
+/// Most records that a request of a client may cause, as in Kafka.
+const RECORDS_MAX: usize = 10_000;
+
+/// The config that eligible leader replicas depend on.
+const MIN_INSYNC_REPLICAS: &str = "min.insync.replicas";
+
+/// The machine of the metadata log.
+#[derive(Debug)]
+pub enum Controller {}
+
+/// One decision of the controller.
+type Step<'a> = ottla_machine::Step<'a, Controller>;
+
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Comes before all others when the log has been loaded.
+    Bootstrap(Bootstrap),
+    RegisterController(ControllerRegistrationRequest),
+    RegisterBroker(BrokerRegistrationRequest),
+    BrokerHeartbeat(BrokerHeartbeatRequest),
+    AllocateProducerIds(AllocateProducerIdsRequest),
+    CreateTopics(CreateTopics),
+    DeleteTopics(DeleteTopicsRequest),
+}
+
+/// To each command its own.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    Bootstrap,
+    RegisterController(ControllerRegistrationResponse),
+    RegisterBroker(BrokerRegistrationResponse),
+    BrokerHeartbeat(BrokerHeartbeatResponse),
+    AllocateProducerIds(AllocateProducerIdsResponse),
+    CreateTopics(CreateTopicsResponse),
+    DeleteTopics(DeleteTopicsResponse),
+}
+
+/// The image, and what only the controller needs to find in it. Reads as the image.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    image: Image,
+    /// Topics whose names can collide with others, by what colliding names have in common. More than one under a key only
+    /// in a log that Kafka wrote.
+    colliding: BTreeMap<String, BTreeSet<Arc<str>>>,
+}
+
+impl Deref for State {
+    type Target = Image;
+
+    fn deref(&self) -> &Image {
+        &self.image
+    }
+}
+
+impl Machine for Controller {
+    type Hard = State;
+    type Soft = ();
+    type Command = Command;
+    type Record = Record;
+    type Reply = Reply;
+    /// Brokers act on the records, not on effects.
+    type Effect = Infallible;
+
+    fn decide(step: &mut Step<'_>, asker: Waiter, command: Command) {
+        let reply = match command {
+            Command::Bootstrap(command) => {
+                bootstrap::decide(step, command);
+                Reply::Bootstrap
+            }
+            Command::RegisterController(request) => {
+                Reply::RegisterController(registration::register_controller(step, request))
+            }
+            Command::RegisterBroker(request) => Reply::RegisterBroker(registration::register_broker(step, request)),
+            Command::BrokerHeartbeat(request) => Reply::BrokerHeartbeat(heartbeat::decide(step, request)),
+            Command::AllocateProducerIds(request) => Reply::AllocateProducerIds(producer_ids::decide(step, request)),
+            Command::CreateTopics(command) => Reply::CreateTopics(create_topics::decide(step, command)),
+            Command::DeleteTopics(request) => Reply::DeleteTopics(delete_topics::decide(step, request)),
+        };
+        step.reply(asker, reply);
+    }
+
+    /// # Panics
+    /// If the log contradicts itself. A node applies its log to its own image first, and does not get here with such a log.
+    fn replay(state: &mut State, at: At, record: &Record) {
+        match record {
+            Record::Topic(topic) => state.index(&topic.name),
+            Record::RemoveTopic(topic) => state.unindex(&topic.topic_id),
+            _ => {}
+        }
+        if let Err(error) = state.image.apply(at, record) {
+            panic!("{error}");
+        }
+    }
+}
+
+impl State {
+    /// A topic whose name collides with `name`, which is not the name of a topic itself.
+    fn collision(&self, name: &str) -> Option<&Arc<str>> {
+        self.colliding.get(&topic_name::collision_key(name)?)?.first()
+    }
+
+    fn index(&mut self, name: &Arc<str>) {
+        if let Some(key) = topic_name::collision_key(name) {
+            self.colliding.entry(key).or_default().insert(name.clone());
+        }
+    }
+
+    fn unindex(&mut self, id: &Uuid) {
+        let Some(topic) = self.image.topics().get_by_id(id) else { return };
+        let Some(key) = topic_name::collision_key(&topic.name) else { return };
+        if let Some(names) = self.colliding.get_mut(&key) {
+            names.remove(&topic.name);
+            if names.is_empty() {
+                self.colliding.remove(&key);
+            }
+        }
+    }
+}
+
+/// Why a request, or one topic of it, is refused. The text is for the client.
+#[derive(Debug)]
+struct Refusal {
+    code: ErrorCode,
+    message: String,
+}
+
+fn refuse<T>(code: ErrorCode, message: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal { code, message: message.into() })
+}

@@ -1,0 +1,44 @@
+//! The first records of a new log: feature levels, and the one broker config that is always in the log.
+//!
+//! Eligible leader replicas depend on `min.insync.replicas`, so the controller must know every change of it; Kafka copies
+//! the static value into the log once and has it govern from then on (KIP-966).
+
+use std::sync::Arc;
+
+use ottla_config::{Overrides, ServerConfig, TopicLayers};
+use ottla_wire::records::{BeginTransactionRecord, EndTransactionRecord, FeatureLevelRecord};
+
+use super::{MIN_INSYNC_REPLICAS, Step};
+use crate::features::{FEATURES, METADATA_VERSION};
+use crate::{ConfigResource, Record};
+
+/// Begins a new log. Does nothing to a log that has begun.
+#[derive(Clone, Debug)]
+pub struct Bootstrap {
+    pub server: Arc<ServerConfig>,
+}
+
+pub(super) fn decide(step: &mut Step<'_>, bootstrap: Bootstrap) {
+    if step.log.features().level(METADATA_VERSION) != 0 {
+        return;
+    }
+    step.log.write(Record::BeginTransaction(BeginTransactionRecord {
+        name: Some("Bootstrap records".into()),
+        ..Default::default()
+    }));
+    for feature in FEATURES {
+        step.log.write(Record::FeatureLevel(FeatureLevelRecord {
+            name: feature.name.into(),
+            feature_level: feature.initial,
+            ..Default::default()
+        }));
+    }
+    let none = Overrides::new();
+    let layers = TopicLayers { topic: &none, cluster: &none, server: &bootstrap.server };
+    step.log.write(Record::Config {
+        resource: ConfigResource::BrokerDefault,
+        key: MIN_INSYNC_REPLICAS.into(),
+        value: Some(layers.config().min_insync_replicas.to_string().into()),
+    });
+    step.log.write(Record::EndTransaction(EndTransactionRecord::default()));
+}

@@ -1,0 +1,120 @@
+//! Where a new topic's partitions go.
+//!
+//! There is one broker, so there is no choice to make: every partition has one replica, and it is there. What is left is
+//! to refuse what cannot be had, also in a client's own assignment.
+
+use std::collections::BTreeSet;
+
+use ottla_base::{NodeId, Uuid};
+use ottla_config::{ServerConfig, keys};
+use ottla_wire::ErrorCode;
+use ottla_wire::messages::{CreatableReplicaAssignment, CreatableTopic};
+use ottla_wire::records::PartitionRecord;
+
+use super::{Refusal, refuse};
+use crate::{Broker, Brokers};
+
+/// In a request: as many as the server's default, or as the assignments say.
+const UNSAID: i32 = -1;
+
+pub(super) struct Placement {
+    pub partition_count: i32,
+    broker: NodeId,
+    directory: Uuid,
+}
+
+/// How many partitions the topic is to have; if that is below 1, it cannot be made.
+pub(super) fn partition_count(topic: &CreatableTopic, server: &ServerConfig) -> i32 {
+    match topic.num_partitions {
+        _ if !topic.assignments.is_empty() => topic.assignments.len().try_into().unwrap_or(i32::MAX),
+        UNSAID => server.get(keys::NUM_PARTITIONS),
+        asked => asked,
+    }
+}
+
+pub(super) fn place(brokers: &Brokers, topic: &CreatableTopic, server: &ServerConfig) -> Result<Placement, Refusal> {
+    let partition_count = partition_count(topic, server);
+    let broker = if topic.assignments.is_empty() {
+        check_replication_factor(brokers, topic.replication_factor, server)?;
+        if partition_count < 1 {
+            let message = "a topic has at least one partition; -1 asks for the default number";
+            return refuse(ErrorCode::InvalidPartitions, message);
+        }
+        the_broker(brokers, ErrorCode::InvalidReplicationFactor)?
+    } else {
+        check_assignments(brokers, topic)?;
+        the_broker(brokers, ErrorCode::InvalidReplicaAssignment)?
+    };
+    Ok(Placement { partition_count, broker: broker.id, directory: directory(broker) })
+}
+
+impl Placement {
+    pub fn partition(&self, topic_id: Uuid, partition_id: i32) -> PartitionRecord {
+        PartitionRecord {
+            partition_id,
+            topic_id,
+            replicas: vec![self.broker.0],
+            isr: vec![self.broker.0],
+            leader: self.broker.0,
+            leader_epoch: 0,
+            partition_epoch: 0,
+            directories: vec![self.directory],
+            ..Default::default()
+        }
+    }
+}
+
+fn check_replication_factor(brokers: &Brokers, asked: i16, server: &ServerConfig) -> Result<(), Refusal> {
+    let replication_factor = match i32::from(asked) {
+        UNSAID => server.get(keys::DEFAULT_REPLICATION_FACTOR),
+        asked => asked,
+    };
+    let message = match replication_factor {
+        ..1 => "the replication factor is at least 1; -1 asks for the default".into(),
+        _ if replication_factor as usize > brokers.iter().count() => {
+            format!("the replication factor is {replication_factor}, but the brokers are {}", brokers.iter().count())
+        }
+        _ => return Ok(()),
+    };
+    refuse(ErrorCode::InvalidReplicationFactor, message)
+}
+
+/// Each partition from 0 on, once, on the one broker.
+fn check_assignments(brokers: &Brokers, topic: &CreatableTopic) -> Result<(), Refusal> {
+    if topic.num_partitions != UNSAID || i32::from(topic.replication_factor) != UNSAID {
+        let message = "with assignments, the number of partitions and the replication factor are -1";
+        return refuse(ErrorCode::InvalidRequest, message);
+    }
+    for CreatableReplicaAssignment { partition_index, broker_ids, .. } in &topic.assignments {
+        let stranger = broker_ids.iter().find(|id| brokers.get(NodeId(**id)).is_none());
+        let wrong = match (broker_ids.len(), stranger) {
+            (0, _) => format!("partition {partition_index} has no replica"),
+            (_, Some(id)) => format!("partition {partition_index} has a replica on {id}, which is no broker here"),
+            (1, None) => continue,
+            (2.., None) => format!("partition {partition_index} has two replicas on one broker"),
+        };
+        return refuse(ErrorCode::InvalidReplicaAssignment, wrong);
+    }
+    let indexes: BTreeSet<i32> = topic.assignments.iter().map(|partition| partition.partition_index).collect();
+    if !indexes.into_iter().eq(0..topic.assignments.len() as i32) {
+        let message = "partitions are numbered from 0 on, without gaps, each once";
+        return refuse(ErrorCode::InvalidReplicaAssignment, message);
+    }
+    Ok(())
+}
+
+/// The broker, unless it is starting or stopping.
+fn the_broker(brokers: &Brokers, otherwise: ErrorCode) -> Result<&Broker, Refusal> {
+    match brokers.iter().find(|broker| broker.is_usable()) {
+        Some(broker) => Ok(broker),
+        None => refuse(otherwise, "no broker serves at the moment"),
+    }
+}
+
+/// The directory of a new replica, if there is no choice; else zeros, and the broker chooses (KIP-858).
+fn directory(broker: &Broker) -> Uuid {
+    match broker.log_dirs[..] {
+        [directory] => directory,
+        _ => Uuid::ZERO,
+    }
+}

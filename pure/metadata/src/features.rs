@@ -1,0 +1,30 @@
+//! The feature levels that this code works at (KIP-584).
+//!
+//! A level is finalised only when all of it works, since clients and later versions of the software act on it. Levels of
+//! groups, transactions, share groups and streams come with these. `eligible.leader.replicas.version` is finalised because
+//! a node's stop and start are written with it (KIP-966), as Kafka does. `kraft.version` is no record of the metadata log
+//! but a control record of the quorum; there is no quorum yet, so it is not finalised, which means level 0.
+
+use std::ops::RangeInclusive;
+
+/// A feature, the levels we can work at, and the level a new log begins with.
+#[derive(Clone, Debug)]
+pub struct Feature {
+    pub name: &'static str,
+    pub supported: RangeInclusive<i16>,
+    pub initial: i16,
+}
+
+/// In the order in which a new log finalises them.
+pub const FEATURES: [Feature; 2] = [
+    Feature { name: METADATA_VERSION, supported: 30..=30, initial: 30 },
+    Feature { name: "eligible.leader.replicas.version", supported: 1..=1, initial: 1 },
+];
+
+/// Decides the versions of all metadata records; 30 is Kafka's 4.3-IV0.
+pub const METADATA_VERSION: &str = "metadata.version";
+
+/// Whether this code can work with a level that a log has finalised.
+pub(crate) fn is_supported(name: &str, level: i16) -> bool {
+    FEATURES.iter().any(|feature| feature.name == name && feature.supported.contains(&level))
+}

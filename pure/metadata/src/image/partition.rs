@@ -1,0 +1,94 @@
+//! One partition: who holds it and who leads it.
+
+use ottla_base::{LeaderEpoch, NodeId, Uuid};
+use ottla_wire::records::{PartitionChangeRecord, PartitionRecord};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partition {
+    pub replicas: Vec<NodeId>,
+    /// The log directory of each replica, in the same order.
+    pub directories: Vec<Uuid>,
+    pub isr: Vec<NodeId>,
+    /// [`NodeId::NONE`] while there is none.
+    pub leader: NodeId,
+    pub leader_epoch: LeaderEpoch,
+    /// Rises with every change of the partition.
+    pub partition_epoch: i32,
+    pub leader_recovery: LeaderRecovery,
+    /// Outside the ISR, but with all that was acknowledged: may lead without loss (KIP-966).
+    pub eligible_leader_replicas: Vec<NodeId>,
+    /// Who led last, while the ISR and the eligible replicas are empty or too few.
+    pub last_known_elr: Vec<NodeId>,
+}
+
+/// Whether the leader may have lost records that were acknowledged (KIP-704).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaderRecovery {
+    Recovered,
+    /// It was elected after an unclean stop.
+    Recovering,
+}
+
+/// `leader` of a change that leaves the leader and its epoch alone.
+const LEADER_UNCHANGED: i32 = -2;
+
+impl Partition {
+    pub(super) fn new(record: &PartitionRecord) -> Partition {
+        Partition {
+            replicas: nodes(&record.replicas),
+            directories: record.directories.clone(),
+            isr: nodes(&record.isr),
+            leader: NodeId(record.leader),
+            leader_epoch: LeaderEpoch(record.leader_epoch),
+            partition_epoch: record.partition_epoch,
+            leader_recovery: LeaderRecovery::of(record.leader_recovery_state).unwrap_or(LeaderRecovery::Recovered),
+            eligible_leader_replicas: nodes(record.eligible_leader_replicas.as_deref().unwrap_or_default()),
+            last_known_elr: nodes(record.last_known_elr.as_deref().unwrap_or_default()),
+        }
+    }
+
+    pub(super) fn change(&mut self, record: &PartitionChangeRecord) {
+        let set = |field: &mut Vec<NodeId>, value: &Option<Vec<i32>>| {
+            if let Some(value) = value {
+                *field = nodes(value);
+            }
+        };
+        set(&mut self.replicas, &record.replicas);
+        set(&mut self.isr, &record.isr);
+        set(&mut self.eligible_leader_replicas, &record.eligible_leader_replicas);
+        set(&mut self.last_known_elr, &record.last_known_elr);
+        if let Some(directories) = &record.directories {
+            self.directories.clone_from(directories);
+        }
+        if let Some(recovery) = LeaderRecovery::of(record.leader_recovery_state) {
+            self.leader_recovery = recovery;
+        }
+        if record.leader != LEADER_UNCHANGED {
+            self.leader = NodeId(record.leader);
+            self.leader_epoch.0 += 1;
+        }
+        self.partition_epoch += 1;
+    }
+}
+
+impl LeaderRecovery {
+    pub(crate) fn code(self) -> i8 {
+        match self {
+            LeaderRecovery::Recovered => 0,
+            LeaderRecovery::Recovering => 1,
+        }
+    }
+
+    /// `None` for the -1 of a change that leaves it alone.
+    fn of(code: i8) -> Option<LeaderRecovery> {
+        match code {
+            0 => Some(LeaderRecovery::Recovered),
+            1 => Some(LeaderRecovery::Recovering),
+            _ => None,
+        }
+    }
+}
+
+fn nodes(ids: &[i32]) -> Vec<NodeId> {
+    ids.iter().copied().map(NodeId).collect()
+}

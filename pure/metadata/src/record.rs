@@ -1,0 +1,280 @@
+//! The records of the metadata log that Ottla acts on.
+//!
+//! A log may hold records of things that Ottla does not have yet: ACLs, quotas, SCRAM credentials. To skip them would be
+//! to serve data that somebody has protected; so such a log is refused, as it is read, with the name of what it holds.
+//! What is left is this enum, and each of its records has an effect on the [`Image`](crate::Image), or is known to have
+//! none.
+
+use std::sync::Arc;
+
+use ottla_base::NodeId;
+use ottla_wire::records::{
+    BeginTransactionRecord, BrokerRegistrationChangeRecord, ClearElrRecord, ConfigRecord, EndTransactionRecord,
+    FeatureLevelRecord, MetadataRecord, NoOpRecord, PartitionChangeRecord, PartitionRecord, ProducerIdsRecord,
+    RegisterBrokerRecord, RegisterControllerRecord, RemoveTopicRecord, TopicRecord,
+};
+use ottla_wire::{DecodeError, Reader, Writer};
+
+use crate::ConfigResource;
+use crate::features;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    Topic(TopicRecord),
+    Partition(PartitionRecord),
+    PartitionChange(PartitionChangeRecord),
+    ClearElr(ClearElrRecord),
+    RemoveTopic(RemoveTopicRecord),
+    /// No value takes the config away.
+    Config {
+        resource: ConfigResource,
+        key: Arc<str>,
+        value: Option<Arc<str>>,
+    },
+    RegisterBroker(RegisterBrokerRecord),
+    BrokerRegistrationChange(BrokerRegistrationChangeRecord),
+    RegisterController(RegisterControllerRecord),
+    FeatureLevel(FeatureLevelRecord),
+    ProducerIds(ProducerIdsRecord),
+    BeginTransaction(BeginTransactionRecord),
+    EndTransaction(EndTransactionRecord),
+    NoOp(NoOpRecord),
+}
+
+/// Why a metadata log cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RecordError {
+    #[error("the metadata log holds a record that cannot be read: {0}")]
+    Malformed(#[from] DecodeError),
+    #[error("the metadata log holds {0}, which this version of Ottla does not support")]
+    Unsupported(&'static str),
+    #[error("the metadata log is at level {level} of feature {name}, which this version of Ottla does not support")]
+    UnsupportedFeature { name: Arc<str>, level: i16 },
+}
+
+impl Record {
+    /// Reads the value of a record of `__cluster_metadata`.
+    pub fn decode(value: &[u8]) -> Result<Record, RecordError> {
+        let record = MetadataRecord::decode(&mut Reader::new(value))?;
+        let unsupported = |what| Err(RecordError::Unsupported(what));
+        Ok(match record {
+            MetadataRecord::TopicRecord(record) => Record::Topic(record),
+            MetadataRecord::PartitionRecord(record) => {
+                if !record.removing_replicas.is_empty() || !record.adding_replicas.is_empty() {
+                    return unsupported("a reassignment of partitions");
+                }
+                Record::Partition(record)
+            }
+            MetadataRecord::PartitionChangeRecord(record) => {
+                if record.removing_replicas.is_some() || record.adding_replicas.is_some() {
+                    return unsupported("a reassignment of partitions");
+                }
+                Record::PartitionChange(record)
+            }
+            MetadataRecord::ClearElrRecord(record) => Record::ClearElr(record),
+            MetadataRecord::RemoveTopicRecord(record) => Record::RemoveTopic(record),
+            MetadataRecord::ConfigRecord(record) => match config_resource(&record) {
+                Some(resource) => Record::Config { resource, key: record.name, value: record.value },
+                None => return unsupported("configs of groups or of client metrics"),
+            },
+            MetadataRecord::RegisterBrokerRecord(record) => Record::RegisterBroker(record),
+            MetadataRecord::BrokerRegistrationChangeRecord(record) => Record::BrokerRegistrationChange(record),
+            MetadataRecord::RegisterControllerRecord(record) => Record::RegisterController(record),
+            MetadataRecord::FeatureLevelRecord(record) => {
+                let FeatureLevelRecord { name, feature_level: level, .. } = &record;
+                if !features::is_supported(name, *level) {
+                    return Err(RecordError::UnsupportedFeature { name: name.clone(), level: *level });
+                }
+                Record::FeatureLevel(record)
+            }
+            MetadataRecord::ProducerIdsRecord(record) => Record::ProducerIds(record),
+            MetadataRecord::BeginTransactionRecord(record) => Record::BeginTransaction(record),
+            MetadataRecord::EndTransactionRecord(record) => Record::EndTransaction(record),
+            MetadataRecord::NoOpRecord(record) => Record::NoOp(record),
+
+            MetadataRecord::AbortTransactionRecord(_) => return unsupported("an aborted metadata transaction"),
+            MetadataRecord::AccessControlEntryRecord(_) | MetadataRecord::RemoveAccessControlEntryRecord(_) => {
+                return unsupported("ACLs");
+            }
+            MetadataRecord::ClientQuotaRecord(_) => return unsupported("client quotas"),
+            MetadataRecord::DelegationTokenRecord(_) | MetadataRecord::RemoveDelegationTokenRecord(_) => {
+                return unsupported("delegation tokens");
+            }
+            MetadataRecord::UserScramCredentialRecord(_) | MetadataRecord::RemoveUserScramCredentialRecord(_) => {
+                return unsupported("SCRAM credentials");
+            }
+            MetadataRecord::UnregisterBrokerRecord(_) => return unsupported("the removal of a broker"),
+            MetadataRecord::FenceBrokerRecord(_)
+            | MetadataRecord::UnfenceBrokerRecord(_)
+            | MetadataRecord::ZkMigrationStateRecord(_) => return unsupported("records of Kafka before 4.0"),
+        })
+    }
+
+    /// Appends the value of the record, in the version that belongs to metadata.version 30.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let (record, version) = self.clone().into_wire();
+        record.encode(&mut Writer::new(out), version);
+    }
+
+    fn into_wire(self) -> (MetadataRecord, i16) {
+        match self {
+            Record::Topic(record) => (MetadataRecord::TopicRecord(record), 0),
+            Record::Partition(record) => (MetadataRecord::PartitionRecord(record), 2),
+            Record::PartitionChange(record) => (MetadataRecord::PartitionChangeRecord(record), 2),
+            Record::ClearElr(record) => (MetadataRecord::ClearElrRecord(record), 0),
+            Record::RemoveTopic(record) => (MetadataRecord::RemoveTopicRecord(record), 0),
+            Record::Config { resource, key, value } => {
+                let (resource_type, resource_name) = resource_code(&resource);
+                let record = ConfigRecord { resource_type, resource_name, name: key, value, ..Default::default() };
+                (MetadataRecord::ConfigRecord(record), 0)
+            }
+            Record::RegisterBroker(record) => (MetadataRecord::RegisterBrokerRecord(record), 4),
+            Record::BrokerRegistrationChange(record) => {
+                let version = registration_change_version(&record);
+                (MetadataRecord::BrokerRegistrationChangeRecord(record), version)
+            }
+            Record::RegisterController(record) => (MetadataRecord::RegisterControllerRecord(record), 0),
+            Record::FeatureLevel(record) => (MetadataRecord::FeatureLevelRecord(record), 0),
+            Record::ProducerIds(record) => (MetadataRecord::ProducerIdsRecord(record), 0),
+            Record::BeginTransaction(record) => (MetadataRecord::BeginTransactionRecord(record), 0),
+            Record::EndTransaction(record) => (MetadataRecord::EndTransactionRecord(record), 0),
+            Record::NoOp(record) => (MetadataRecord::NoOpRecord(record), 0),
+        }
+    }
+}
+
+/// Kafka writes a change of a registration in the lowest version that can say it.
+fn registration_change_version(record: &BrokerRegistrationChangeRecord) -> i16 {
+    if record.cordoned_log_dirs.is_some() {
+        3
+    } else if !record.log_dirs.is_empty() {
+        2
+    } else if record.in_controlled_shutdown != 0 {
+        1
+    } else {
+        0
+    }
+}
+
+const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
+
+fn config_resource(record: &ConfigRecord) -> Option<ConfigResource> {
+    match (record.resource_type, &*record.resource_name) {
+        (TOPIC, _) => Some(ConfigResource::Topic(record.resource_name.clone())),
+        (BROKER, "") => Some(ConfigResource::BrokerDefault),
+        (BROKER, id) => id.parse().ok().map(|id| ConfigResource::Broker(NodeId(id))),
+        _ => None,
+    }
+}
+
+fn resource_code(resource: &ConfigResource) -> (i8, Arc<str>) {
+    match resource {
+        ConfigResource::Topic(name) => (TOPIC, name.clone()),
+        ConfigResource::BrokerDefault => (BROKER, Arc::default()),
+        ConfigResource::Broker(id) => (BROKER, id.to_string().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ottla_base::Uuid;
+
+    fn check(record: MetadataRecord, expected: &str) {
+        let mut value = Vec::new();
+        record.encode(&mut Writer::new(&mut value), record.latest_version());
+        assert_eq!(Record::decode(&value).unwrap_err().to_string(), expected);
+    }
+
+    #[test]
+    fn what_ottla_does_not_act_on_is_refused() {
+        let unsupported = |what| format!("the metadata log holds {what}, which this version of Ottla does not support");
+        for (record, what) in [
+            (MetadataRecord::AccessControlEntryRecord(Default::default()), "ACLs"),
+            (MetadataRecord::RemoveAccessControlEntryRecord(Default::default()), "ACLs"),
+            (MetadataRecord::ClientQuotaRecord(Default::default()), "client quotas"),
+            (MetadataRecord::DelegationTokenRecord(Default::default()), "delegation tokens"),
+            (MetadataRecord::RemoveDelegationTokenRecord(Default::default()), "delegation tokens"),
+            (MetadataRecord::UserScramCredentialRecord(Default::default()), "SCRAM credentials"),
+            (MetadataRecord::RemoveUserScramCredentialRecord(Default::default()), "SCRAM credentials"),
+            (MetadataRecord::AbortTransactionRecord(Default::default()), "an aborted metadata transaction"),
+            (MetadataRecord::UnregisterBrokerRecord(Default::default()), "the removal of a broker"),
+            (MetadataRecord::FenceBrokerRecord(Default::default()), "records of Kafka before 4.0"),
+            (MetadataRecord::UnfenceBrokerRecord(Default::default()), "records of Kafka before 4.0"),
+            (MetadataRecord::ZkMigrationStateRecord(Default::default()), "records of Kafka before 4.0"),
+        ] {
+            check(record, &unsupported(what));
+        }
+        for resource_type in [16, 32] {
+            let record = ConfigRecord { resource_type, resource_name: "g".into(), ..Default::default() };
+            check(MetadataRecord::ConfigRecord(record), &unsupported("configs of groups or of client metrics"));
+        }
+        let reassigned = unsupported("a reassignment of partitions");
+        let record = PartitionRecord { adding_replicas: vec![2], ..Default::default() };
+        check(MetadataRecord::PartitionRecord(record), &reassigned);
+        let record = PartitionRecord { removing_replicas: vec![2], ..Default::default() };
+        check(MetadataRecord::PartitionRecord(record), &reassigned);
+        let record = PartitionChangeRecord { adding_replicas: Some(vec![2]), ..Default::default() };
+        check(MetadataRecord::PartitionChangeRecord(record), &reassigned);
+        let record = PartitionChangeRecord { removing_replicas: Some(vec![]), ..Default::default() };
+        check(MetadataRecord::PartitionChangeRecord(record), &reassigned);
+    }
+
+    #[test]
+    fn levels_that_do_not_work_here_are_refused() {
+        for (name, level) in [
+            ("metadata.version", 29),
+            ("metadata.version", 31),
+            ("eligible.leader.replicas.version", 0),
+            ("group.version", 1),
+            ("kraft.version", 1),
+        ] {
+            let record = FeatureLevelRecord { name: name.into(), feature_level: level, ..Default::default() };
+            let expected = format!(
+                "the metadata log is at level {level} of feature {name}, which this version of Ottla does not support"
+            );
+            check(MetadataRecord::FeatureLevelRecord(record), &expected);
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_record_are_refused() {
+        for value in [&b""[..], &[2, 2, 0], &[1, 6, 0], &[1, 2, 1], &[1, 2, 0, 5, b'a']] {
+            let error = Record::decode(value).unwrap_err();
+            assert!(matches!(error, RecordError::Malformed(_)), "{value:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_config_record_says_whose_it_is() {
+        for resource in
+            [ConfigResource::Topic("t".into()), ConfigResource::BrokerDefault, ConfigResource::Broker(NodeId(7))]
+        {
+            for value in [None, Some("".into()), Some("v".into())] {
+                let record = Record::Config { resource: resource.clone(), key: "k".into(), value };
+                let mut bytes = Vec::new();
+                record.encode(&mut bytes);
+                assert_eq!(Record::decode(&bytes), Ok(record));
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_of_a_registration_has_the_lowest_version_that_says_it() {
+        let plain = BrokerRegistrationChangeRecord { broker_id: 1, fenced: 1, ..Default::default() };
+        let dirs = vec![Uuid([1; 16])];
+        for (record, version) in [
+            (plain.clone(), 0),
+            (BrokerRegistrationChangeRecord { in_controlled_shutdown: 1, ..plain.clone() }, 1),
+            (BrokerRegistrationChangeRecord { log_dirs: dirs.clone(), ..plain.clone() }, 2),
+            (BrokerRegistrationChangeRecord { cordoned_log_dirs: Some(dirs), ..plain }, 3),
+        ] {
+            let record = Record::BrokerRegistrationChange(record);
+            let mut bytes = Vec::new();
+            record.encode(&mut bytes);
+            assert_eq!(bytes[..3], [1, 17, version]);
+            assert_eq!(Record::decode(&bytes), Ok(record));
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The controller and the image from outside: as transcripts, against a log that Kafka wrote, and with random commands.
+
+mod kafka;
+mod limits;
+mod node;
+mod random;
+mod show;
+mod transcripts;

@@ -1,0 +1,98 @@
+//! A node of one: the controller's shard, its log, and an image that follows the log.
+
+use std::sync::Arc;
+
+use ottla_base::{Now, Uuid};
+use ottla_config::ServerConfig;
+use ottla_machine::{At, Load, Output, Shard, Waiter};
+use ottla_metadata::{Command, Controller, CreateTopics, Entropy, Image, Record, Reply};
+use ottla_wire::messages::{
+    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateTopicsRequest, broker_registration_request::Listener,
+};
+
+pub const DIRECTORY: Uuid = Uuid([0xdd; 16]);
+
+pub struct Node {
+    shard: Shard<Controller>,
+    pub image: Image,
+    /// Values of the records; the index is the offset.
+    pub log: Vec<Vec<u8>>,
+    pub server: Arc<ServerConfig>,
+    seed: u128,
+}
+
+impl Default for Node {
+    fn default() -> Node {
+        let (server, _) = ServerConfig::load(None, &[]).unwrap();
+        Node {
+            shard: Load::default().finish(0),
+            image: Image::default(),
+            log: Vec::new(),
+            server: Arc::new(server),
+            seed: 0,
+        }
+    }
+}
+
+impl Node {
+    /// The records are on disk and in the image when the reply comes.
+    pub fn submit(&mut self, command: Command) -> (Vec<Record>, Reply) {
+        let batch = self.shard.submit(Now::default(), Waiter(1), command);
+        assert_eq!(batch.base_offset, self.log.len() as i64);
+        for record in &batch.records {
+            self.image.apply(At { offset: self.log.len() as i64 }, record).unwrap();
+            let mut value = Vec::new();
+            record.encode(&mut value);
+            self.log.push(value);
+        }
+        let mut released = self.shard.high_watermark(self.log.len() as i64);
+        let Some(Output::Reply(Waiter(1), reply)) = released.pop() else { panic!("there is one reply: {released:?}") };
+        assert_eq!(released, []);
+        (batch.records, reply)
+    }
+
+    pub fn create(&mut self, request: CreateTopicsRequest) -> Command {
+        self.seed += 1;
+        let entropy = Entropy::new(self.seed);
+        Command::CreateTopics(CreateTopics { request, server: self.server.clone(), entropy })
+    }
+
+    /// Reads the log again, and finds what was there before.
+    pub fn reload(&mut self) {
+        let mut load = Load::<Controller>::default();
+        for (offset, value) in self.log.iter().enumerate() {
+            load.replay(At { offset: offset as i64 }, &Record::decode(value).unwrap());
+        }
+        let shard = load.finish(self.log.len() as i64);
+        assert_eq!(shard.hard(), self.shard.hard());
+        assert_eq!(**shard.hard(), self.image);
+        self.shard = shard;
+    }
+
+    /// Epoch of the one broker, -1 before it has one.
+    pub fn broker_epoch(&self) -> i64 {
+        self.image.brokers().iter().next().map_or(-1, |broker| broker.epoch)
+    }
+}
+
+pub fn registration(broker_id: i32, previous_broker_epoch: i64) -> BrokerRegistrationRequest {
+    let listener = Listener { name: "PLAINTEXT".into(), host: "127.0.0.1".into(), port: 9092, ..Default::default() };
+    BrokerRegistrationRequest {
+        broker_id,
+        incarnation_id: Uuid([0x11; 16]),
+        listeners: vec![listener],
+        rack: None,
+        log_dirs: vec![DIRECTORY],
+        previous_broker_epoch,
+        ..Default::default()
+    }
+}
+
+pub fn heartbeat(node: &Node) -> BrokerHeartbeatRequest {
+    BrokerHeartbeatRequest {
+        broker_id: 1,
+        broker_epoch: node.broker_epoch(),
+        current_metadata_offset: node.image.offset(),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,264 @@
+//! Runs `testdata/*.txt`: a command, a line of dashes, and what it writes and answers.
+//!
+//! To write the files anew after a change, and then to read what changed: `OTTLA_REWRITE=1 cargo test -p ottla-metadata`.
+
+use std::fs;
+use std::path::Path;
+
+use ottla_base::Uuid;
+use ottla_metadata::{Bootstrap, Command, Reply};
+use ottla_wire::ErrorCode;
+use ottla_wire::messages::{
+    AllocateProducerIdsRequest, ControllerRegistrationRequest, CreatableReplicaAssignment, CreatableTopic,
+    CreatableTopicConfig, CreatableTopicResult, CreateTopicsRequest, DeleteTopicState, DeleteTopicsRequest,
+};
+
+use crate::node::{Node, heartbeat, registration};
+use crate::show::Names;
+
+#[test]
+fn create_topics() {
+    check("create_topics.txt");
+}
+
+#[test]
+fn delete_topics() {
+    check("delete_topics.txt");
+}
+
+#[test]
+fn lifecycle() {
+    check("lifecycle.txt");
+}
+
+#[test]
+fn producer_ids() {
+    check("producer_ids.txt");
+}
+
+fn check(file: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(file);
+    let expected = fs::read_to_string(&path).unwrap();
+    let mut session = Session { node: Node::default(), names: Names::default() };
+    let mut actual = String::new();
+    for block in expected.trim_end().split("\n\n") {
+        let (asked, _) = block.split_once("\n----").unwrap_or((block, ""));
+        let lines: Vec<&str> = asked.lines().filter(|line| !line.starts_with('#')).collect();
+        actual.push_str(asked);
+        if let Some((command, details)) = lines.split_first() {
+            actual.push_str("\n----\n");
+            actual.push_str(&session.run(command, details));
+        } else {
+            actual.push('\n');
+        }
+        actual.push('\n');
+    }
+    let actual = format!("{}\n", actual.trim_end());
+    if std::env::var_os("OTTLA_REWRITE").is_some() {
+        fs::write(&path, &actual).unwrap();
+    } else {
+        assert!(
+            actual == expected,
+            "{file} should be, from the first difference on:\n{}",
+            from_difference(&actual, &expected)
+        );
+    }
+}
+
+fn from_difference(actual: &str, expected: &str) -> String {
+    let same = actual.lines().zip(expected.lines()).take_while(|(a, b)| a == b).count();
+    actual.lines().skip(same.saturating_sub(3)).take(20).collect::<Vec<_>>().join("\n")
+}
+
+struct Session {
+    node: Node,
+    names: Names,
+}
+
+impl Session {
+    /// The records that the command writes, with their offsets, and the answer.
+    fn run(&mut self, command: &str, details: &[&str]) -> String {
+        let words = words(command);
+        let has = |word: &str| words.iter().any(|w| w == word);
+        let number = |key: &str, default: i64| {
+            let found = words.iter().find_map(|w| w.strip_prefix(&format!("{key}=")));
+            found.map_or(default, |n| n.parse().unwrap())
+        };
+        let epoch = number("epoch", self.node.broker_epoch());
+        let command = match &*words[0] {
+            "reload" => {
+                self.node.reload();
+                return String::new();
+            }
+            "bootstrap" => Command::Bootstrap(Bootstrap { server: self.node.server.clone() }),
+            "register-controller" => Command::RegisterController(ControllerRegistrationRequest {
+                controller_id: 1,
+                incarnation_id: Uuid([0x22; 16]),
+                ..Default::default()
+            }),
+            "register-broker" => Command::RegisterBroker(registration(number("id", 1) as i32, number("previous", -1))),
+            "heartbeat" => {
+                let mut request = heartbeat(&self.node);
+                request.broker_id = number("id", 1) as i32;
+                request.broker_epoch = epoch;
+                request.current_metadata_offset = number("offset", request.current_metadata_offset);
+                request.want_fence = has("fence");
+                request.want_shut_down = has("shut-down");
+                request.cordoned_log_dirs = has("none-cordoned").then(Vec::new);
+                Command::BrokerHeartbeat(request)
+            }
+            "allocate-producer-ids" => Command::AllocateProducerIds(AllocateProducerIdsRequest {
+                broker_id: number("id", 1) as i32,
+                broker_epoch: epoch,
+                ..Default::default()
+            }),
+            "create" => self.node.create(CreateTopicsRequest {
+                topics: details.iter().map(|line| topic(line)).collect(),
+                validate_only: has("validate-only"),
+                ..Default::default()
+            }),
+            "delete" => self.delete(&words[1..]),
+            other => panic!("no such command: {other}"),
+        };
+        let mut offset = self.node.log.len();
+        let (records, reply) = self.node.submit(command);
+        let mut out = String::new();
+        for record in &records {
+            out.push_str(&format!("{offset} {}\n", self.names.record(record)));
+            offset += 1;
+        }
+        self.answer(&mut out, reply);
+        out
+    }
+
+    /// `name`, `#name` for its id, `name+#name` for both, `-` for neither, `name@v5` as before ids.
+    fn delete(&self, words: &[String]) -> Command {
+        let mut request = DeleteTopicsRequest::default();
+        let id = |name: &str| self.names.id_of(&self.node.image, name);
+        for word in words {
+            if let Some(name) = word.strip_suffix("@v5") {
+                request.topic_names.push(name.into());
+                continue;
+            }
+            let (name, topic_id) = match word.split_once('#') {
+                _ if word == "-" => (None, Uuid::ZERO),
+                Some(("", of)) => (None, id(of)),
+                Some((name, of)) => (Some(name.trim_end_matches('+').into()), id(of)),
+                None => (Some(word.as_str().into()), Uuid::ZERO),
+            };
+            request.topics.push(DeleteTopicState { name, topic_id, ..Default::default() });
+        }
+        Command::DeleteTopics(request)
+    }
+
+    fn answer(&self, out: &mut String, reply: Reply) {
+        let mut line = |text: String| {
+            out.push_str("-> ");
+            out.push_str(text.trim_end());
+            out.push('\n');
+        };
+        match reply {
+            Reply::Bootstrap => line("done".into()),
+            Reply::RegisterController(r) => line(outcome(r.error_code, &r.error_message)),
+            Reply::RegisterBroker(r) => line(format!("{} epoch {}", outcome(r.error_code, &None), r.broker_epoch)),
+            Reply::BrokerHeartbeat(r) => line(format!(
+                "{} caught up {} fenced {} should shut down {}",
+                outcome(r.error_code, &None),
+                r.is_caught_up,
+                r.is_fenced,
+                r.should_shut_down
+            )),
+            Reply::AllocateProducerIds(r) => line(format!(
+                "{} start {} len {}",
+                outcome(r.error_code, &None),
+                r.producer_id_start,
+                r.producer_id_len
+            )),
+            Reply::CreateTopics(r) => r.topics.iter().for_each(|topic| line(self.created(topic))),
+            Reply::DeleteTopics(r) => r.responses.iter().for_each(|topic| {
+                let name = topic.name.as_deref().unwrap_or("(null)");
+                let id = self.names.topic(&topic.topic_id);
+                line(format!("{name:?} {id} {}", outcome(topic.error_code, &topic.error_message)));
+            }),
+        }
+    }
+
+    fn created(&self, topic: &CreatableTopicResult) -> String {
+        let configs = topic.configs.as_deref().unwrap();
+        assert!(configs.is_sorted_by_key(|config| &*config.name));
+        let set = configs.iter().filter(|config| config.config_source != 5);
+        let set: Vec<_> = set
+            .map(|config| {
+                format!("{}={} ({})", config.name, config.value.as_deref().unwrap_or("null"), config.config_source)
+            })
+            .collect();
+        format!(
+            "{:?} {} {} partitions {} rf {} configs {} {}",
+            topic.name,
+            self.names.topic(&topic.topic_id),
+            outcome(topic.error_code, &topic.error_message),
+            topic.num_partitions,
+            topic.replication_factor,
+            configs.len(),
+            set.join(", ")
+        )
+    }
+}
+
+fn outcome(code: i16, message: &Option<std::sync::Arc<str>>) -> String {
+    let error = ErrorCode::from_code(code).unwrap();
+    match message {
+        Some(message) => format!("{error} ({message})"),
+        None => error.to_string(),
+    }
+}
+
+/// `name [<partitions>x<replication factor>] [assign=<partition>:<broker>+<broker>,...] [<key>=<value>|<key>~]`
+fn topic(line: &str) -> CreatableTopic {
+    let words = words(line);
+    let mut topic = CreatableTopic {
+        name: words[0].as_str().into(),
+        num_partitions: -1,
+        replication_factor: -1,
+        ..Default::default()
+    };
+    for word in &words[1..] {
+        if let Some(assignments) = word.strip_prefix("assign=") {
+            topic.assignments = assignments.split(',').map(assignment).collect();
+        } else if let Some((name, value)) = word.split_once('=') {
+            let value = Some(value.into());
+            topic.configs.push(CreatableTopicConfig { name: name.into(), value, ..Default::default() });
+        } else if let Some(name) = word.strip_suffix('~') {
+            topic.configs.push(CreatableTopicConfig { name: name.into(), value: None, ..Default::default() });
+        } else {
+            let (partitions, replicas) = word.split_once('x').unwrap();
+            topic.num_partitions = partitions.parse().unwrap();
+            topic.replication_factor = replicas.parse().unwrap();
+        }
+    }
+    topic
+}
+
+fn assignment(text: &str) -> CreatableReplicaAssignment {
+    let (partition, brokers) = text.split_once(':').unwrap();
+    CreatableReplicaAssignment {
+        partition_index: partition.parse().unwrap(),
+        broker_ids: brokers.split('+').filter(|id| !id.is_empty()).map(|id| id.parse().unwrap()).collect(),
+        ..Default::default()
+    }
+}
+
+/// Words between spaces; quotes keep a space in a word, or an empty word.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut rest = line.trim();
+    while !rest.is_empty() {
+        let (word, after) = match rest.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').unwrap(),
+            None => rest.split_once(' ').unwrap_or((rest, "")),
+        };
+        words.push(word.to_owned());
+        rest = after.trim_start();
+    }
+    words
+}

@@ -1,0 +1,137 @@
+//! What a partition remembers of one idempotent producer: its epoch and its last five batches (KIP-98).
+//!
+//! A producer numbers its records per partition and has at most five requests in flight, so a batch that is sent again
+//! is one of the last five or was never stored. Most producers have written one batch or are long gone: the last batch
+//! stands in line, the four before it in a box that the second batch makes.
+
+use ottla_records::{BatchHeader, next_sequence};
+
+use crate::refusal::Refusal;
+
+/// A stored batch, as far as its repetition has to be recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Batch {
+    pub last_offset: i64,
+    /// The batch's max timestamp, as it was stored.
+    pub timestamp: i64,
+    pub last_sequence: i32,
+    pub offset_delta: i32,
+}
+
+impl Batch {
+    /// Stands for no batch, with the numbers that Kafka's snapshot has for that.
+    const NONE: Batch = Batch { last_offset: -1, timestamp: -1, last_sequence: -1, offset_delta: 0 };
+
+    pub fn stored(header: &BatchHeader, base_offset: i64) -> Batch {
+        Batch {
+            last_offset: base_offset.saturating_add(i64::from(header.last_offset_delta)),
+            timestamp: header.max_timestamp,
+            last_sequence: header.last_sequence(),
+            offset_delta: header.last_offset_delta,
+        }
+    }
+
+    pub fn base_offset(&self) -> i64 {
+        self.last_offset.saturating_sub(i64::from(self.offset_delta))
+    }
+
+    pub fn exists(&self) -> bool {
+        self.last_offset >= 0
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Producer {
+    /// Does not exist if only a transaction marker was written, which Kafka's snapshots may say.
+    last: Batch,
+    /// Newest first, filled up with [`Batch::NONE`].
+    older: Option<Box<[Batch; 4]>>,
+    epoch: i16,
+}
+
+/// What takes back that a batch was noted.
+#[derive(Debug)]
+pub(crate) enum Undo {
+    /// The producer was unknown.
+    Forget,
+    /// The batch is one of the five, and this one fell out for it. Of this epoch.
+    Pop(Batch, i16),
+    /// The batch began an epoch, and the one before it is this.
+    Restore(Producer),
+}
+
+impl Producer {
+    /// Whom the partition has not seen, or has forgotten.
+    pub const UNKNOWN: Producer = Producer::new(-1, Batch::NONE);
+
+    pub const fn new(epoch: i16, last: Batch) -> Producer {
+        Producer { last, older: None, epoch }
+    }
+
+    pub fn epoch(&self) -> i16 {
+        self.epoch
+    }
+
+    pub fn last(&self) -> &Batch {
+        &self.last
+    }
+
+    /// Whether a batch may be appended: `Some` is the stored batch that it repeats.
+    pub fn judge(&self, header: &BatchHeader) -> Result<Option<Batch>, Refusal> {
+        let epoch = header.producer_epoch;
+        if epoch == self.epoch
+            && let Some(stored) = self.find(header)
+        {
+            return Ok(Some(stored));
+        }
+        if epoch < self.epoch {
+            return Err(Refusal::InvalidProducerEpoch);
+        }
+        // Nothing to continue: unknown producers, whose records retention may have taken (KIP-360), and those without an
+        // epoch begin anywhere.
+        if self.epoch == Producer::UNKNOWN.epoch {
+            return Ok(None);
+        }
+        let due = if epoch == self.epoch { next_sequence(self.last.last_sequence, 1) } else { 0 };
+        if header.base_sequence == due { Ok(None) } else { Err(Refusal::OutOfOrderSequence) }
+    }
+
+    /// Notes a batch that was judged to be new, or found in the log.
+    pub fn note(&mut self, epoch: i16, batch: Batch) -> Undo {
+        if epoch != self.epoch || !self.last.exists() {
+            return Undo::Restore(std::mem::replace(self, Producer::new(epoch, batch)));
+        }
+        let older = self.older.get_or_insert_with(|| Box::new([Batch::NONE; 4]));
+        let dropped = older[3];
+        older.copy_within(0..3, 1);
+        older[0] = self.last;
+        self.last = batch;
+        Undo::Pop(dropped, epoch)
+    }
+
+    /// Takes back the last batch: `dropped` is what it had pushed out.
+    pub fn pop(&mut self, dropped: Batch) {
+        let older = self.older.as_mut().expect("a batch that stands behind another pushed that one into the box");
+        self.last = older[0];
+        older.copy_within(1..4, 0);
+        older[3] = dropped;
+    }
+
+    /// The last of the known batches that lies below an offset, as far as that is known.
+    pub fn last_below(&self, offset: i64) -> Option<Batch> {
+        self.recent().find(|batch| batch.last_offset < offset)
+    }
+
+    fn find(&self, header: &BatchHeader) -> Option<Batch> {
+        let last_sequence = header.last_sequence();
+        let is_it =
+            |batch: &Batch| (batch.last_sequence, batch.offset_delta) == (last_sequence, header.last_offset_delta);
+        self.recent().find(is_it)
+    }
+
+    /// Newest first. The first may not exist.
+    fn recent(&self) -> impl Iterator<Item = Batch> {
+        let older = self.older.iter().flat_map(|older| older.iter()).filter(|batch| batch.exists());
+        std::iter::once(&self.last).chain(older).copied()
+    }
+}

@@ -1,0 +1,284 @@
+//! The idempotent producers that write to a partition.
+//!
+//! A turn admits several batches, writes them at once and may fail; meanwhile the second batch of a producer must see its
+//! first. A copy of the map would give both, at a price per turn. We change the map in place and keep a journal of what
+//! takes each change back: committing clears it, abandoning plays it backwards.
+//!
+//! Kafka remembers every producer until it has been idle for a day, and a producer's every restart is a new one to it. We
+//! keep at most [`PRODUCERS_PER_PARTITION_MAX`] and then forget those idle for the longest. That is what their expiry
+//! does, only sooner: one that comes back is taken for new, and nothing is refused; what is lost is that a repetition of
+//! its last batch would be recognised, after some 57,000 others have written to this partition in between.
+
+use std::collections::hash_map::Entry;
+
+use ottla_base::{Map, Seed};
+use ottla_records::BatchHeader;
+
+use crate::producer::{Batch, Producer, Undo};
+use crate::refusal::Refusal;
+
+/// About 12 MiB of memory, when each of them has written five batches.
+pub const PRODUCERS_PER_PARTITION_MAX: usize = 65_536;
+/// How many are forgotten when there are too many: one search for the idlest then serves so many newcomers.
+const FORGOTTEN_AT_ONCE: usize = PRODUCERS_PER_PARTITION_MAX / 8;
+/// What the journal may hold on to between turns.
+const JOURNAL_KEPT_ENTRIES_MAX: usize = 64;
+
+/// A producer in a `.snapshot` file. The file's coordinator epoch and transaction offset are -1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProducerEntry {
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    /// Of the last batch, as the three that follow. -1 if there is none, and so `last_offset`.
+    pub last_sequence: i32,
+    pub last_offset: i64,
+    pub offset_delta: i32,
+    pub timestamp: i64,
+}
+
+/// The producers as the batches below `offset` leave them: the file `<offset>.snapshot`. In order of their ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProducerSnapshot {
+    pub offset: i64,
+    pub producers: Vec<ProducerEntry>,
+}
+
+/// Which producers to forget because they have been idle.
+#[derive(Clone, Copy, Debug)]
+pub struct Expiry {
+    pub now_wall_ms: i64,
+    /// `producer.id.expiration.ms`, against the max timestamp of the producer's last batch.
+    pub expiration_ms: i64,
+}
+
+#[derive(Debug)]
+pub(crate) struct Producers {
+    known: Map<i64, Producer>,
+    journal: Vec<(i64, Undo)>,
+}
+
+impl Producers {
+    pub fn new(seed: Seed) -> Producers {
+        Producers { known: Map::with_hasher(seed), journal: Vec::new() }
+    }
+
+    pub fn restore(&mut self, entry: &ProducerEntry) {
+        let last = Batch {
+            last_offset: entry.last_offset,
+            timestamp: entry.timestamp,
+            last_sequence: entry.last_sequence,
+            offset_delta: entry.offset_delta,
+        };
+        self.known.insert(entry.producer_id, Producer::new(entry.producer_epoch, last));
+        self.enforce_limit();
+    }
+
+    /// Takes a batch from the log: it was accepted once, and is not judged again.
+    pub fn replay(&mut self, header: &BatchHeader) {
+        let batch = Batch::stored(header, header.base_offset);
+        match self.known.entry(header.producer_id) {
+            Entry::Occupied(mut known) => {
+                known.get_mut().note(header.producer_epoch, batch);
+            }
+            Entry::Vacant(new) => {
+                new.insert(Producer::new(header.producer_epoch, batch));
+                self.enforce_limit();
+            }
+        }
+    }
+
+    /// Judges a batch that would be stored at `base_offset`, and notes it. `Some` is the stored batch that it repeats.
+    pub fn admit(&mut self, header: &BatchHeader, base_offset: i64) -> Result<Option<Batch>, Refusal> {
+        let id = header.producer_id;
+        let batch = Batch::stored(header, base_offset);
+        let undo = match self.known.get_mut(&id) {
+            Some(producer) => {
+                if let Some(repeated) = producer.judge(header)? {
+                    return Ok(Some(repeated));
+                }
+                producer.note(header.producer_epoch, batch)
+            }
+            None => {
+                Producer::UNKNOWN.judge(header)?;
+                self.known.insert(id, Producer::new(header.producer_epoch, batch));
+                Undo::Forget
+            }
+        };
+        self.journal.push((id, undo));
+        Ok(None)
+    }
+
+    /// What was noted stays.
+    pub fn commit(&mut self) {
+        if self.journal.is_empty() {
+            return;
+        }
+        self.journal.clear();
+        self.journal.shrink_to(JOURNAL_KEPT_ENTRIES_MAX);
+        self.enforce_limit();
+    }
+
+    /// What was noted since the last commit goes.
+    pub fn abandon(&mut self) {
+        while let Some((id, undo)) = self.journal.pop() {
+            match undo {
+                Undo::Forget => {
+                    self.known.remove(&id);
+                }
+                Undo::Pop(dropped, _) => {
+                    self.known.get_mut(&id).expect("a producer stays known while its turn is open").pop(dropped);
+                }
+                Undo::Restore(before) => {
+                    self.known.insert(id, before);
+                }
+            }
+        }
+    }
+
+    /// The state as of `offset`, which may lie amid the batches that are not committed yet.
+    pub fn snapshot(&self, offset: i64) -> ProducerSnapshot {
+        let producers = self.known.iter().filter_map(|(&producer_id, producer)| {
+            let (producer_epoch, last) = match producer.last_below(offset) {
+                Some(last) => (producer.epoch(), last),
+                None => self.dropped_below(offset, producer_id)?,
+            };
+            Some(ProducerEntry {
+                producer_id,
+                producer_epoch,
+                last_sequence: last.last_sequence,
+                last_offset: last.last_offset,
+                offset_delta: last.offset_delta,
+                timestamp: last.timestamp,
+            })
+        });
+        let mut producers: Vec<_> = producers.collect();
+        producers.sort_unstable_by_key(|entry| entry.producer_id);
+        ProducerSnapshot { offset, producers }
+    }
+
+    /// Forgets idle producers. Looks at each, at [`PRODUCERS_PER_PARTITION_MAX`] at the most.
+    pub fn expire(&mut self, expiry: Expiry) {
+        let Expiry { now_wall_ms, expiration_ms } = expiry;
+        self.known.retain(|_, producer| now_wall_ms.saturating_sub(producer.last().timestamp) < expiration_ms);
+        self.known.shrink_to(2 * self.known.len());
+    }
+
+    /// The producer's last batch below `offset` among those that the open turn pushed out, and its epoch.
+    fn dropped_below(&self, offset: i64, producer_id: i64) -> Option<(i16, Batch)> {
+        let mut of_producer = self.journal.iter().rev().filter(|(id, _)| *id == producer_id);
+        of_producer.find_map(|(_, undo)| match undo {
+            Undo::Forget => None,
+            Undo::Pop(dropped, epoch) => {
+                (dropped.exists() && dropped.last_offset < offset).then_some((*epoch, *dropped))
+            }
+            Undo::Restore(before) => before.last_below(offset).map(|last| (before.epoch(), last)),
+        })
+    }
+
+    fn enforce_limit(&mut self) {
+        if self.known.len() <= PRODUCERS_PER_PARTITION_MAX {
+            return;
+        }
+        let forgotten = self.known.len() - (PRODUCERS_PER_PARTITION_MAX - FORGOTTEN_AT_ONCE);
+        let mut offsets: Vec<i64> = self.known.values().map(|producer| producer.last().last_offset).collect();
+        let (_, &mut last_forgotten, _) = offsets.select_nth_unstable(forgotten - 1);
+        self.known.retain(|_, producer| producer.last().last_offset > last_forgotten);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(producer_id: i64, last_offset: i64) -> ProducerEntry {
+        ProducerEntry {
+            producer_id,
+            producer_epoch: 0,
+            last_sequence: 0,
+            last_offset,
+            offset_delta: 0,
+            timestamp: last_offset,
+        }
+    }
+
+    fn batch(producer_id: i64) -> BatchHeader {
+        let mut head = [0; ottla_records::HEADER_BYTES];
+        head[8..12].copy_from_slice(&49i32.to_be_bytes());
+        head[16] = 2;
+        BatchHeader { producer_id, ..BatchHeader::parse(&head).unwrap() }
+    }
+
+    fn restored(entries: impl IntoIterator<Item = ProducerEntry>) -> Producers {
+        let mut producers = Producers::new(Seed::new(1));
+        entries.into_iter().for_each(|entry| producers.restore(&entry));
+        producers
+    }
+
+    fn known(producers: &Producers) -> Vec<i64> {
+        producers.snapshot(i64::MAX).producers.iter().map(|entry| entry.producer_id).collect()
+    }
+
+    #[test]
+    fn of_too_many_the_idlest_are_forgotten_at_the_commit() {
+        let max = PRODUCERS_PER_PARTITION_MAX as i64;
+        // The larger the id, the longer idle.
+        let mut producers = restored((0..max).map(|id| entry(id, max - 1 - id)));
+        assert_eq!(producers.known.len(), PRODUCERS_PER_PARTITION_MAX);
+
+        producers.admit(&batch(max), max).unwrap();
+        assert_eq!(producers.known.len(), PRODUCERS_PER_PARTITION_MAX + 1);
+        producers.abandon();
+        assert_eq!(known(&producers), Vec::from_iter(0..max));
+
+        producers.admit(&batch(max), max).unwrap();
+        producers.commit();
+        let left = max - FORGOTTEN_AT_ONCE as i64;
+        assert_eq!(known(&producers), Vec::from_iter((0..left - 1).chain([max])));
+    }
+
+    #[test]
+    fn too_many_in_a_snapshot_or_a_log_are_no_more_than_the_limit() {
+        let max = PRODUCERS_PER_PARTITION_MAX as i64;
+        let mut producers = restored((0..=max).map(|id| entry(id, id)));
+        let left = PRODUCERS_PER_PARTITION_MAX - FORGOTTEN_AT_ONCE;
+        assert_eq!(known(&producers), Vec::from_iter(max + 1 - left as i64..=max));
+        for id in 0..FORGOTTEN_AT_ONCE as i64 {
+            producers.replay(&BatchHeader { base_offset: 1_000_000 + id, ..batch(id) });
+        }
+        assert_eq!(producers.known.len(), PRODUCERS_PER_PARTITION_MAX);
+        producers.replay(&BatchHeader { base_offset: 2_000_000, ..batch(i64::MAX) });
+        assert_eq!(producers.known.len(), left);
+        assert!(producers.known.contains_key(&0));
+    }
+
+    #[test]
+    fn the_memory_of_expired_producers_is_given_back() {
+        let mut producers = restored((0..10_000).map(|id| entry(id, id)));
+        producers.expire(Expiry { now_wall_ms: 10_989, expiration_ms: 1_000 });
+        assert_eq!(known(&producers), Vec::from_iter(9_990..10_000));
+        assert!(producers.known.capacity() < 100);
+    }
+
+    #[test]
+    fn an_entry_that_only_a_marker_made_has_no_batch_to_repeat() {
+        let marked = ProducerEntry { producer_epoch: 3, last_sequence: -1, timestamp: 9, ..entry(7, -1) };
+        let mut producers = restored([marked]);
+        let of_epoch = |producer_epoch, base_sequence| BatchHeader { producer_epoch, base_sequence, ..batch(7) };
+        assert_eq!(producers.admit(&of_epoch(3, 1), 5), Err(Refusal::OutOfOrderSequence));
+        assert_eq!(producers.admit(&of_epoch(2, 0), 5), Err(Refusal::InvalidProducerEpoch));
+        assert_eq!(producers.admit(&of_epoch(3, 0), 5), Ok(None));
+        assert_eq!(producers.snapshot(5).producers, [marked]);
+        producers.abandon();
+        assert_eq!(producers.snapshot(5).producers, [marked]);
+    }
+
+    #[test]
+    fn a_large_turn_leaves_no_large_journal() {
+        let mut producers = restored([]);
+        for id in 0..10_000 {
+            producers.admit(&batch(id), id).unwrap();
+        }
+        producers.commit();
+        assert!(producers.journal.capacity() <= JOURNAL_KEPT_ENTRIES_MAX);
+    }
+}

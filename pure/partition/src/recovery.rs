@@ -1,0 +1,42 @@
+//! What the files of a log say about its past, gathered while the log is opened.
+//!
+//! `leader-epoch-checkpoint` and the newest `.snapshot` are written now and then; what came after them is read from the
+//! heads of the batches. A head may be seen that one of the files already accounts for, which changes nothing.
+
+use ottla_base::Seed;
+use ottla_records::BatchHeader;
+
+use crate::epochs::{EpochEntry, Epochs};
+use crate::producers::{ProducerSnapshot, Producers};
+
+#[derive(Debug)]
+pub struct Recovery {
+    pub(crate) epochs: Epochs,
+    pub(crate) producers: Producers,
+    /// The snapshot accounts for the batches below.
+    snapshot_offset: i64,
+}
+
+impl Recovery {
+    /// Begins with the lines of the checkpoint and the newest snapshot that does not lie above the log's end: one that
+    /// does would count lost batches as stored. Without a snapshot all batches of the log have to be replayed.
+    pub fn new(seed: Seed, checkpoint: &[EpochEntry], snapshot: Option<&ProducerSnapshot>) -> Recovery {
+        let mut recovery = Recovery { epochs: Epochs::default(), producers: Producers::new(seed), snapshot_offset: 0 };
+        for &entry in checkpoint {
+            recovery.epochs.assign(entry);
+        }
+        if let Some(snapshot) = snapshot {
+            recovery.snapshot_offset = snapshot.offset;
+            snapshot.producers.iter().for_each(|entry| recovery.producers.restore(entry));
+        }
+        recovery
+    }
+
+    /// Takes the next batch of the log.
+    pub fn replay(&mut self, header: &BatchHeader) {
+        self.epochs.replay(header);
+        if header.is_idempotent() && header.base_offset >= self.snapshot_offset {
+            self.producers.replay(header);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Record batches, format 2 (magic 2): the unit in which records are sent, checked, stored, fetched and packed.
+//!
+//! - [`BatchHeader`]: the 61 bytes in front.
+//! - [`check`]: what a leader asks of a client's batch; [`Stamp`]: the head it is stored with.
+//! - [`BatchBuilder`] makes batches, [`records`] reads them, [`find_timestamp`] searches one.
+//!
+//! The crate knows batches as bytes, and neither logs nor partitions nor error codes.
+
+mod build;
+mod check;
+mod codec;
+mod control;
+mod crc;
+mod header;
+mod read;
+mod stamp;
+mod walk;
+
+pub use build::{BatchBuilder, BatchOptions, Header, NewRecord};
+pub use check::{HeaderFault, RECORD_FAULTS_MAX, RecordCause, RecordFault, Refusal, Rules, check};
+pub use codec::{Codec, Damage, Scratch};
+pub use control::ControlType;
+pub use crc::{crc_of, crc32c};
+pub use header::{
+    Attributes, BatchHeader, Corrupt, HEADER_BYTES, LENGTH_ENDS_AT, MAGIC, NO_PRODUCER_EPOCH, NO_PRODUCER_ID,
+    NO_SEQUENCE, NO_TIMESTAMP, TimestampType, next_sequence,
+};
+pub use read::{Found, ReadError, Record, Records, find_timestamp, records};
+pub use stamp::{STAMP_BYTES, Stamp};
+pub use walk::Malformed;

@@ -1,0 +1,366 @@
+//! A cursor over the bytes of a frame or a record.
+//!
+//! Everything it reads may be hostile: each length is checked against what remains before anything is taken or
+//! reserved, nothing panics, and an error says which field at which offset. What Kafka lets pass, passes here: a negative
+//! length of any size means null, every byte but 0 is true, the surplus bits of a varint's fifth byte are dropped.
+
+use ottla_base::Uuid;
+use thiserror::Error;
+
+/// Longest string in bytes, in every form: Kafka's own limit.
+pub const STRING_BYTES_MAX: usize = i16::MAX as usize;
+/// Most elements one array may have.
+pub const ARRAY_ELEMENTS_MAX: usize = 1_000_000;
+/// Most tagged fields one struct may have.
+pub const TAGS_MAX: u32 = 256;
+
+/// How lengths are written (KIP-482).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// int16 for a string, int32 for bytes and arrays; -1 is null.
+    Classic,
+    /// One more than the length as an unsigned varint; 0 is null. That of flexible versions.
+    Compact,
+}
+
+impl Form {
+    #[inline]
+    pub fn of(version: i16, flexible_from: i16) -> Form {
+        if version >= flexible_from { Form::Compact } else { Form::Classic }
+    }
+}
+
+/// Why bytes are not the message they should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("{field} at byte {offset}: {kind}")]
+pub struct DecodeError {
+    pub field: &'static str,
+    /// Where the field begins, counted from the first byte the reader was given.
+    pub offset: usize,
+    pub kind: DecodeErrorKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum DecodeErrorKind {
+    #[error("the bytes end before it does")]
+    Truncated,
+    #[error("null, which it cannot be")]
+    Null,
+    #[error("a varint that does not end")]
+    Varint,
+    #[error("longer than the limit")]
+    TooLong,
+    #[error("not UTF-8")]
+    Utf8,
+    #[error("a tagged field that is longer than its contents")]
+    TagSize,
+    #[error("a tagged field after one with the same tag or a higher one")]
+    TagOrder,
+    #[error("version {0} is not known")]
+    Version(i16),
+    #[error("record id {0} is not known")]
+    RecordId(i16),
+}
+
+pub type Result<T, E = DecodeError> = std::result::Result<T, E>;
+
+/// The cursor. A copy of it reads on by itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a> {
+    bytes: &'a [u8],
+    position: usize,
+}
+
+macro_rules! integers {
+    ($($name:ident)*) => {$(
+        #[inline]
+        pub fn $name(&mut self, field: &'static str) -> Result<$name> {
+            Ok($name::from_be_bytes(self.fixed(field)?))
+        }
+    )*};
+}
+
+impl<'a> Reader<'a> {
+    pub fn new(bytes: &'a [u8]) -> Reader<'a> {
+        Reader { bytes, position: 0 }
+    }
+
+    /// Bytes read so far.
+    #[inline]
+    pub fn position(&self) -> usize {
+        self.position
+    }
+
+    /// Bytes not read yet.
+    #[inline]
+    pub fn remaining(&self) -> usize {
+        self.bytes.len() - self.position
+    }
+
+    integers! { i8 i16 i32 i64 u16 u32 f64 }
+
+    #[inline]
+    pub fn bool(&mut self, field: &'static str) -> Result<bool> {
+        Ok(self.i8(field)? != 0)
+    }
+
+    #[inline]
+    pub fn uuid(&mut self, field: &'static str) -> Result<Uuid> {
+        Ok(Uuid(self.fixed(field)?))
+    }
+
+    /// Unsigned, at most 32 bits in five bytes.
+    #[inline]
+    pub fn uvarint(&mut self, field: &'static str) -> Result<u32> {
+        // Nearly all are lengths below 127.
+        if let Some(&byte) = self.bytes.get(self.position)
+            && byte < 0x80
+        {
+            self.position += 1;
+            return Ok(u32::from(byte));
+        }
+        Ok(self.groups(field, 5)? as u32)
+    }
+
+    /// Zigzag, at most 32 bits in five bytes.
+    #[inline]
+    pub fn varint(&mut self, field: &'static str) -> Result<i32> {
+        let raw = self.uvarint(field)?;
+        Ok((raw >> 1) as i32 ^ -((raw & 1) as i32))
+    }
+
+    /// Zigzag, at most 64 bits in ten bytes.
+    #[inline]
+    pub fn varlong(&mut self, field: &'static str) -> Result<i64> {
+        let raw = self.groups(field, 10)?;
+        Ok((raw >> 1) as i64 ^ -((raw & 1) as i64))
+    }
+
+    /// The next `len` bytes.
+    #[inline]
+    pub fn take(&mut self, len: usize, field: &'static str) -> Result<&'a [u8]> {
+        // In this order nothing overflows.
+        if len > self.remaining() {
+            return Err(self.error(field, DecodeErrorKind::Truncated));
+        }
+        let taken = &self.bytes[self.position..self.position + len];
+        self.position += len;
+        Ok(taken)
+    }
+
+    /// The bytes of a string, whether or not they are UTF-8.
+    #[inline]
+    pub fn nullable_str_bytes(&mut self, field: &'static str, form: Form) -> Result<Option<&'a [u8]>> {
+        let start = *self;
+        let len = match form {
+            Form::Classic => i32::from(self.i16(field)?),
+            Form::Compact => self.compact_len(field)?,
+        };
+        match usize::try_from(len) {
+            Err(_) => Ok(None),
+            Ok(len) if len > STRING_BYTES_MAX => Err(start.error(field, DecodeErrorKind::TooLong)),
+            Ok(len) => self.take(len, field).map(Some),
+        }
+    }
+
+    /// A string that stays in the frame. Unlike a copied one it must be UTF-8: there is nowhere to put a replacement.
+    #[inline]
+    pub fn nullable_str_ref(&mut self, field: &'static str, form: Form) -> Result<Option<&'a str>> {
+        let start = *self;
+        match self.nullable_str_bytes(field, form)?.map(std::str::from_utf8).transpose() {
+            Ok(text) => Ok(text),
+            Err(_) => Err(start.error(field, DecodeErrorKind::Utf8)),
+        }
+    }
+
+    #[inline]
+    pub fn str_ref(&mut self, field: &'static str, form: Form) -> Result<&'a str> {
+        let start = *self;
+        self.nullable_str_ref(field, form)?.ok_or(start.error(field, DecodeErrorKind::Null))
+    }
+
+    #[inline]
+    pub fn nullable_bytes_ref(&mut self, field: &'static str, form: Form) -> Result<Option<&'a [u8]>> {
+        match usize::try_from(self.len(field, form)?) {
+            Err(_) => Ok(None),
+            Ok(len) => self.take(len, field).map(Some),
+        }
+    }
+
+    #[inline]
+    pub fn bytes_ref(&mut self, field: &'static str, form: Form) -> Result<&'a [u8]> {
+        let start = *self;
+        self.nullable_bytes_ref(field, form)?.ok_or(start.error(field, DecodeErrorKind::Null))
+    }
+
+    /// The number of elements that follow; at most as many as bytes remain, since no element is empty.
+    #[inline]
+    pub fn nullable_array_len(&mut self, field: &'static str, form: Form) -> Result<Option<usize>> {
+        let start = *self;
+        match usize::try_from(self.len(field, form)?) {
+            Err(_) => Ok(None),
+            Ok(len) if len > self.remaining() => Err(start.error(field, DecodeErrorKind::Truncated)),
+            Ok(len) if len > ARRAY_ELEMENTS_MAX => Err(start.error(field, DecodeErrorKind::TooLong)),
+            Ok(len) => Ok(Some(len)),
+        }
+    }
+
+    #[inline]
+    pub fn array_len(&mut self, field: &'static str, form: Form) -> Result<usize> {
+        let start = *self;
+        self.nullable_array_len(field, form)?.ok_or(start.error(field, DecodeErrorKind::Null))
+    }
+
+    /// The number of tagged fields that follow, each to be had by [`Reader::tag`].
+    #[inline]
+    pub fn tag_count(&mut self) -> Result<u32> {
+        let start = *self;
+        match self.uvarint("tags")? {
+            count if count > TAGS_MAX => Err(start.error("tags", DecodeErrorKind::TooLong)),
+            count => Ok(count),
+        }
+    }
+
+    /// The next tagged field: its tag, and a reader that ends where the field does.
+    pub fn tag(&mut self) -> Result<(u32, Reader<'a>)> {
+        let tag = self.uvarint("tag")?;
+        let size = self.uvarint("tag size")? as usize;
+        let position = self.position;
+        self.take(size, "tag")?;
+        Ok((tag, Reader { bytes: &self.bytes[..self.position], position }))
+    }
+
+    /// Reads past the tag section of a struct whose tags nobody wants.
+    #[inline]
+    pub fn skip_tags(&mut self) -> Result<()> {
+        for _ in 0..self.tag_count()? {
+            self.tag()?;
+        }
+        Ok(())
+    }
+
+    /// An error about a field that begins here.
+    #[cold]
+    pub fn error(&self, field: &'static str, kind: DecodeErrorKind) -> DecodeError {
+        DecodeError { field, offset: self.position, kind }
+    }
+
+    /// -1 and everything below is null.
+    #[inline]
+    fn len(&mut self, field: &'static str, form: Form) -> Result<i32> {
+        match form {
+            Form::Classic => self.i32(field),
+            Form::Compact => self.compact_len(field),
+        }
+    }
+
+    #[inline]
+    fn compact_len(&mut self, field: &'static str) -> Result<i32> {
+        Ok((self.uvarint(field)? as i32).wrapping_sub(1))
+    }
+
+    #[inline]
+    fn fixed<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N]> {
+        match self.bytes[self.position..].first_chunk() {
+            Some(chunk) => {
+                self.position += N;
+                Ok(*chunk)
+            }
+            None => Err(self.error(field, DecodeErrorKind::Truncated)),
+        }
+    }
+
+    /// Groups of seven bits, the lowest first, at most `bytes_max` of them.
+    fn groups(&mut self, field: &'static str, bytes_max: u32) -> Result<u64> {
+        let start = *self;
+        let mut value = 0u64;
+        for group in 0..bytes_max {
+            let byte = self.i8(field)? as u8;
+            value |= u64::from(byte & 0x7f) << (7 * group);
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err(start.error(field, DecodeErrorKind::Varint))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<'a, T: PartialEq + std::fmt::Debug>(
+        bytes: &'a [u8],
+        read: impl FnOnce(&mut Reader<'a>) -> Result<T>,
+        expected: Result<T, (usize, DecodeErrorKind)>,
+    ) {
+        let mut reader = Reader::new(bytes);
+        let got = read(&mut reader);
+        assert_eq!(got.map_err(|e| (e.offset, e.kind)), expected, "{bytes:02x?}");
+    }
+
+    #[test]
+    fn numbers() {
+        check(&[0xff, 0xfe], |r| r.i16("f"), Ok(-2));
+        check(&[0xff, 0xfe], |r| r.u16("f"), Ok(0xfffe));
+        check(&[1, 2, 3, 4], |r| r.i32("f"), Ok(0x01020304));
+        check(&[1, 2, 3], |r| r.i32("f"), Err((0, DecodeErrorKind::Truncated)));
+        check(&[0x3f, 0xf0, 0, 0, 0, 0, 0, 0], |r| r.f64("f"), Ok(1.0));
+        check(&[7], |r| r.bool("f"), Ok(true));
+        check(&[9; 16], |r| r.uuid("f"), Ok(Uuid([9; 16])));
+        check(&[9; 15], |r| r.uuid("f"), Err((0, DecodeErrorKind::Truncated)));
+        check(&[0], |r| r.i8("f").and(r.i16("f")), Err((1, DecodeErrorKind::Truncated)));
+    }
+
+    #[test]
+    fn varints() {
+        check(&[0x7f], |r| r.uvarint("f"), Ok(127));
+        check(&[0xac, 0x02], |r| r.uvarint("f"), Ok(300));
+        check(&[0xff, 0xff, 0xff, 0xff, 0x7f], |r| r.uvarint("f"), Ok(u32::MAX));
+        check(&[0xff; 5], |r| r.uvarint("f"), Err((0, DecodeErrorKind::Varint)));
+        check(&[0x80], |r| r.uvarint("f"), Err((1, DecodeErrorKind::Truncated)));
+        check(&[0x03], |r| r.varint("f"), Ok(-2));
+        check(&[0xff, 0xff, 0xff, 0xff, 0x0f], |r| r.varint("f"), Ok(i32::MIN));
+        check(&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01], |r| r.varlong("f"), Ok(i64::MIN));
+        check(&[0xff; 10], |r| r.varlong("f"), Err((0, DecodeErrorKind::Varint)));
+    }
+
+    #[test]
+    fn strings() {
+        check(&[0, 2, b'o', b'k'], |r| r.str_ref("f", Form::Classic), Ok("ok"));
+        check(&[3, b'o', b'k'], |r| r.str_ref("f", Form::Compact), Ok("ok"));
+        check(&[4, b'o', b'k'], |r| r.str_ref("f", Form::Compact), Err((1, DecodeErrorKind::Truncated)));
+        check(&[0], |r| r.str_ref("f", Form::Compact), Err((0, DecodeErrorKind::Null)));
+        check(&[0xff, 0xfb], |r| r.nullable_str_ref("f", Form::Classic), Ok(None));
+        check(&[2, 0xff], |r| r.str_ref("f", Form::Compact), Err((0, DecodeErrorKind::Utf8)));
+        check(&[2, 0xff], |r| r.nullable_str_bytes("f", Form::Compact), Ok(Some(&[0xff][..])));
+        let long = [&[0x81, 0x80, 0x02], &[b'x'; 32768][..]].concat();
+        check(&long, |r| r.nullable_str_bytes("f", Form::Compact).map(drop), Err((0, DecodeErrorKind::TooLong)));
+    }
+
+    #[test]
+    fn bytes_and_arrays() {
+        check(&[0, 0, 0, 1, 5], |r| r.bytes_ref("f", Form::Classic), Ok(&[5][..]));
+        check(&[2, 5], |r| r.bytes_ref("f", Form::Compact), Ok(&[5][..]));
+        check(&[0x7f, 0xff, 0xff, 0xff], |r| r.bytes_ref("f", Form::Classic), Err((4, DecodeErrorKind::Truncated)));
+        check(&[0xff, 0xff, 0xff, 0xfe], |r| r.nullable_array_len("f", Form::Classic), Ok(None));
+        check(&[0xff, 0xff, 0xff, 0xff, 0x0f], |r| r.nullable_array_len("f", Form::Compact), Ok(None));
+        check(&[3, 0, 0], |r| r.array_len("f", Form::Compact), Ok(2));
+        check(&[3, 0], |r| r.array_len("f", Form::Compact), Err((0, DecodeErrorKind::Truncated)));
+        check(&[0], |r| r.array_len("f", Form::Compact), Err((0, DecodeErrorKind::Null)));
+        let many = [&1_000_001i32.to_be_bytes(), &[0; 1_000_001][..]].concat();
+        check(&many, |r| r.array_len("f", Form::Classic), Err((0, DecodeErrorKind::TooLong)));
+    }
+
+    #[test]
+    fn tags() {
+        let bytes = [2, 0, 1, 7, 9, 2, 1, 2, 5];
+        check(&bytes, |r| r.skip_tags().map(|()| r.remaining()), Ok(1));
+        let mut reader = Reader::new(&bytes);
+        assert_eq!(reader.tag_count(), Ok(2));
+        let (tag, mut field) = reader.tag().unwrap();
+        assert_eq!((tag, field.position(), field.i8("f"), field.remaining()), (0, 3, Ok(7), 0));
+        check(&[1, 0, 2, 7], |r| r.skip_tags(), Err((3, DecodeErrorKind::Truncated)));
+        check(&[0x81, 0x02], |r| r.skip_tags(), Err((0, DecodeErrorKind::TooLong)));
+    }
+}

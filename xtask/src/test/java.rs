@@ -1,0 +1,106 @@
+//! Kafka's own jars, by Maven from `compat/java/pom.xml` into `target/`, and our Java program compiled against them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::Place;
+use super::command::{quietly, version};
+use super::tally::Trouble;
+
+/// Kafka's tools are compiled for Java 17.
+const OLDEST: u32 = 17;
+
+pub struct Java {
+    class_path: String,
+    sample: PathBuf,
+}
+
+impl Java {
+    /// Does nothing where jars and classes are already what is asked for.
+    pub fn set_up(place: &Place) -> Result<Java, Trouble> {
+        let found = version("javac", "-version").ok_or_else(|| Trouble::Skipped("no javac".into()))?;
+        if major_version(&found).is_none_or(|version| version < OLDEST) {
+            return Err(Trouble::Skipped(format!("{found} is older than {OLDEST}")));
+        }
+        let sources = place.root.join("compat/java");
+        let (jars, classes) = (place.compat().join("java/jars"), place.compat().join("java/classes"));
+        let pom = sources.join("pom.xml");
+        unless_stamped(&jars, &read(&pom)?, || {
+            if version("mvn", "--version").is_none() {
+                return Err(Trouble::Skipped("no mvn".into()));
+            }
+            let to = format!("-DoutputDirectory={}", jars.display());
+            quietly(
+                Command::new("mvn")
+                    .args(["--quiet", "--batch-mode", "--file"])
+                    .arg(&pom)
+                    .args(["dependency:copy-dependencies", &to]),
+            )
+        })?;
+        let java = Java {
+            class_path: format!("{}:{}/*", classes.display(), jars.display()),
+            sample: place.root.join("compat/sample.tsv"),
+        };
+        let files = java_files(&sources.join("src"))?;
+        let texts: Vec<String> = files.iter().map(|file| read(file)).collect::<Result<_, _>>()?;
+        unless_stamped(&classes, &format!("{found}\n{}", texts.concat()), || {
+            quietly(Command::new("javac").arg("-d").arg(&classes).args(["-cp", &java.class_path]).args(&files))
+        })?;
+        Ok(java)
+    }
+
+    /// The Java program. The second compiler is off: most of its life it starts.
+    pub fn program(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("java");
+        command
+            .args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", &self.class_path, "Compat", "--sample"])
+            .arg(&self.sample);
+        command.args(arguments);
+        command
+    }
+}
+
+/// Fills a folder anew, unless it was filled from the same `wanted` before.
+fn unless_stamped(folder: &Path, wanted: &str, fill: impl FnOnce() -> Result<(), Trouble>) -> Result<(), Trouble> {
+    let stamp = folder.with_extension("stamp");
+    if fs::read_to_string(&stamp).is_ok_and(|made_from| made_from == wanted) {
+        return Ok(());
+    }
+    let failed = |e: std::io::Error| Trouble::Failed(format!("{}: {e}", folder.display()));
+    if folder.exists() {
+        fs::remove_dir_all(folder).map_err(failed)?;
+    }
+    fs::create_dir_all(folder).map_err(failed)?;
+    fill()?;
+    fs::write(&stamp, wanted).map_err(failed)
+}
+
+fn java_files(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
+    let entries = fs::read_dir(folder).map_err(|e| Trouble::Failed(format!("{}: {e}", folder.display())))?;
+    let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.retain(|file| file.extension().is_some_and(|e| e == "java"));
+    files.sort();
+    Ok(files)
+}
+
+fn read(file: &Path) -> Result<String, Trouble> {
+    fs::read_to_string(file).map_err(|e| Trouble::Failed(format!("{}: {e}", file.display())))
+}
+
+/// Of `javac 17.0.15`.
+fn major_version(text: &str) -> Option<u32> {
+    text.rsplit(' ').next()?.split(['.', '-']).next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        assert_eq!(major_version("javac 17.0.15"), Some(17));
+        assert_eq!(major_version("javac 25-ea"), Some(25));
+        assert_eq!(major_version("javac 1.8.0_412"), Some(1));
+    }
+}
