@@ -1,5 +1,6 @@
 //! `cargo xtask`: what a developer runs. Without arguments it lists the verbs.
 
+mod bench;
 mod r#gen;
 mod test;
 mod tidy;
@@ -19,6 +20,7 @@ const VERBS: &[(&str, &str, Run)] = &[
         "only the foreign clients: [--bootstrap HOST:PORT] [--only TEXT] [python|java|hostile|kill]...",
         test::compat,
     ),
+    ("bench", "what a request costs Ottla, beside the floor: [NAME...] [--quick] [--list]", bench::run),
     ("gen", "writes pure/wire from its tables; --check only compares", r#gen::run),
 ];
 

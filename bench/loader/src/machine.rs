@@ -40,10 +40,12 @@ impl Machine {
     /// For people.
     pub fn lines(&self) -> Vec<String> {
         let Machine { cpu, processors, memory_gib, kernel, load_average } = self;
-        let mut lines =
-            vec![format!("{cpu}, {processors} processors, {memory_gib} GiB, Linux {kernel}, load average {load_average}")];
+        let mut lines = vec![format!(
+            "{cpu}, {processors} processors, {memory_gib} GiB, Linux {kernel}, load average {load_average}"
+        )];
         if *load_average > QUIET_LOAD * *processors as f64 {
-            lines.push("The machine is busy with other work: these figures show that the rows run, and no more.".into());
+            lines
+                .push("The machine is busy with other work: these figures show that the rows run, and no more.".into());
         }
         lines
     }

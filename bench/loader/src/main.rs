@@ -96,7 +96,8 @@ fn is_wanted(options: &Options, name: &str, is_quick: bool) -> bool {
 /// Writes the results beside those of earlier runs.
 fn keep(options: &Options, machine: &Machine, sides: &[Side], results: Vec<Value>) -> anyhow::Result<()> {
     let at = compare::since_epoch().as_secs();
-    let versions: serde_json::Map<String, Value> = sides.iter().map(|side| (side.name().into(), version(side))).collect();
+    let versions: serde_json::Map<String, Value> =
+        sides.iter().map(|side| (side.name().into(), version(side))).collect();
     let all = json!({
         "unix_time_s": at,
         "command": std::env::args().collect::<Vec<_>>().join(" "),

@@ -40,7 +40,9 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Options>
         match argument.as_str() {
             "--quick" => is_quick = true,
             "--list" => lists = true,
-            "--rounds" => rounds = value()?.parse().ok().filter(|n| *n > 0).context("--rounds needs a number above 0")?,
+            "--rounds" => {
+                rounds = value()?.parse().ok().filter(|n| *n > 0).context("--rounds needs a number above 0")?
+            }
             "--ottla" => ottla = Some(value()?.into()),
             "--floor" => floor = Some(value()?.into()),
             "--out" => out = Some(value()?.into()),

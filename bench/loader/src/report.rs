@@ -135,8 +135,9 @@ impl Figure {
     pub fn line(&self) -> String {
         let spread = Spread::of(self.values.iter().copied());
         let value = if self.values.len() > 1 { spread.text() } else { short(spread.median) };
-        let verdict = if spread.median > self.goal { format!("  over {}", self.goal) } else { String::new() };
-        format!("{:26}{:>26} {}  {}{verdict}", self.name, value, self.unit, self.about)
+        let missed = self.goal.filter(|goal| spread.median > *goal);
+        let verdict = missed.map_or(String::new(), |goal| format!("  over {goal}"));
+        format!("{:26}{value:>26} {}  {}{verdict}", self.name, self.unit, self.about)
     }
 
     pub fn json(&self) -> Value {
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ratio_is_that_of_the_medians() {
+    fn medians_are_judged() {
         let sample = |cpu_ms| Sample {
             requests: 1000,
             cpu: Duration::from_millis(cpu_ms),
@@ -178,6 +179,9 @@ mod tests {
         assert_eq!(compared.ratio(), Some(2.5));
         let line = &compared.lines()[0];
         assert!(line.contains("5.00 [4.00-9.00]") && line.ends_with("2.50  over 1.5"), "{line}");
+        let figure = |goal| Figure { name: "start", about: "it", unit: "ms", values: vec![3.0, 1.0, 2.0], goal };
+        assert!(figure(Some(1.9)).line().ends_with("2.00 [1.00-3.00] ms  it  over 1.9"));
+        assert!(figure(Some(2.0)).line().ends_with("it") && figure(None).line().ends_with("it"));
         assert_eq!(compared.json()["sides"]["floor"]["cpu_us_per_request"]["median"], 2.0);
     }
 }

@@ -23,10 +23,17 @@ use crate::kafka::request::{self, CORRELATION_ID_AT, HEAD_BYTES};
 /// Which server to measure.
 #[derive(Clone, Debug)]
 pub enum Side {
-    Ottla { program: PathBuf },
-    Floor { program: PathBuf },
+    Ottla {
+        program: PathBuf,
+    },
+    Floor {
+        program: PathBuf,
+    },
     /// One that somebody else started and stops. Its topics stay.
-    Running { address: SocketAddr, pid: u32 },
+    Running {
+        address: SocketAddr,
+        pid: u32,
+    },
 }
 
 impl Side {

@@ -49,8 +49,8 @@ pub struct Want {
 pub enum FirstBatch {
     /// It is given whole, or its reader would never get past it.
     Whole,
-    /// It is cut like any other.
-    Cut,
+    /// Nothing is given: a client cannot use a part of it.
+    IfItFits,
 }
 
 /// Bytes of a segment's file, from the beginning of a batch on. The last batch may be cut, as Kafka's clients expect.
@@ -87,11 +87,13 @@ impl Reader {
         for segment in self.segments(offset, limit).take_while(|_| offset < limit.offset) {
             let end = end_in(&segment, limit)?;
             if let Some(found) = segment.find(offset, end, want.wait)? {
-                let first = match want.first {
-                    FirstBatch::Whole => found.header.size_bytes() as u64,
-                    FirstBatch::Cut => 0,
+                let first = found.header.size_bytes() as u64;
+                let bytes = match want.first {
+                    FirstBatch::Whole => want.bytes_max.max(first),
+                    FirstBatch::IfItFits if first > want.bytes_max => 0,
+                    FirstBatch::IfItFits => want.bytes_max,
                 };
-                let to = end.min(found.position.saturating_add(want.bytes_max.max(first)));
+                let to = end.min(found.position.saturating_add(bytes));
                 let base_offset = found.header.base_offset;
                 return Ok(View { file: segment.file()?, range: found.position..to, base_offset });
             }

@@ -10,6 +10,7 @@
 //! topics        what requests look at: image and open partitions, published together
 //! flushing      the task that flushes
 //! checkpoints   the task that writes down how far logs have come
+//! expiry        the task that forgets idle producers
 //! ```
 //!
 //! Decisions are made in `pure/`; here they meet the disk, the network and each other.
@@ -18,6 +19,7 @@ mod api;
 mod checkpoints;
 mod control;
 mod ctx;
+mod expiry;
 mod fetch;
 mod flushing;
 mod identity;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ottla_base::{LeaderEpoch, NodeId, Now};
 use ottla_partition::{
-    Acks, Admitted, EpochEnd, EpochMismatch, LastFetched, Leader, Marks, Moved, ProducerSnapshot,
+    Acks, Admitted, EpochEnd, EpochMismatch, Expiry, LastFetched, Leader, Marks, Moved, ProducerSnapshot,
 };
 use ottla_records::{BatchHeader, Rules, Scratch, Stamp, check};
 use ottla_storage::disk::Wait;
@@ -220,6 +220,13 @@ impl Partition {
         }
     }
 
+    /// Forgets producers that have been idle for `producer.id.expiration.ms`.
+    pub fn expire_producers(&self, expiry: Expiry) {
+        if let Ok(Some(state)) = self.state.lock().as_deref_mut().map(Option::as_mut) {
+            state.leader.expire_producers(expiry);
+        }
+    }
+
     /// Waits until the marks that `acks` asks for have passed everything before `offset`.
     pub async fn kept(&self, acks: Acks, offset: i64) -> Result<(), ErrorCode> {
         let mut moved = pin!(self.acked.notified());
@@ -243,7 +250,7 @@ impl Partition {
         if let Some(gone) = gone {
             return Ok(Found::error(gone.error()));
         }
-        if let Err(mismatch) = marks.check_epoch(ask.current_leader_epoch) {
+        if let Err(mismatch) = marks.check_epoch(ask.current_leader_epoch.max(LeaderEpoch::UNKNOWN)) {
             return Ok(Found { current_leader: self.fenced(mismatch, marks), ..Found::error(outcome::of_epoch(mismatch)) });
         }
         let found = Found {

@@ -30,6 +30,7 @@ use crate::control::publisher::{Publisher, State};
 use crate::control::replicas::Replicas;
 use crate::control::Control;
 use crate::fetch::session::Sessions;
+use crate::expiry;
 use crate::flushing::{self, Flushing};
 use crate::identity::{Endpoint, Identity};
 use crate::serve::Served;
@@ -150,6 +151,13 @@ pub async fn start(rt: Rt, disk: Arc<dyn Disk>, config: Arc<ServerConfig>) -> Re
             tasks.listener(),
         ),
     );
+    let millis = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    let times = expiry::Times {
+        expiration_ms: config.get(keys::PRODUCER_ID_EXPIRATION_MS).into(),
+        interval: millis(config.get(keys::PRODUCER_ID_EXPIRATION_CHECK_INTERVAL_MS)),
+    };
+    let expiry_task =
+        rt.spawn(Lane::Control, "expire", expiry::run(rt.clone(), published.clone(), times, tasks.listener()));
     let broker = Arc::new(Broker {
         rt: rt.clone(),
         settings: Settings::of(&config),
@@ -184,7 +192,7 @@ pub async fn start(rt: Rt, disk: Arc<dyn Disk>, config: Arc<ServerConfig>) -> Re
         listening,
         stopper,
         tasks,
-        running: vec![flush_task, publish_task, checkpoint_task],
+        running: vec![flush_task, publish_task, checkpoint_task, expiry_task],
     }))
 }
 

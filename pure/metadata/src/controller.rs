@@ -4,6 +4,10 @@
 //! comes from: today from the same process, later from another node. A decision reads the [`Image`] and writes records;
 //! which records, and in which order, is what Kafka 4.3 writes, since its tools and nodes read our log.
 //!
+//! A node that starts sends `Bootstrap`, `RegisterController`, `RegisterBroker`, and, with its logs open, a
+//! `BrokerHeartbeat`, which makes it lead. To stop it sends heartbeats with `want_shut_down` until the answer says
+//! `should_shut_down`.
+//!
 //! One concern, one file. Nothing here checks who may do a thing: whoever submits a command has done that.
 
 mod bootstrap;
@@ -16,7 +20,7 @@ mod producer_ids;
 mod registration;
 mod topic_configs;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -50,7 +54,7 @@ type Step<'a> = ottla_machine::Step<'a, Controller>;
 
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Comes before all others when the log has been loaded.
+    /// The first after the log has been loaded.
     Bootstrap(Bootstrap),
     RegisterController(ControllerRegistrationRequest),
     RegisterBroker(BrokerRegistrationRequest),
@@ -76,9 +80,8 @@ pub enum Reply {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     image: Image,
-    /// Topics whose names can collide with others, by what colliding names have in common. More than one under a key only
-    /// in a log that Kafka wrote.
-    colliding: BTreeMap<String, BTreeSet<Arc<str>>>,
+    /// Topics whose names can collide with others, behind what colliding names have in common.
+    colliding: BTreeSet<(String, Arc<str>)>,
 }
 
 impl Deref for State {
@@ -133,23 +136,23 @@ impl Machine for Controller {
 impl State {
     /// A topic whose name collides with `name`, which is not the name of a topic itself.
     fn collision(&self, name: &str) -> Option<&Arc<str>> {
-        self.colliding.get(&topic_name::collision_key(name)?)?.first()
+        let key = topic_name::collision_key(name)?;
+        let (other, topic) = self.colliding.range((key.clone(), Arc::default())..).next()?;
+        (*other == key).then_some(topic)
     }
 
     fn index(&mut self, name: &Arc<str>) {
         if let Some(key) = topic_name::collision_key(name) {
-            self.colliding.entry(key).or_default().insert(name.clone());
+            self.colliding.insert((key, name.clone()));
         }
     }
 
     fn unindex(&mut self, id: &Uuid) {
-        let Some(topic) = self.image.topics().get_by_id(id) else { return };
-        let Some(key) = topic_name::collision_key(&topic.name) else { return };
-        if let Some(names) = self.colliding.get_mut(&key) {
-            names.remove(&topic.name);
-            if names.is_empty() {
-                self.colliding.remove(&key);
-            }
+        let name = self.image.topics().get_by_id(id).map(|topic| topic.name.clone());
+        if let Some(name) = name
+            && let Some(key) = topic_name::collision_key(&name)
+        {
+            self.colliding.remove(&(key, name));
         }
     }
 }

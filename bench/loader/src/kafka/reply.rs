@@ -19,7 +19,8 @@ pub struct Fetched {
 /// The base offset that a batch was given.
 pub fn produced(frame: &[u8], correlation_id: i32) -> anyhow::Result<i64> {
     let mut fields = body(frame, correlation_id)?;
-    let (partition, error, base_offset) = partition_produced(&mut fields).context("a produce reply that ends too early")?;
+    let (partition, error, base_offset) =
+        partition_produced(&mut fields).context("a produce reply that ends too early")?;
     ensure!(error == 0, "produce to partition {partition} was answered with error {error}");
     Ok(base_offset)
 }
@@ -105,10 +106,7 @@ mod tests {
     fn kafkas_replies_are_read() {
         assert_eq!(produced(&fixture("produce-reply"), 7).unwrap(), 0);
         assert_eq!(produced(&fixture("produce-2-reply"), 7).unwrap(), 1);
-        assert_eq!(
-            fetched(&fixture("fetch-reply"), 8).unwrap(),
-            Some(Fetched { bytes: 170, first_base_offset: 1 })
-        );
+        assert_eq!(fetched(&fixture("fetch-reply"), 8).unwrap(), Some(Fetched { bytes: 170, first_base_offset: 1 }));
         topic_created(&fixture("create-topics-reply"), 9).unwrap();
         assert_eq!(frame_bytes(&fixture("produce-reply")), Some(fixture("produce-reply").len()));
     }
@@ -125,10 +123,7 @@ mod tests {
         assert!(produced(&fixture("produce-reply"), 8).is_err(), "another's reply");
         let mut refused = fixture("produce-reply");
         refused[22] = 6;
-        assert_eq!(
-            produced(&refused, 7).unwrap_err().to_string(),
-            "produce to partition 3 was answered with error 6"
-        );
+        assert_eq!(produced(&refused, 7).unwrap_err().to_string(), "produce to partition 3 was answered with error 6");
         assert!(produced(&refused[..20], 7).is_err());
     }
 }

@@ -83,7 +83,12 @@ struct Reader {
 impl Connection {
     pub fn producer(target: Target<'_>, acks: Acks, batch: &[u8]) -> anyhow::Result<Connection> {
         let frame = request::produce(target.topic, target.partition, acks, batch);
-        Connection::open(target.server, &frame, Kind::Produce { last_offset: -1 }, Room { input: INPUT_BYTES, dropped: 0 })
+        Connection::open(
+            target.server,
+            &frame,
+            Kind::Produce { last_offset: -1 },
+            Room { input: INPUT_BYTES, dropped: 0 },
+        )
     }
 
     /// May have one request in flight: the next is asked where the last one ended.

@@ -13,9 +13,10 @@ pub mod open;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use anyhow::ensure;
+use anyhow::{Context, ensure};
 use nix::poll::{PollFd, PollFlags, ppoll};
-use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sys::prctl::set_timerslack;
 use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
@@ -68,12 +69,7 @@ impl Mark {
     }
 
     fn to(&self, end: &Mark, latency: Option<Histogram>) -> Sample {
-        Sample {
-            requests: end.replies - self.replies,
-            cpu: end.cpu - self.cpu,
-            wall: end.at - self.at,
-            latency,
-        }
+        Sample { requests: end.replies - self.replies, cpu: end.cpu - self.cpu, wall: end.at - self.at, latency }
     }
 }
 
@@ -81,19 +77,18 @@ impl Mark {
 pub fn pinned<T: Send>(load: impl FnOnce() -> anyhow::Result<T> + Send) -> anyhow::Result<T> {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| {
-            let mut last = CpuSet::new();
-            last.set(last_processor())?;
-            sched_setaffinity(Pid::from_raw(0), &last)?;
+            let this_thread = Pid::from_raw(0);
+            let allowed = sched_getaffinity(this_thread)?;
+            let last = (0..CpuSet::count()).rfind(|processor| allowed.is_set(*processor).unwrap_or(false));
+            let mut last_alone = CpuSet::new();
+            last_alone.set(last.context("this thread may run nowhere")?)?;
+            sched_setaffinity(this_thread, &last_alone)?;
             // The kernel delays timers by 50 µs where it is not told otherwise.
-            nix::sys::prctl::set_timerslack(1)?;
+            set_timerslack(1)?;
             load()
         });
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     })
-}
-
-fn last_processor() -> usize {
-    std::thread::available_parallelism().map_or(0, |count| count.get() - 1)
 }
 
 /// Waits until a connection has something to read, or room for what it has to write; not longer than `wait`.
@@ -101,7 +96,8 @@ fn poll(connections: &[Connection], wait: Duration) -> anyhow::Result<Vec<bool>>
     let mut polled: Vec<PollFd<'_>> = connections
         .iter()
         .map(|connection| {
-            let wanted = if connection.has_unsent() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
+            let wanted =
+                if connection.has_unsent() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
             PollFd::new(connection.stream.as_fd(), wanted)
         })
         .collect();
@@ -112,4 +108,87 @@ fn poll(connections: &[Connection], wait: Duration) -> anyhow::Result<Vec<bool>>
 fn not_stalled(last_reply: Instant) -> anyhow::Result<()> {
     ensure!(last_reply.elapsed() < STALL_LIMIT, "no reply for {} s", STALL_LIMIT.as_secs());
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::thread;
+
+    use super::*;
+    use crate::kafka::fixture;
+    use crate::kafka::request::{Acks, CORRELATION_ID_AT};
+    use connection::Target;
+
+    /// Answers produce requests, the first only when so many have come. Gives the number of all.
+    fn produce_server(mut stream: TcpStream, held_back: u64) -> u64 {
+        let reply_to = |correlation_id: [u8; 4], base_offset: u64| {
+            let mut reply = fixture("produce-reply");
+            reply[4..8].copy_from_slice(&correlation_id);
+            reply[23..31].copy_from_slice(&base_offset.to_be_bytes());
+            reply
+        };
+        let (mut requests, mut replies) = (0, Vec::new());
+        let mut size = [0; 4];
+        while stream.read_exact(&mut size).is_ok() {
+            let mut frame = vec![0; i32::from_be_bytes(size) as usize];
+            stream.read_exact(&mut frame).unwrap();
+            let id = frame[CORRELATION_ID_AT - 4..CORRELATION_ID_AT].try_into().unwrap();
+            replies.extend(reply_to(id, requests));
+            requests += 1;
+            if requests >= held_back {
+                stream.write_all(&replies).unwrap();
+                replies.clear();
+            }
+        }
+        requests
+    }
+
+    /// Runs the load on one connection to such a server, whose clock ticks 1 ms at each look.
+    fn check(
+        held_back: u64,
+        load: impl FnOnce(&mut [Connection], &dyn Fn() -> anyhow::Result<Duration>) -> anyhow::Result<Sample>,
+    ) -> (Sample, u64) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target { server: listener.local_addr().unwrap(), topic: "bench", partition: 3 };
+        let server = thread::spawn(move || produce_server(listener.accept().unwrap().0, held_back));
+        let mut connections = [Connection::producer(target, Acks::Leader, &fixture("batch-1")).unwrap()];
+        let clock = Cell::new(Duration::ZERO);
+        let tick = || Ok(clock.replace(clock.get() + Duration::from_millis(1)));
+        let sample = load(&mut connections, &tick).unwrap();
+        drop(connections);
+        (sample, server.join().unwrap())
+    }
+
+    #[test]
+    fn a_closed_loop_keeps_its_depth_in_flight() {
+        let requests = Requests::counting(500, 5);
+        let (sample, seen) = check(5, |connections, cpu| closed::run(connections, 5, requests, cpu));
+        assert!(sample.requests.abs_diff(500) <= 5, "{sample:?}");
+        assert_eq!(sample.cpu, Duration::from_millis(1), "the clock was read twice");
+        assert!((550..=560).contains(&seen), "{seen}");
+    }
+
+    #[test]
+    fn an_open_loop_waits_for_no_reply_and_charges_the_wait() {
+        let requests = Requests { warm_up: 0, counted: 20 };
+        let (sample, seen) = check(20, |connections, cpu| open::run(connections, 1_000, requests, cpu));
+        assert_eq!((sample.requests, seen), (20, 20));
+        let latency = sample.latency.unwrap();
+        assert!(latency.quantile(1.0) >= 19_000_000, "the first was due 19 ms before the last, and answered with it");
+        assert!(latency.quantile(1.0) - latency.quantile(0.0) >= 18_000_000, "{latency:?}");
+    }
+
+    #[test]
+    fn a_log_is_filled_with_neither_more_nor_less() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target { server: listener.local_addr().unwrap(), topic: "bench", partition: 3 };
+        let server = thread::spawn(move || produce_server(listener.accept().unwrap().0, 0));
+        let mut producer = Connection::producer(target, Acks::All, &fixture("batch-1")).unwrap();
+        closed::fill(&mut producer, 123).unwrap();
+        drop(producer);
+        assert_eq!(server.join().unwrap(), 123);
+    }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ottla_base::Uuid;
 
-use super::{read, write};
+use super::{read, write_lazily};
 use crate::LogError;
 use crate::disk::Disk;
 
@@ -15,7 +15,7 @@ pub fn load(disk: &dyn Disk, replica: &Path) -> Result<Option<Uuid>, LogError> {
 }
 
 pub fn store(disk: &dyn Disk, replica: &Path, id: Uuid) -> Result<(), LogError> {
-    write(disk, &replica.join(FILE), format!("version: 0\ntopic_id: {id}").as_bytes())
+    write_lazily(disk, &replica.join(FILE), format!("version: 0\ntopic_id: {id}").as_bytes())
 }
 
 fn parse(bytes: &[u8]) -> Option<Uuid> {

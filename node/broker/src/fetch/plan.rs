@@ -99,7 +99,7 @@ pub fn plan(
     for Asked { ask, partition, .. } in asked {
         let room = Room {
             bytes_max: usize::try_from(ask.max_bytes).unwrap_or(0).min(bytes_max.saturating_sub(total.records_bytes)),
-            first_batch: if total.records_bytes == 0 { FirstBatch::Whole } else { FirstBatch::Cut },
+            first_batch: if total.records_bytes == 0 { FirstBatch::Whole } else { FirstBatch::IfItFits },
         };
         let one = match partition {
             Ok(partition) => partition.read(ask, isolation, room, wait)?,

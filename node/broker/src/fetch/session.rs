@@ -296,3 +296,167 @@ impl From<ottla_wire::fetch::Partition> for Ask {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ottla_wire::{Reader, Writer};
+
+    const EVERYBODY: &[(u8, i32)] = &[(1, 0), (1, 1), (2, 0)];
+
+    /// The body of a Fetch v13 for partitions (topic, index), all at one offset.
+    fn body(session: (i32, i32), offset: i64, partitions: &[(u8, i32)], forgotten: &[(u8, i32)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut w = Writer::new(&mut bytes);
+        for head in [-1, 500, 1, 1 << 20] {
+            w.i32(head); // replica, wait, bytes
+        }
+        w.i8(0);
+        w.i32(session.0);
+        w.i32(session.1);
+        w.uvarint(partitions.len() as u32 + 1);
+        for (topic, index) in partitions {
+            w.uuid(Uuid([*topic; 16]));
+            w.uvarint(2);
+            w.i32(*index);
+            w.i32(-1);
+            w.i64(offset);
+            w.i32(-1);
+            w.i64(-1);
+            w.i32(1 << 20);
+            w.uvarint(0);
+            w.uvarint(0);
+        }
+        w.uvarint(forgotten.len() as u32 + 1);
+        for (topic, index) in forgotten {
+            w.uuid(Uuid([*topic; 16]));
+            w.uvarint(2);
+            w.i32(*index);
+            w.uvarint(0);
+        }
+        w.uvarint(1); // rack
+        w.uvarint(0);
+        bytes
+    }
+
+    struct Client {
+        sessions: Sessions,
+        now_ms: i64,
+        next_id: i32,
+    }
+
+    impl Client {
+        fn with_slots(slots_max: usize) -> Client {
+            Client { sessions: Sessions::new(slots_max, Seed::new(1)), now_ms: 0, next_id: 0 }
+        }
+
+        fn fetch(&mut self, session: (i32, i32), partitions: &[(u8, i32)], forgotten: &[(u8, i32)]) -> Opened {
+            let body = body(session, 7, partitions, forgotten);
+            let request = Request::decode(&mut Reader::new(&body), 13).unwrap();
+            let next_id = &mut self.next_id;
+            self.sessions.open(&request, true, self.now_ms, || {
+                *next_id += 1;
+                *next_id
+            })
+        }
+
+        fn begin(&mut self, partitions: &[(u8, i32)]) -> Option<Arc<Mutex<Session>>> {
+            match self.fetch((0, 0), partitions, &[]) {
+                Opened::New(session) => Some(session),
+                Opened::Sessionless => None,
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    fn listed(session: &Mutex<Session>) -> Vec<(u8, i32)> {
+        let of = |topic: &Topic| match topic {
+            Topic::Id(id) => id.0[0],
+            Topic::Name(name) => panic!("{name}"),
+        };
+        lock(session).partitions().map(|partition| (of(&partition.topic), partition.index)).collect()
+    }
+
+    fn news(records_bytes: usize) -> News {
+        News { is_error: false, log_start_offset: 0, high_watermark: 10, records_bytes }
+    }
+
+    #[test]
+    fn a_session_goes_from_epoch_to_epoch() {
+        let mut client = Client::with_slots(9);
+        let session = client.begin(EVERYBODY).unwrap();
+        assert_eq!(listed(&session), EVERYBODY);
+        let id = lock(&session).id;
+        assert!(matches!(client.fetch((id, 1), &[], &[]), Opened::Known(_)));
+        let stale = |opened| matches!(opened, Opened::Refused(ErrorCode::InvalidFetchSessionEpoch));
+        assert!(stale(client.fetch((id, 1), &[], &[])), "the epoch before");
+        assert!(stale(client.fetch((id, 3), &[], &[])), "an epoch to come");
+        assert!(matches!(client.fetch((id, 2), &[], &[]), Opened::Known(_)), "it stays usable");
+        let unknown = |opened| matches!(opened, Opened::Refused(ErrorCode::FetchSessionIdNotFound));
+        assert!(unknown(client.fetch((id + 1, 1), &[], &[])));
+        assert!(matches!(client.fetch((id, -1), EVERYBODY, &[]), Opened::Sessionless), "which ends it");
+        assert!(unknown(client.fetch((id, 3), &[], &[])));
+    }
+
+    #[test]
+    fn partitions_come_and_go() {
+        let mut client = Client::with_slots(9);
+        let session = client.begin(EVERYBODY).unwrap();
+        let id = lock(&session).id;
+        client.fetch((id, 1), &[(3, 5)], &[(1, 0)]);
+        assert_eq!(listed(&session), [(1, 1), (2, 0), (3, 5)]);
+    }
+
+    #[test]
+    fn an_answer_lists_what_is_news() {
+        let mut client = Client::with_slots(9);
+        let session = client.begin(EVERYBODY).unwrap();
+        let topic = Topic::Id(Uuid([1; 16]));
+        let mut session_ = lock(&session);
+        let mut told = |news| session_.answered(&topic, 0, news);
+        assert!(told(news(0)), "the first time");
+        assert!(!told(news(0)));
+        assert!(told(news(5)), "records");
+        assert!(told(News { high_watermark: 11, ..news(0) }), "another high watermark");
+        assert!(told(News { high_watermark: 11, log_start_offset: 3, ..news(0) }), "another start");
+        let error = News { is_error: true, log_start_offset: -1, high_watermark: -1, records_bytes: 0 };
+        assert!(told(error) && told(error), "an error, every time");
+    }
+
+    #[test]
+    fn who_gave_records_is_served_last() {
+        let mut client = Client::with_slots(9);
+        let session = client.begin(EVERYBODY).unwrap();
+        lock(&session).answered(&Topic::Id(Uuid([1; 16])), 0, news(5));
+        assert_eq!(listed(&session), [(1, 1), (2, 0), (1, 0)]);
+    }
+
+    #[test]
+    fn names_and_ids_do_not_mix() {
+        let mut client = Client::with_slots(9);
+        let id = lock(&client.begin(EVERYBODY).unwrap()).id;
+        let body = body((id, 1), 0, &[], &[]);
+        let request = Request::decode(&mut Reader::new(&body), 13).unwrap();
+        let opened = client.sessions.open(&request, false, 0, || unreachable!());
+        assert!(matches!(opened, Opened::Refused(ErrorCode::FetchSessionTopicIdError)));
+    }
+
+    #[test]
+    fn room_is_made_by_who_had_its_time() {
+        let mut client = Client::with_slots(2);
+        let small = lock(&client.begin(&[(1, 0)]).unwrap()).id;
+        let large = lock(&client.begin(EVERYBODY).unwrap()).id;
+        assert!(client.begin(EVERYBODY).is_none(), "both are new");
+        client.now_ms = EVICTION_MS + 1;
+        // Both are in use; only the smaller one may be evicted, and only for a larger one.
+        client.fetch((small, 1), &[], &[]);
+        client.fetch((large, 1), &[], &[]);
+        assert!(client.begin(&[(1, 0)]).is_none());
+        assert!(client.begin(EVERYBODY).is_some());
+        assert!(matches!(client.fetch((small, 2), &[], &[]), Opened::Refused(_)));
+        assert!(matches!(client.fetch((large, 2), &[], &[]), Opened::Known(_)));
+        client.now_ms *= 2;
+        client.now_ms += 1;
+        assert!(client.begin(&[(1, 0)]).is_some(), "one was not used for long");
+    }
+}

@@ -17,9 +17,9 @@ keys! {
     /// Listeners that open before the authorizer has loaded.
     later: list "early.start.listeners", Any, ReadOnly;
     /// Send buffer that the kernel keeps for a connection; -1 leaves the choice to the kernel.
-    acts SOCKET_SEND_BUFFER_BYTES: int "socket.send.buffer.bytes" = 102400, Any, ReadOnly;
+    acts SOCKET_SEND_BUFFER_BYTES: int "socket.send.buffer.bytes" = -1, Any, ReadOnly;
     /// Receive buffer that the kernel keeps for a connection; -1 leaves the choice to the kernel.
-    acts SOCKET_RECEIVE_BUFFER_BYTES: int "socket.receive.buffer.bytes" = 102400, Any, ReadOnly;
+    acts SOCKET_RECEIVE_BUFFER_BYTES: int "socket.receive.buffer.bytes" = -1, Any, ReadOnly;
     /// Connections that may wait in the kernel to be accepted.
     acts SOCKET_LISTEN_BACKLOG_SIZE: int "socket.listen.backlog.size" = 50, AtLeast(1), ReadOnly;
     /// Largest request. A connection that announces more is closed.

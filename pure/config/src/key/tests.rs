@@ -7,13 +7,15 @@ use super::*;
 use crate::{broker, topic};
 
 /// Keys whose default is Ottla's own: it runs without a configuration, Kafka does not.
-const OWN_DEFAULTS: [(&str, &str); 6] = [
+const OWN_DEFAULTS: [(&str, &str); 8] = [
     ("broker.id", "1"),
     ("controller.listener.names", "CONTROLLER"),
     ("listeners", "PLAINTEXT://127.0.0.1:9092"),
     ("log.dir", "./ottla-data"),
     ("node.id", "1"),
     ("process.roles", "broker,controller"),
+    ("socket.receive.buffer.bytes", "-1"),
+    ("socket.send.buffer.bytes", "-1"),
 ];
 
 fn check(facts: &str, defs: impl Iterator<Item = &'static Def>, scope: fn(Scope) -> String) {

@@ -85,11 +85,11 @@ fn split(topics: Vec<CreatableTopic>) -> (Vec<CreatableTopic>, Vec<Arc<str>>) {
     (once, repeated)
 }
 
-/// How many records a topic takes at most.
+/// How many records a topic takes, if it can be made.
 fn records_of(topic: &CreatableTopic, server: &ServerConfig) -> usize {
-    let partitions = placement::partition_count(topic, server).try_into().unwrap_or(0);
+    let partitions: usize = placement::partition_count(topic, server).try_into().unwrap_or(0);
     let clears_elr = topic.configs.iter().any(|config| &*config.name == MIN_INSYNC_REPLICAS);
-    (1 + usize::from(clears_elr) + topic.configs.len()).saturating_add(partitions).min(RECORDS_MAX + 1)
+    1 + topic.configs.len() + usize::from(clears_elr) + partitions
 }
 
 fn plan(

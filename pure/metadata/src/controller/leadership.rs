@@ -41,10 +41,10 @@ pub(super) fn distrust(step: &mut Step<'_>, broker: NodeId) {
     });
 }
 
-/// The broker leads whatever it has a replica of and nobody leads.
+/// The broker leads whatever nobody leads.
 pub(super) fn elect(step: &mut Step<'_>, broker: NodeId) {
     change_each(step, |partition| {
-        if partition.leader != NodeId::NONE || !partition.replicas.contains(&broker) {
+        if partition.leader != NodeId::NONE {
             return None;
         }
         let mut change = PartitionChangeRecord {

@@ -18,7 +18,8 @@ pub struct Node {
     /// Values of the records; the index is the offset.
     pub log: Vec<Vec<u8>>,
     pub server: Arc<ServerConfig>,
-    seed: u128,
+    /// Of the random numbers of the last command.
+    pub seed: u128,
 }
 
 impl Default for Node {

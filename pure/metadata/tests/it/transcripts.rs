@@ -112,11 +112,13 @@ impl Session {
                 broker_epoch: epoch,
                 ..Default::default()
             }),
-            "create" => self.node.create(CreateTopicsRequest {
+            "create" => {
+                self.node.seed = number("seed", self.node.seed as i64) as u128;
+                self.node.create(CreateTopicsRequest {
                 topics: details.iter().map(|line| topic(line)).collect(),
                 validate_only: has("validate-only"),
                 ..Default::default()
-            }),
+            })},
             "delete" => self.delete(&words[1..]),
             other => panic!("no such command: {other}"),
         };
