@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use ottla_config::ServerConfig;
+use ottla_net::Network;
+use ottla_net::Network;
 use ottla_rt::{Terminate, Threads};
 use ottla_storage::disk::RealDisk;
 
@@ -29,9 +31,8 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 pub fn run(args: &Args) -> ExitCode {
-    let started = Instant::now();
     tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
-    match serve(args, started) {
+    match serve(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ottla: {error:#}");
@@ -40,14 +41,14 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn serve(args: &Args, started: Instant) -> anyhow::Result<()> {
-    let config = load(args)?;
+fn serve(args: &Args) -> anyhow::Result<()> {
     let (threads, rt) = Threads::start()?;
+    let config = load(args)?;
     let ended = threads.block_on(async {
         let mut terminate = Terminate::listen()?;
-        let running = ottla_broker::start(rt, Arc::new(RealDisk), Arc::new(config)).await?;
+        let running = ottla_broker::start(rt.clone(), Arc::new(RealDisk), Network::Real, Arc::new(config)).await?;
         for address in running.addresses() {
-            println!("ottla ready on {address} in {} ms", started.elapsed().as_millis());
+            println!("ottla ready on {address} in {} ms", rt.now().mono_ms);
         }
         terminate.next().await;
         tracing::info!("stopping");

@@ -290,7 +290,7 @@ def noise_bytes(count):
 
 
 CHECKS = [
-    create_and_delete, bad_topics, broker_configs, auto_create, sample_in_every_codec, null_header, large_compressed, acks, idempotent_order,
-    partitions_in_order, one_mebibyte, too_large, log_append_time, ends, read_from_the_middle, beyond_the_end, seek_by_time,
-    long_poll_wakes, idle_reader,
+    create_and_delete, bad_topics, broker_configs, auto_create, sample_in_every_codec, null_header, large_compressed, acks,
+    idempotent_order, partitions_in_order, one_mebibyte, too_large, log_append_time, ends, read_from_the_middle, beyond_the_end,
+    seek_by_time, long_poll_wakes, idle_reader,
 ]

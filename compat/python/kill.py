@@ -26,7 +26,8 @@ class Load:
     def __init__(self, bootstrap):
         self.producer = Producer({
             "bootstrap.servers": bootstrap, "acks": "all", "enable.idempotence": True, "delivery.timeout.ms": 2**31 - 1, "linger.ms": 1,
-            "batch.num.messages": 100, "queue.buffering.max.messages": 2_000, "retry.backoff.ms": 10, "error_cb": self._trouble, **RECONNECT})
+            "batch.num.messages": 100, "queue.buffering.max.messages": 2_000, "retry.backoff.ms": 10,
+            "error_cb": self._trouble, **RECONNECT})
         self.acknowledged = [[] for _ in range(PARTITIONS)]  # per partition: (offset, number), in the order of the answers
         self.count, self.sent, self.longest_silence_s, self.fatal = 0, 0, 0.0, None
         self.last = time.monotonic()

@@ -34,7 +34,8 @@ def client_tests(args):
     def bind(check, client):
         return f"{client.name}.{check.__name__}", lambda ctx: check(client(ctx.bootstrap), ctx)
 
-    return [bind(check, client) for client in clients() for check in checks.CHECKS if check.__name__ not in client.cannot] + across.pairs(clients())
+    fitting = [(check, client) for client in clients() for check in checks.CHECKS if check.__name__ not in client.cannot]
+    return [bind(check, client) for check, client in fitting] + across.pairs(clients())
 
 
 def after_java_tests(args):

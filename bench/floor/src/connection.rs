@@ -152,12 +152,30 @@ mod tests {
     #[test]
     fn frames_larger_than_the_buffer() {
         let batch_bytes = 3 * BUFFER_BYTES;
-        let got = replies(&[produce(batch_bytes), produce(batch_bytes), fetch_all()]);
-        assert_eq!(got[..2], ["produce-reply", "produce-2-reply"].map(fixture));
-        let records = &got[2][got[2].len() - 3 - 2 * batch_bytes..got[2].len() - 3];
+        // Behind a small frame, to another partition: a partition's batches are of one size.
+        let mut small = fixture("produce");
+        let partition = small.len() - fixture("batch-1").len() - 3 - 2 - 4;
+        small[partition..partition + 4].fill(0);
+        let got = replies(&[small, produce(batch_bytes), produce(batch_bytes), fetch_all()]);
+        assert_eq!(got[1..3], ["produce-reply", "produce-2-reply"].map(fixture));
+        let records = &got[3][got[3].len() - 3 - 2 * batch_bytes..got[3].len() - 3];
         assert_eq!((records[7], records[batch_bytes + 7]), (0, 1), "base offsets");
         let sent = produce(batch_bytes);
         assert_eq!(records[16..batch_bytes], sent[sent.len() - 3 - batch_bytes + 16..sent.len() - 3]);
+    }
+
+    #[test]
+    fn frames_across_the_buffers_end() {
+        let count = 5 * BUFFER_BYTES as i64 / fixture("produce").len() as i64;
+        let request = |id: i64| {
+            let mut request = fixture("produce");
+            request[8..12].copy_from_slice(&(id as i32).to_be_bytes());
+            request
+        };
+        let got = replies(&(0..count).map(request).collect::<Vec<_>>());
+        let id = |reply: &Vec<u8>| i64::from(i32::from_be_bytes(reply[4..8].try_into().unwrap()));
+        let offset = |reply: &Vec<u8>| i64::from_be_bytes(reply[23..31].try_into().unwrap());
+        assert!(got.iter().map(id).eq(0..count) && got.iter().map(offset).eq(0..count));
     }
 
     #[test]

@@ -13,14 +13,17 @@ mod conn;
 mod incoming;
 mod limits;
 mod listen;
+mod memory;
+mod pipe;
 mod pool;
 mod replies;
 mod send;
 mod stream;
 
 pub use budget::Budget;
-pub use listen::{Bound, Listening, SocketOptions, bind};
 pub use limits::Limits;
+pub use listen::{Bound, Listening, Network, SocketOptions};
+pub use memory::{MemoryNetwork, MemoryStream, Weather};
 pub use replies::{Files, Out, Replies};
 
 use std::future::Future;

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use crate::conn::{Conn, Shared};
 use crate::limits::Connections;
+use crate::memory::{MemoryListener, MemoryNetwork};
 use crate::pool::Pool;
 use crate::stream::Stream;
 use crate::{Budget, Limits, Service};
@@ -18,11 +19,25 @@ use crate::{Budget, Limits, Service};
 /// How long the accept loop rests when the process has no descriptors left.
 const OUT_OF_DESCRIPTORS_REST: Duration = Duration::from_millis(100);
 
+/// Where listeners listen.
+#[derive(Clone, Debug)]
+pub enum Network {
+    Real,
+    /// The simulation's.
+    Memory(MemoryNetwork),
+}
+
 /// A bound listener that does not accept yet, so that its port is known before the broker says where it is.
 #[derive(Debug)]
 pub struct Bound {
-    listener: TcpListener,
+    listener: Listener,
     pub address: SocketAddr,
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    Mem(MemoryListener),
 }
 
 /// Socket buffers of accepted connections (`socket.send.buffer.bytes`, `socket.receive.buffer.bytes`; `None` leaves them
@@ -34,8 +49,22 @@ pub struct SocketOptions {
     pub backlog: u32,
 }
 
-/// Must be called inside a runtime.
-pub fn bind(address: SocketAddr, options: SocketOptions) -> io::Result<Bound> {
+impl Network {
+    /// Must be called inside a runtime. In memory, an address has the port that it names.
+    pub fn bind(&self, address: SocketAddr, options: SocketOptions) -> io::Result<Bound> {
+        match self {
+            Network::Real => {
+                let listener = bind_tcp(address, options)?;
+                Ok(Bound { address: listener.local_addr()?, listener: Listener::Tcp(listener) })
+            }
+            Network::Memory(network) => {
+                Ok(Bound { address, listener: Listener::Mem(network.listen(address, options.backlog)?) })
+            }
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr, options: SocketOptions) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
     if let Some(bytes) = options.send_buffer_bytes {
@@ -45,8 +74,16 @@ pub fn bind(address: SocketAddr, options: SocketOptions) -> io::Result<Bound> {
         socket.set_recv_buffer_size(bytes)?;
     }
     socket.bind(address)?;
-    let listener = socket.listen(options.backlog)?;
-    Ok(Bound { address: listener.local_addr()?, listener })
+    socket.listen(options.backlog)
+}
+
+impl Listener {
+    async fn accept(&mut self) -> io::Result<(Stream, SocketAddr)> {
+        match self {
+            Listener::Tcp(listener) => listener.accept().await.map(|(tcp, peer)| (Stream::Tcp(tcp), peer)),
+            Listener::Mem(listener) => listener.accept().await.map(|(mem, peer)| (Stream::Mem(mem), peer)),
+        }
+    }
 }
 
 /// A listener that accepts until it is stopped.
@@ -75,7 +112,7 @@ impl Listening {
 }
 
 async fn accept<S: Service>(
-    listener: TcpListener,
+    mut listener: Listener,
     shared: Arc<Shared<S>>,
     connections: Connections,
     stopped: Stop,
@@ -85,9 +122,9 @@ async fn accept<S: Service>(
     loop {
         let accepted = async {
             let room = connections.room().await;
-            listener.accept().await.map(|(tcp, peer)| (tcp, peer, room))
+            listener.accept().await.map(|(stream, peer)| (stream, peer, room))
         };
-        let (tcp, peer, room) = tokio::select! {
+        let (stream, peer, room) = tokio::select! {
             biased;
             () = stopping.told() => return,
             accepted = accepted => match accepted {
@@ -101,10 +138,10 @@ async fn accept<S: Service>(
             },
         };
         let Some(place) = connections.enter(room, peer.ip(), &shared.limits) else { continue };
-        if tcp.set_nodelay(true).is_err() {
+        if stream.set_nodelay().is_err() {
             continue;
         }
-        let conn = Conn::new(shared.clone(), Stream::Tcp(tcp), peer, place, stopped.clone());
+        let conn = Conn::new(shared.clone(), stream, peer, place, stopped.clone());
         let alive = alive.clone();
         shared.rt.spawn(Lane::Data, "connection", async move {
             conn.run().await;

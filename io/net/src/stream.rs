@@ -10,10 +10,13 @@ use rustix::net::SendFlags;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A connection's byte stream. TLS becomes another variant, and so do the simulation's sockets.
+use crate::memory::MemoryStream;
+
+/// A connection's byte stream. TLS becomes another variant.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
+    Mem(MemoryStream),
 }
 
 impl Stream {
@@ -21,6 +24,7 @@ impl Stream {
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match self {
             Stream::Tcp(tcp) => tcp.readable().await,
+            Stream::Mem(mem) => mem.readable().await,
         }
     }
 
@@ -34,6 +38,7 @@ impl Stream {
         let mut read = ReadBuf::uninit(&mut buffer.spare_capacity_mut()[..most]);
         ready!(match self {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut read),
+            Stream::Mem(mem) => Pin::new(mem).poll_read(cx, &mut read),
         })?;
         let n = read.filled().len();
         // SAFETY: the first `n` bytes of the spare capacity are filled, and so initialised: that is what `ReadBuf` keeps.
@@ -45,6 +50,7 @@ impl Stream {
         while !bytes.is_empty() {
             let n = std::future::poll_fn(|cx| match self {
                 Stream::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+                Stream::Mem(mem) => Pin::new(mem).poll_write(cx, bytes),
             })
             .await?;
             if n == 0 {
@@ -57,15 +63,24 @@ impl Stream {
 }
 
 impl Stream {
+    /// Has small writes leave at once.
+    pub(crate) fn set_nodelay(&self) -> io::Result<()> {
+        match self {
+            Stream::Tcp(tcp) => tcp.set_nodelay(true),
+            Stream::Mem(_) => Ok(()),
+        }
+    }
+
     pub(crate) fn has_sendfile(&self) -> bool {
         match self {
             Stream::Tcp(_) => true,
+            Stream::Mem(_) => false,
         }
     }
 
     /// Writes bytes that more will follow at once, so that they leave in one packet with it.
     pub(crate) async fn write_more(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        let Stream::Tcp(tcp) = self;
+        let Stream::Tcp(tcp) = self else { return self.write_all(bytes).await };
         while !bytes.is_empty() {
             let n = tcp.async_io(Interest::WRITABLE, || Ok(rustix::net::send(&*tcp, bytes, SendFlags::MORE)?)).await?;
             bytes = &bytes[n..];
@@ -75,7 +90,7 @@ impl Stream {
 
     /// Sends the beginning of a range from the page cache; gives how many bytes went. 0 = the file is shorter.
     pub(crate) async fn sendfile(&mut self, file: &dyn DiskFile, range: Range<u64>) -> io::Result<u64> {
-        let Stream::Tcp(tcp) = self;
+        let Stream::Tcp(tcp) = self else { return Err(io::ErrorKind::Unsupported.into()) };
         let fd = file.raw_fd().ok_or(io::ErrorKind::Unsupported)?;
         tcp.async_io(Interest::WRITABLE, || {
             let mut at = range.start;

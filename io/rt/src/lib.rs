@@ -5,15 +5,20 @@
 //! two brokers in one process have two of these.
 //!
 //! In production there are two runtimes. Connections run on [`Lane::Data`], as many workers as cores; timers, the control
-//! plane and everything that must stay on time while a disk stalls a worker run on [`Lane::Control`], one thread.
+//! plane and everything that must stay on time while a disk stalls a worker run on [`Lane::Control`], one thread. The
+//! feature `sim` adds the other runtime, [`World`].
 
 mod dice;
 mod signal;
+#[cfg(feature = "sim")]
+mod simulated;
 mod stop;
 mod task;
 mod threads;
 
 pub use signal::Terminate;
+#[cfg(feature = "sim")]
+pub use simulated::{Process, Stalls, World};
 pub use stop::{Stop, Stopper};
 pub use task::{Panicked, Task};
 pub use threads::Threads;
@@ -35,7 +40,15 @@ pub enum Lane {
 
 /// The runtime that a component was given. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Rt(Arc<threads::Handles>);
+pub struct Rt(Runs);
+
+/// What runs us.
+#[derive(Clone, Debug)]
+enum Runs {
+    Threads(Arc<threads::Handles>),
+    #[cfg(feature = "sim")]
+    Simulated(Process),
+}
 
 impl Rt {
     /// Starts a task. A panic inside is logged with `name` and what the task was doing, and ends that task alone.
@@ -44,7 +57,11 @@ impl Rt {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
-        task::spawn(self.0.lane(lane), name, future)
+        match &self.0 {
+            Runs::Threads(handles) => task::spawn(handles.lane(lane), name, future),
+            #[cfg(feature = "sim")]
+            Runs::Simulated(process) => process.spawn(name, future),
+        }
     }
 
     /// Runs something that blocks (a sync, a cold read, a directory scan) on a thread of its own and gives its result.
@@ -52,18 +69,19 @@ impl Rt {
     /// # Panics
     /// Where `f` does.
     pub async fn blocking<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> T {
-        match self.0.lane(Lane::Data).spawn_blocking(f).await {
-            Ok(value) => value,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime is shutting down: whoever waits for this goes down with it.
-                Err(_) => std::future::pending().await,
-            },
+        match &self.0 {
+            Runs::Threads(handles) => handles.blocking(f).await,
+            #[cfg(feature = "sim")]
+            Runs::Simulated(process) => process.blocking(f).await,
         }
     }
 
     pub fn now(&self) -> Now {
-        self.0.now()
+        match &self.0 {
+            Runs::Threads(handles) => handles.now(),
+            #[cfg(feature = "sim")]
+            Runs::Simulated(process) => process.now(),
+        }
     }
 
     pub async fn sleep(&self, duration: Duration) {
@@ -83,16 +101,28 @@ impl Rt {
 
     /// Memory of the machine.
     pub fn memory_bytes(&self) -> u64 {
-        threads::memory_bytes()
+        match &self.0 {
+            Runs::Threads(_) => threads::memory_bytes(),
+            #[cfg(feature = "sim")]
+            Runs::Simulated(process) => process.memory_bytes(),
+        }
     }
 
     /// Name of the machine in the network.
     pub fn host_name(&self) -> String {
-        threads::host_name()
+        match &self.0 {
+            Runs::Threads(_) => threads::host_name(),
+            #[cfg(feature = "sim")]
+            Runs::Simulated(process) => process.host_name(),
+        }
     }
 
     pub fn random_u64(&self) -> u64 {
-        self.0.dice.u64()
+        match &self.0 {
+            Runs::Threads(handles) => handles.dice.u64(),
+            #[cfg(feature = "sim")]
+            Runs::Simulated(process) => process.u64(),
+        }
     }
 
     /// A random uuid, drawn as Kafka draws them.

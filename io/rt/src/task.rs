@@ -25,6 +25,11 @@ impl<T> Task<T> {
     pub fn abort(&self) {
         self.0.abort();
     }
+
+    #[cfg(feature = "sim")]
+    pub(crate) fn abort_handle(&self) -> tokio::task::AbortHandle {
+        self.0.abort_handle()
+    }
 }
 
 impl<T> Future for Task<T> {

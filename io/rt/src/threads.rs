@@ -8,7 +8,7 @@ use ottla_base::Now;
 use tokio::runtime::{Builder, Handle, Runtime};
 
 use crate::dice::Dice;
-use crate::{Lane, Rt};
+use crate::{Lane, Rt, Runs};
 
 /// Cold reads, syncs and scans that may run at once; more than a disk has heads for, few enough to cost little memory.
 const BLOCKING_THREADS_MAX: usize = 32;
@@ -49,7 +49,7 @@ impl Threads {
             start: Instant::now(),
             dice: Dice::kernel()?,
         };
-        Ok((Threads { data, control }, Rt(Arc::new(handles))))
+        Ok((Threads { data, control }, Rt(Runs::Threads(Arc::new(handles)))))
     }
 
     /// Runs a future on the control lane from outside, to its end.
@@ -69,6 +69,17 @@ impl Handles {
         match lane {
             Lane::Data => &self.data,
             Lane::Control => &self.control,
+        }
+    }
+
+    pub(crate) async fn blocking<T: Send + 'static>(&self, f: impl FnOnce() -> T + Send + 'static) -> T {
+        match self.data.spawn_blocking(f).await {
+            Ok(value) => value,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is shutting down: whoever waits for this goes down with it.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 

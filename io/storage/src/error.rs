@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -26,16 +27,39 @@ impl LogError {
     }
 }
 
-/// Says what was done to which file when it failed.
+/// Says what was done to which file when it failed. The file's path is asked for only then.
 pub(crate) trait Doing<T> {
-    fn doing(self, op: &'static str, path: &Path) -> Result<T, LogError>;
+    fn doing(self, op: &'static str, to: &(impl Named + ?Sized)) -> Result<T, LogError>;
+}
+
+/// What has a path.
+pub(crate) trait Named {
+    fn path(&self) -> PathBuf;
 }
 
 impl<T> Doing<T> for io::Result<T> {
-    fn doing(self, op: &'static str, path: &Path) -> Result<T, LogError> {
+    fn doing(self, op: &'static str, to: &(impl Named + ?Sized)) -> Result<T, LogError> {
         self.map_err(|source| match source.kind() {
             ErrorKind::WouldBlock => LogError::Cold,
-            _ => LogError::Io { op, path: path.to_owned(), source },
+            _ => LogError::Io { op, path: to.path(), source },
         })
+    }
+}
+
+impl Named for Path {
+    fn path(&self) -> PathBuf {
+        self.to_owned()
+    }
+}
+
+impl Named for PathBuf {
+    fn path(&self) -> PathBuf {
+        self.clone()
+    }
+}
+
+impl<T: Named + ?Sized> Named for Arc<T> {
+    fn path(&self) -> PathBuf {
+        (**self).path()
     }
 }

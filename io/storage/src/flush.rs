@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ottla_base::Now;
 
 use crate::disk::{Open, Wait, read_full_at, write_all_at};
-use crate::error::{Doing, LogError};
+use crate::error::{Doing, LogError, Named};
 use crate::reader::{Reader, Shared};
 use crate::segment::Segment;
 use crate::{LogDir, Place, lock};
@@ -209,12 +209,14 @@ impl Shared {
         }
         let task = {
             let mut progress = lock(&self.progress);
+            // An empty log has nothing to lose, and there may be thousands of them.
+            let holds_any = progress.end.position > 0 || progress.end.segment > progress.start;
             Task {
                 from: progress.flushed,
                 to: progress.end,
                 dirty_bytes: progress.dirty_bytes,
-                names: std::mem::take(&mut progress.names_changed),
-                dir_is_new: std::mem::take(&mut progress.dir_is_new),
+                names: holds_any && std::mem::take(&mut progress.names_changed),
+                dir_is_new: holds_any && std::mem::take(&mut progress.dir_is_new),
                 in_doubt: progress.in_doubt,
             }
         };
@@ -264,7 +266,7 @@ impl Shared {
                 rewrite(&segment, start, end)?;
             }
             if end > start || task.in_doubt {
-                segment.file()?.sync_data().doing("sync", &segment.path())?;
+                segment.file()?.sync_data().doing("sync", &segment)?;
             }
         }
         let disk = &self.home.log_dir.disk;
@@ -308,14 +310,13 @@ impl Drop for Shared {
 
 /// Makes pages dirty again that a failed sync may have left clean and unwritten.
 fn rewrite(segment: &Segment, start: u64, end: u64) -> Result<(), LogError> {
-    let path = segment.path();
-    let file = segment.disk().open(&path, Open::Write).doing("open", &path)?;
+    let file = segment.disk().open(&segment.path(), Open::Write).doing("open", segment)?;
     let mut bytes = vec![0; REWRITE_BYTES];
     let mut position = start;
     while position < end {
         let some = REWRITE_BYTES.min(usize::try_from(end - position).unwrap_or(REWRITE_BYTES));
-        let read = read_full_at(&*file, &mut bytes[..some], position, Wait::Yes).doing("read", &path)?;
-        write_all_at(&*file, &bytes[..read], position).doing("write", &path)?;
+        let read = read_full_at(&*file, &mut bytes[..some], position, Wait::Yes).doing("read", segment)?;
+        write_all_at(&*file, &bytes[..read], position).doing("write", segment)?;
         if read < some {
             return Err(segment.corrupt(position, "the file has become shorter"));
         }

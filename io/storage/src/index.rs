@@ -39,15 +39,27 @@ impl<E: IndexEntry> Entries<E> {
     /// Reads the entries of a file up to the first that does not rise: where a file ends in zeros, or in noise, that is
     /// its end.
     pub fn load(file: &dyn DiskFile) -> io::Result<Entries<E>> {
-        let mut bytes = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];
-        let read = read_full_at(file, &mut bytes, 0, Wait::Yes)?;
-        bytes.truncate(read);
-        let mut entries: Entries<E> = Entries { bytes, written_bytes: 0, entry: PhantomData };
-        let rising = (1..entries.len()).take_while(|&i| entries.get(i).follows(&entries.get(i - 1))).count();
-        entries.truncate(entries.len().min(rising + 1));
-        entries.written_bytes = entries.bytes.len();
-        entries.bytes.shrink_to_fit();
-        Ok(entries)
+        let mut entries = Entries::default();
+        let mut block = [0; BLOCK_BYTES];
+        let block = &mut block[..BLOCK_BYTES / E::BYTES * E::BYTES];
+        loop {
+            let read = read_full_at(file, block, entries.bytes.len() as u64, Wait::Yes)?;
+            for bytes in block[..read].chunks_exact(E::BYTES) {
+                let entry = E::read(bytes);
+                if entries.last().is_some_and(|last| !entry.follows(&last)) {
+                    return Ok(entries.all_written());
+                }
+                entries.push(entry);
+            }
+            if read < block.len() {
+                return Ok(entries.all_written());
+            }
+        }
+    }
+
+    fn all_written(mut self) -> Entries<E> {
+        self.written_bytes = self.bytes.len();
+        self
     }
 
     pub fn len(&self) -> usize {
@@ -114,7 +126,7 @@ impl Pending {
     pub fn write_to(&self, file: &dyn DiskFile) -> io::Result<()> {
         write_all_at(file, &self.bytes, self.from as u64)?;
         let end = (self.from + self.bytes.len()) as u64;
-        if file.len()? != end { file.set_len(end) } else { Ok(()) }
+        if file.size()? != end { file.set_size(end) } else { Ok(()) }
     }
 }
 
@@ -131,7 +143,7 @@ pub(crate) struct FileEntries<'a, E> {
 
 impl<'a, E: IndexEntry> FileEntries<'a, E> {
     pub fn new(file: &'a dyn DiskFile, wait: Wait) -> io::Result<FileEntries<'a, E>> {
-        let len = usize::try_from(file.len()?).map_err(io::Error::other)? / E::BYTES;
+        let len = usize::try_from(file.size()?).map_err(io::Error::other)? / E::BYTES;
         Ok(FileEntries { file, len, wait, block: [0; BLOCK_BYTES], held: 0..0, entry: PhantomData })
     }
 

@@ -15,7 +15,7 @@ use ottla_base::Uuid;
 use ottla_records::BatchHeader;
 
 use crate::disk::{DiskFile, Open, missing, write_slices_at};
-use crate::error::{Doing, LogError};
+use crate::error::{Doing, LogError, Named};
 use crate::index::IndexEntry;
 use crate::offset_index::OffsetEntry;
 use crate::reader::{Reader, Shared};
@@ -187,7 +187,7 @@ impl Log {
             slices.extend(now.iter().flat_map(|piece| [IoSlice::new(piece.head), IoSlice::new(piece.body)]));
             let written = write_slices_at(&*self.active.file, &mut slices, position);
             self.slices = recycle(slices);
-            written.doing("write", &self.active.segment.path())?;
+            written.doing("write", &self.active.segment)?;
             bytes += self.active.state.position - position;
             rest = later;
         }
@@ -207,14 +207,15 @@ impl Log {
             self.shared.add_segments(new.map(|active| active.segment.clone()));
             rolled.iter().for_each(|old| old.segment.unpin());
         }
+        let backlog = &self.shared.home.log_dir.backlog;
+        // Before the flusher can see what it will take away.
+        backlog.add(bytes);
         let mut progress = lock(&self.shared.progress);
         progress.end = self.active.end();
         progress.dirty_bytes += bytes;
         progress.names_changed |= has_rolled;
         let newly_dirty = !mem::replace(&mut progress.queued, true);
         drop(progress);
-        let backlog = &self.shared.home.log_dir.backlog;
-        backlog.add(bytes);
         if newly_dirty {
             backlog.is_dirty(&self.shared);
         }
@@ -266,8 +267,8 @@ impl Active {
         let segment = Segment::indexed(home, base_offset, 0, Index::in_memory());
         let path = segment.path();
         let file = home.log_dir.disk.open(&path, Open::Create).doing("create", &path)?;
-        if file.len().doing("stat", &path)? > 0 {
-            file.set_len(0).doing("cut", &path)?;
+        if file.size().doing("stat", &path)? > 0 {
+            file.set_size(0).doing("cut", &path)?;
         }
         let indexing = Indexing::new(base_offset, home.index_interval_bytes);
         Ok(Active::new(segment, file, State::new(indexing, base_offset)))
@@ -320,12 +321,11 @@ impl Active {
 
     /// Removes what lies behind the end.
     pub fn cut(&mut self) -> Result<(), LogError> {
-        let path = self.segment.path();
-        if self.file.len().doing("stat", &path)? != self.state.position {
-            self.file.set_len(self.state.position).doing("cut", &path)?;
+        if self.file.size().doing("stat", &self.segment)? != self.state.position {
+            self.file.set_size(self.state.position).doing("cut", &self.segment)?;
             self.reserved = 0;
             // Or what was refused could come back with a power loss.
-            self.file.sync_data().doing("sync", &path)?;
+            self.file.sync_data().doing("sync", &self.segment)?;
         }
         Ok(())
     }

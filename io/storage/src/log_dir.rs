@@ -47,6 +47,12 @@ impl LogDir {
         }))
     }
 
+    /// Removes the file of the lock, as Kafka does when it stops. The lock is held until the directory is dropped.
+    pub fn remove_lock_file(&self) -> Result<(), LogError> {
+        let path = self.path.join(LOCK_FILE);
+        self.disk.remove_file(&path).doing("remove", &path)
+    }
+
     pub fn path(&self) -> &Path {
         &self.path
     }

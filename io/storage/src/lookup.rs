@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::disk::Wait;
-use crate::error::{Doing, LogError};
+use crate::error::{Doing, LogError, Named};
 use crate::index::FileEntries;
 use crate::lock;
 use crate::offset_index::OffsetEntry;
@@ -70,10 +70,11 @@ impl Segment {
         Ok(found.is_some_and(|f| f.header.base_offset <= offset && f.header.max_timestamp == entry.timestamp))
     }
 
-    /// Whether a batch of this segment can have these offsets.
+    /// Whether a batch of this segment can have these offsets, and lie there.
     pub fn may_hold(&self, found: &Found) -> bool {
         let last = found.header.last_offset() - self.base_offset;
-        found.header.base_offset >= self.base_offset && i32::try_from(last).is_ok()
+        let fits = i32::try_from(last).is_ok() && i32::try_from(found.position).is_ok();
+        fits && found.header.base_offset >= self.base_offset
     }
 
     pub fn corrupt(&self, position: u64, what: &'static str) -> LogError {
@@ -81,11 +82,7 @@ impl Segment {
     }
 
     /// Asks the index; if it talks nonsense, makes it again from the log and asks once more.
-    fn ask<T>(
-        self: &Arc<Self>,
-        wait: Wait,
-        question: impl Fn() -> Result<Claim<T>, LogError>,
-    ) -> Result<T, LogError> {
+    fn ask<T>(self: &Arc<Self>, wait: Wait, question: impl Fn() -> Result<Claim<T>, LogError>) -> Result<T, LogError> {
         if let Said(answer) = question()? {
             return Ok(answer);
         }
@@ -106,7 +103,7 @@ impl Segment {
         let file = self.file()?;
         let mut walk = Walk::new(&*file, 0, self.size()?, wait);
         loop {
-            match walk.next().doing("read", &self.path())? {
+            match walk.next().doing("read", self)? {
                 Step::Batch(found) if self.may_hold(&found) => {
                     if let Some(entries) = indexing.add(&found.header, found.position) {
                         index.add(entries);
@@ -130,12 +127,7 @@ impl Segment {
         Ok(())
     }
 
-    fn find_by_index(
-        self: &Arc<Self>,
-        offset: i64,
-        end: u64,
-        wait: Wait,
-    ) -> Result<Claim<Option<Found>>, LogError> {
+    fn find_by_index(self: &Arc<Self>, offset: i64, end: u64, wait: Wait) -> Result<Claim<Option<Found>>, LogError> {
         let relative = offset.saturating_sub(self.base_offset);
         let beyond = |entry: &OffsetEntry| i64::from(entry.relative) > relative;
         let position_of = |entry: Option<OffsetEntry>| entry.map_or(0, |entry| u64::from(entry.position));
@@ -166,7 +158,7 @@ impl Segment {
         let mut walk = Walk::new(&*file, from, end, wait);
         let mut before = from;
         loop {
-            let found = match walk.next().doing("read", &self.path())? {
+            let found = match walk.next().doing("read", self)? {
                 Step::Batch(found) => found,
                 Step::Broken { position, what } => return Ok(Walked::Astray(position, what)),
                 Step::End => return Ok(Walked::Beyond),

@@ -12,13 +12,13 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use ottla_records::{BatchHeader, Scratch, find_timestamp};
 
+use crate::Place;
 use crate::disk::{DiskFile, Wait, read_full_at};
 use crate::error::{Doing, LogError};
 use crate::flush::Progress;
 use crate::lock;
 use crate::segment::{Home, Segment};
 use crate::walk::{Found, Step, Walk};
-use crate::Place;
 
 /// What a log's appender, readers and flusher share.
 #[derive(Debug)]
@@ -176,9 +176,8 @@ impl Reader {
 
     /// The segment that may hold `offset` and those behind it, up to that of `limit`.
     fn segments(&self, offset: i64, limit: Place) -> impl Iterator<Item = Arc<Segment>> {
-        let first = self.segment(|segments| {
-            segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1)
-        });
+        let first = self
+            .segment(|segments| segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1));
         let after = |before: &Arc<Segment>| {
             let base_offset = before.base_offset;
             self.segment(|segments| segments.partition_point(|segment| segment.base_offset <= base_offset))
@@ -198,7 +197,7 @@ fn end_in(segment: &Segment, limit: Place) -> Result<u64, LogError> {
 }
 
 fn next(segment: &Segment, walk: &mut Walk<'_>) -> Result<Option<Found>, LogError> {
-    match walk.next().doing("read", &segment.path())? {
+    match walk.next().doing("read", segment)? {
         Step::Batch(found) => Ok(Some(found)),
         Step::End => Ok(None),
         Step::Broken { position, what } => Err(segment.corrupt(position, what)),
@@ -214,7 +213,7 @@ fn record_in(
     wait: Wait,
 ) -> Result<Option<Stamped>, LogError> {
     let mut batch = vec![0; found.header.size_bytes()];
-    let read = read_full_at(file, &mut batch, found.position, wait).doing("read", &segment.path())?;
+    let read = read_full_at(file, &mut batch, found.position, wait).doing("read", segment)?;
     let record = find_timestamp(&batch[..read], timestamp, &mut Scratch::new())
         .map_err(|_| segment.corrupt(found.position, "the records of the batch cannot be read"))?;
     let leader_epoch = found.header.leader_epoch;

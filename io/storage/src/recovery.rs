@@ -94,8 +94,17 @@ pub(crate) fn open(
     // Whoever flushed something of the active segment has synced its name. Otherwise nobody may have.
     let dir_is_new = recovery_point <= end.segment;
     let names_changed = dir_is_new;
-    let progress =
-        Progress { start, end, dirty_bytes: 0, flushed, recovery_point, queued, names_changed, dir_is_new, in_doubt: false };
+    let progress = Progress {
+        start,
+        end,
+        dirty_bytes: 0,
+        flushed,
+        recovery_point,
+        queued,
+        names_changed,
+        dir_is_new,
+        in_doubt: false,
+    };
     let shared = Arc::new(Shared { home, segments: RwLock::new(segments), progress: Mutex::new(progress) });
     if queued {
         dir.backlog.is_dirty(&shared);
@@ -164,7 +173,7 @@ impl Scanned {
 fn scan(home: &Arc<Home>, base: i64, recovery_point: i64, recovered: &mut Recovered) -> Result<Scanned, LogError> {
     let log_path = path(home, base, "log");
     let file = home.log_dir.disk.open(&log_path, Open::Write).doing("open", &log_path)?;
-    let file_bytes = file.len().doing("stat", &log_path)?;
+    let file_bytes = file.size().doing("stat", &log_path)?;
     let index = load_index(home, base, recovery_point)?;
     let had_entries = index.offsets.len() > 0;
     let segment = Segment::indexed(home, base, file_bytes, index);
@@ -277,7 +286,7 @@ fn remove_segments(home: &Home, bases: &[i64], recovered: &mut Recovered) -> Res
             missing(disk.remove_file(&path)).doing("remove", &path)?;
         }
         let path = path(home, base, "log");
-        recovered.bytes_cut += disk.len(&path).doing("stat", &path)?;
+        recovered.bytes_cut += disk.size_of(&path).doing("stat", &path)?;
         disk.remove_file(&path).doing("remove", &path)?;
         recovered.segments_removed += 1;
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use ottla_records::{BatchHeader, NO_TIMESTAMP};
 
 use crate::disk::{Disk, DiskFile, Open};
-use crate::error::{Doing, LogError};
+use crate::error::{Doing, LogError, Named};
 use crate::index::Entries;
 use crate::lock;
 use crate::log_dir::LogDir;
@@ -165,10 +165,6 @@ impl Segment {
         Segment::indexed(home, base_offset, UNKNOWN, Index::in_files())
     }
 
-    pub fn path(&self) -> PathBuf {
-        path(&self.home, self.base_offset, "log")
-    }
-
     pub fn index_path(&self) -> PathBuf {
         path(&self.home, self.base_offset, "index")
     }
@@ -180,7 +176,7 @@ impl Segment {
     pub fn size(&self) -> Result<u64, LogError> {
         match self.size.load(Ordering::Acquire) {
             UNKNOWN => {
-                let size = self.disk().len(&self.path()).doing("stat", &self.path())?;
+                let size = self.disk().size_of(&self.path()).doing("stat", self)?;
                 self.size.store(size, Ordering::Release);
                 Ok(size)
             }
@@ -298,6 +294,12 @@ impl Segment {
             self.home.log_dir.open_files.opened(self);
         }
         Ok(file)
+    }
+}
+
+impl Named for Segment {
+    fn path(&self) -> PathBuf {
+        path(&self.home, self.base_offset, "log")
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use crate::control::host::Host;
 use crate::partition::Partition;
+use crate::room::Room;
 
 /// How often the task looks for what has been dirty for too long.
 const TICK_MS: i64 = 1000;
@@ -27,6 +28,7 @@ pub struct Flushing {
     dirty_bytes_max: u64,
     asked: Mutex<Vec<Asked>>,
     pub wake: Arc<Notify>,
+    pub room: Arc<Room>,
     /// Told after each flush.
     flushed: Notify,
 }
@@ -39,7 +41,7 @@ struct Asked {
 
 impl Flushing {
     pub fn new(dir: Arc<LogDir>, dirty_bytes_max: u64) -> Flushing {
-        Flushing { dir, dirty_bytes_max, asked: Mutex::default(), wake: Arc::default(), flushed: Notify::new() }
+        Flushing { dir, dirty_bytes_max, asked: Mutex::default(), wake: Arc::default(), room: Arc::default(), flushed: Notify::new() }
     }
 
     /// Asks for everything that the partition has appended by `due_ms` ([`ottla_base::Now::mono_ms`]) to be flushed then,
@@ -102,13 +104,15 @@ pub async fn run(rt: Rt, flushing: Arc<Flushing>, metadata: Arc<Host>, mut flush
         }
         let now = rt.now();
         let due = flushing.take_due(now.mono_ms);
-        due.iter().for_each(|partition| partition.reader.ask_flush());
+        due.iter().for_each(|partition| partition.ask_flush());
         if metadata.reader().flushed() != metadata.reader().end() {
             metadata.reader().ask_flush();
         }
         let flushed;
+        let look_at = flushing.clone();
         (flusher, flushed) = rt
             .blocking(move || {
+                look_at.room.look(&look_at.dir);
                 let flushed = flusher.run_once(now);
                 (flusher, flushed)
             })

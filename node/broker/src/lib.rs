@@ -9,6 +9,7 @@
 //! control/      metadata: the controller's host, and what follows from committed records
 //! topics        what requests look at: image and open partitions, published together
 //! flushing      the task that flushes
+//! room          whether the disk has room
 //! checkpoints   the task that writes down how far logs have come
 //! expiry        the task that forgets idle producers
 //! ```
@@ -25,6 +26,7 @@ mod flushing;
 mod identity;
 mod partition;
 mod produced;
+mod room;
 mod serve;
 mod settings;
 mod snapshot;

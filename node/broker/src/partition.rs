@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,10 +25,11 @@ use ottla_wire::{CurrentLeader, ErrorCode};
 use tokio::sync::Notify;
 
 use crate::api::outcome;
-use crate::fetch::plan::{FileRange, Found, Room};
+use crate::fetch::plan::{FileRange, Found, Share};
 use crate::fetch::session::Ask;
 use crate::fetch::wait::Waits;
 use crate::produced::{Outcome, Refused};
+use crate::room::Room;
 
 #[derive(Debug)]
 pub struct Partition {
@@ -38,8 +40,15 @@ pub struct Partition {
     rules: Rules,
     /// `file.delete.delay.ms`
     pub file_delete_delay: Duration,
+    /// `flush.ms`
+    flush_ms: i64,
+    /// A flush is asked for, to come in time for `flush.ms`.
+    flush_is_due: AtomicBool,
     pub reader: Reader,
     pub waits: Waits,
+    room: Arc<Room>,
+    /// The last append failed: that is logged once.
+    is_failing: AtomicBool,
     /// `None` once the partition is offline.
     state: Mutex<Option<State>>,
     tail: Mutex<Tail>,
@@ -74,7 +83,7 @@ impl Gone {
     fn error(self) -> ErrorCode {
         match self {
             Gone::Deleted => ErrorCode::UnknownTopicOrPartition,
-            Gone::Closed => ErrorCode::KafkaStorageError,
+            Gone::Closed => outcome::STORAGE,
         }
     }
 }
@@ -93,6 +102,8 @@ pub struct Batch {
     pub acks: Acks,
     /// The header to be stored; offset and leader epoch are given under the lock.
     pub header: BatchHeader,
+    /// The bytes that go before the rest of the batch, once it is admitted.
+    pub stamp: Option<Stamp>,
     /// The whole batch in the receive buffer.
     pub bytes: Range<usize>,
     /// Which of the turn's outcomes is its own.
@@ -105,8 +116,8 @@ pub struct Batch {
 pub struct AfterAppend {
     /// A segment was begun: the producers as of its first offset, to be written beside it.
     pub snapshot: Option<ProducerSnapshot>,
-    /// `flush.messages` asks for a flush.
-    pub flush_due: bool,
+    /// `flush.messages` or `flush.ms` ask for a flush in so many milliseconds.
+    pub flush_in_ms: Option<i64>,
 }
 
 /// How a log is opened and by what rules it is led.
@@ -117,13 +128,15 @@ pub struct Opening {
     pub node_id: NodeId,
     pub rules: Rules,
     pub file_delete_delay: Duration,
+    pub flush_ms: i64,
+    pub room: Arc<Room>,
     pub leader: Leader,
     pub log: Log,
 }
 
 impl Partition {
     pub fn new(opening: Opening) -> Partition {
-        let Opening { topic, index, node_id, rules, file_delete_delay, leader, log } = opening;
+        let Opening { topic, index, node_id, rules, file_delete_delay, flush_ms, room, leader, log } = opening;
         let marks = leader.marks();
         // Where only what is flushed counts, the high watermark begins where the flushed part ends.
         let reader = log.reader();
@@ -135,8 +148,12 @@ impl Partition {
             node_id,
             rules,
             file_delete_delay,
+            flush_ms,
+            flush_is_due: AtomicBool::new(false),
             reader,
             waits: Waits::default(),
+            room,
+            is_failing: AtomicBool::new(false),
             state: Mutex::new(Some(State { leader, log })),
             tail: Mutex::new(tail),
             acked: Notify::new(),
@@ -154,55 +171,90 @@ impl Partition {
     }
 
     /// Writes a turn's batches: one lock, one write. Each batch's outcome is put in its place.
-    pub fn append(self: &Arc<Self>, batches: &[Batch], buffer: &[u8], outcomes: &mut [Outcome]) -> AfterAppend {
+    ///
+    /// `pieces` is room that is used again.
+    pub fn append(
+        self: &Arc<Self>,
+        batches: &mut [Batch],
+        buffer: &[u8],
+        pieces: &mut Vec<Piece<'static>>,
+        outcomes: &mut [Outcome],
+    ) -> AfterAppend {
         let mut guard = self.state.lock();
         let Some(State { leader, log }) = guard.as_deref_mut().ok().and_then(Option::as_mut) else {
-            refuse(batches, outcomes, ErrorCode::KafkaStorageError);
+            refuse(batches, outcomes, outcome::STORAGE);
             return AfterAppend::default();
         };
+        if self.room.is_full() {
+            refuse(batches, outcomes, outcome::STORAGE);
+            return AfterAppend::default();
+        }
         let Marks { leader_epoch, start, .. } = leader.marks();
         let mut staged = leader.stage();
-        let mut stamped = Vec::with_capacity(batches.len());
-        for batch in batches {
-            let admitted = staged.admit(&batch.header, batch.acks);
-            if let Ok(Admitted::Append { base_offset }) = admitted {
-                let header = BatchHeader { base_offset, leader_epoch: leader_epoch.0, ..batch.header };
-                let bytes = &buffer[batch.bytes.clone()];
-                stamped.push((Stamp::new(bytes, &header), bytes, header));
-            }
-            outcomes[batch.outcome] = match admitted {
-                Ok(Admitted::Append { base_offset }) => Outcome::stored(base_offset, &batch.header, start),
+        for batch in &mut *batches {
+            outcomes[batch.outcome] = match staged.admit(&batch.header, batch.acks) {
+                Ok(Admitted::Append { base_offset }) => {
+                    batch.header.base_offset = base_offset;
+                    batch.header.leader_epoch = leader_epoch.0;
+                    batch.stamp = Some(Stamp::new(&buffer[batch.bytes.clone()], &batch.header));
+                    Outcome::stored(&batch.header, start)
+                }
                 Ok(Admitted::Duplicate(duplicate)) => Outcome::duplicate(&duplicate, start),
                 Err(refusal) => Outcome::refused(outcome::of_leader(refusal, start)),
             };
         }
-        let pieces: Vec<_> = stamped
-            .iter()
-            .map(|(stamp, bytes, header)| Piece { head: stamp.head(), body: stamp.body(bytes), header: *header })
-            .collect();
-        let appended = match log.append(&pieces) {
+        let mut admitted = recycle(std::mem::take(pieces));
+        admitted.extend(batches.iter().filter_map(|batch| {
+            let stamp = batch.stamp.as_ref()?;
+            Some(Piece { head: stamp.head(), body: stamp.body(&buffer[batch.bytes.clone()]), header: batch.header })
+        }));
+        let appended = log.append(&admitted);
+        *pieces = recycle(admitted);
+        let appended = match appended {
             Ok(appended) => appended,
             Err(error) => {
                 drop(staged);
                 drop(guard);
-                tracing::error!(topic = %self.topic, partition = self.index, "append refused: {error}");
+                self.room.note(&error);
+                if !self.is_failing.swap(true, Ordering::Relaxed) {
+                    tracing::error!(topic = %self.topic, partition = self.index, "append failed: {error}");
+                }
                 refuse(batches, outcomes, outcome::of_storage(&error));
                 return AfterAppend::default();
             }
         };
+        if self.is_failing.load(Ordering::Relaxed) {
+            self.is_failing.store(false, Ordering::Relaxed);
+            tracing::info!(topic = %self.topic, partition = self.index, "appends work again");
+        }
         let rolled = appended.start.segment != appended.end.segment;
         let snapshot = rolled.then(|| staged.producer_snapshot(appended.end.segment));
         let moved = staged.commit();
-        let flush_due = leader.flush_due();
+        let flush_in_ms = self.flush_in_ms(leader);
         let marks = self.publish(leader, moved.high_watermark.map(|_| appended.end));
         drop(guard);
-        for batch in batches {
+        for batch in &*batches {
             outcomes[batch.outcome].wait_for(self, &marks, batch.acks);
         }
         if moved.high_watermark.is_some() {
             self.waits.arrived(batches.iter().map(|batch| batch.bytes.len() as i64).sum());
         }
-        AfterAppend { snapshot, flush_due }
+        AfterAppend { snapshot, flush_in_ms }
+    }
+
+    /// When a flush must begin after this append, unless one is under way already.
+    fn flush_in_ms(&self, leader: &Leader) -> Option<i64> {
+        if leader.flush_due() {
+            return Some(0);
+        }
+        let in_time = self.flush_ms < i64::MAX && !self.flush_is_due.swap(true, Ordering::Relaxed);
+        in_time.then_some(self.flush_ms)
+    }
+
+    /// Asks the flusher for everything that is in the log now.
+    pub fn ask_flush(&self) {
+        self.flush_is_due.store(false, Ordering::Relaxed);
+        self.reader.ask_flush();
     }
 
     /// The log survives a loss of power up to this place.
@@ -245,7 +297,7 @@ impl Partition {
     }
 
     /// Where the records are that a fetch asks for.
-    pub fn read(&self, ask: &Ask, isolation: Isolation, room: Room, wait: Wait) -> Result<Found, Cold> {
+    pub fn read(&self, ask: &Ask, isolation: Isolation, share: Share, wait: Wait) -> Result<Found, Cold> {
         let Tail { marks, high_watermark, gone } = self.tail();
         if let Some(gone) = gone {
             return Ok(Found::error(gone.error()));
@@ -276,8 +328,8 @@ impl Partition {
         let want = Want {
             offset: ask.fetch_offset,
             limit: high_watermark,
-            bytes_max: room.bytes_max as u64,
-            first: room.first_batch,
+            bytes_max: share.bytes_max as u64,
+            first: share.first_batch,
             wait,
         };
         match self.reader.view(&want) {
@@ -339,7 +391,7 @@ impl Partition {
 
     fn with_leader<T>(&self, ask: impl FnOnce(&Leader) -> T) -> Result<T, ErrorCode> {
         let guard = self.state.lock();
-        let state = guard.as_deref().ok().and_then(Option::as_ref).ok_or(ErrorCode::KafkaStorageError)?;
+        let state = guard.as_deref().ok().and_then(Option::as_ref).ok_or(outcome::STORAGE)?;
         Ok(ask(&state.leader))
     }
 
@@ -373,6 +425,12 @@ fn refuse(batches: &[Batch], outcomes: &mut [Outcome], error: ErrorCode) {
     for batch in batches {
         outcomes[batch.outcome] = Outcome::refused(Refused::of(error));
     }
+}
+
+/// The same vector, empty, for pieces of another turn.
+fn recycle<'a>(mut pieces: Vec<Piece<'_>>) -> Vec<Piece<'a>> {
+    pieces.clear();
+    pieces.into_iter().map(|_| unreachable!("the vector is empty")).collect()
 }
 
 /// The tail's lock: nothing panics while it is held, so what it guards is whole.

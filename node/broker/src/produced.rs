@@ -67,13 +67,14 @@ impl Outcome {
         Outcome::refused(Refused::of(ErrorCode::UnknownServerError))
     }
 
-    pub fn stored(base_offset: i64, header: &BatchHeader, log_start_offset: i64) -> Outcome {
+    pub fn stored(header: &BatchHeader, log_start_offset: i64) -> Outcome {
         let log_append_time_ms = match header.attributes.timestamp_type() {
             TimestampType::CreateTime => -1,
             TimestampType::LogAppendTime => header.max_timestamp,
         };
-        let next_offset = base_offset + i64::from(header.last_offset_delta) + 1;
-        Outcome { result: Ok(Stored { base_offset, next_offset, log_append_time_ms }), log_start_offset, awaits: None }
+        let stored =
+            Stored { base_offset: header.base_offset, next_offset: header.next_offset(), log_append_time_ms };
+        Outcome { result: Ok(stored), log_start_offset, awaits: None }
     }
 
     pub fn duplicate(duplicate: &Duplicate, log_start_offset: i64) -> Outcome {

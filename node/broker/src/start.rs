@@ -17,7 +17,7 @@ use ottla_base::{NodeId, Seed, Uuid};
 use ottla_config::{Listener, ServerConfig, keys};
 use ottla_machine::At;
 use ottla_metadata::Image;
-use ottla_net::{Bound, Budget, Limits, Listening, SocketOptions, bind};
+use ottla_net::{Bound, Budget, Limits, Listening, Network, SocketOptions};
 use ottla_rt::{Lane, Rt, Stopper};
 use ottla_storage::checkpoint::{clean, meta, quorum, topic_id};
 use ottla_storage::disk::Disk;
@@ -85,10 +85,15 @@ struct Found {
 }
 
 /// Starts a broker, which serves when this returns.
-pub async fn start(rt: Rt, disk: Arc<dyn Disk>, config: Arc<ServerConfig>) -> Result<Running, StartError> {
+pub async fn start(
+    rt: Rt,
+    disk: Arc<dyn Disk>,
+    network: Network,
+    config: Arc<ServerConfig>,
+) -> Result<Running, StartError> {
     let began_ms = rt.now().mono_ms;
     let seed = Seed::new(rt.random_u64());
-    let bound = bind_all(&config).await?;
+    let bound = bind_all(&network, &config)?;
     let found = {
         let (rt_again, config) = (rt.clone(), config.clone());
         rt.blocking(move || open_dir(&rt_again, disk, &config)).await?
@@ -110,6 +115,7 @@ pub async fn start(rt: Rt, disk: Arc<dyn Disk>, config: Arc<ServerConfig>) -> Re
         identity: identity.clone(),
         config: config.clone(),
         checkpointed: Mutex::new(offsets.for_opening()),
+        room: flushing.room.clone(),
         work: Default::default(),
     });
     let (stopper, tasks) = (Stopper::default(), Stopper::default());
@@ -196,9 +202,8 @@ pub async fn start(rt: Rt, disk: Arc<dyn Disk>, config: Arc<ServerConfig>) -> Re
     }))
 }
 
-/// Binds the brokers' listeners. The port of a controller's listener is taken too, so that it is this node's; nothing is
-/// served there yet.
-async fn bind_all(config: &ServerConfig) -> Result<Vec<Bound>, StartError> {
+/// Binds the brokers' listeners. A controller's listener is only noted: there is nobody yet to serve on it.
+fn bind_all(network: &Network, config: &ServerConfig) -> Result<Vec<Bound>, StartError> {
     let options = SocketOptions {
         send_buffer_bytes: u32::try_from(config.get(keys::SOCKET_SEND_BUFFER_BYTES)).ok(),
         receive_buffer_bytes: u32::try_from(config.get(keys::SOCKET_RECEIVE_BUFFER_BYTES)).ok(),
@@ -207,7 +212,7 @@ async fn bind_all(config: &ServerConfig) -> Result<Vec<Bound>, StartError> {
     let bind_one = |listener: &Listener| {
         let fail = |source| StartError::Listen { listener: listener.clone(), source };
         let address = address_of(listener).map_err(fail)?;
-        bind(address, options).map_err(fail)
+        network.network.bind(address, options).map_err(fail)
     };
     config.listeners().broker.iter().map(bind_one).collect()
 }

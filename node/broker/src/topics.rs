@@ -9,6 +9,7 @@ use ottla_base::{Seed, Uuid};
 use ottla_metadata::{Image, topic_name};
 use ottla_wire::{ErrorCode, TopicKey};
 
+use crate::api::outcome;
 use crate::partition::Partition;
 
 /// One consistent state of the metadata.
@@ -70,7 +71,7 @@ impl Topic {
     #[inline]
     pub fn partition(&self, index: i32) -> Result<&Arc<Partition>, ErrorCode> {
         let place = usize::try_from(index).ok().and_then(|index| self.partitions.get(index));
-        place.ok_or(ErrorCode::UnknownTopicOrPartition)?.as_ref().ok_or(ErrorCode::KafkaStorageError)
+        place.ok_or(ErrorCode::UnknownTopicOrPartition)?.as_ref().ok_or(outcome::STORAGE)
     }
 
     /// A partition could not be opened, or has failed since.

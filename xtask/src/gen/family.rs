@@ -1,7 +1,6 @@
 //! Writes the `mod.rs` of a table's messages: their modules, and for records the enum of them all.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use super::camel;
 use super::message::line;
@@ -74,9 +73,10 @@ fn metadata_record(out: &mut String, messages: &[Message]) {
         line(reads, &format!("{id} => {name}::decode(reader, version).map(MetadataRecord::{name}),"));
         line(writes, &format!("MetadataRecord::{name}(record) => record.encode(writer, version),"));
     }
-    write!(
+    line(
         out,
-        "use crate::{{DecodeError, DecodeErrorKind, Message, Reader, Writer}};
+        &format!(
+            "use crate::{{DecodeError, DecodeErrorKind, Message, Reader, Writer}};
 
         /// A record of `__cluster_metadata`.
         #[derive(Clone, Debug, PartialEq)]
@@ -97,8 +97,8 @@ fn metadata_record(out: &mut String, messages: &[Message]) {
 
             pub(super) fn write(&self, writer: &mut Writer<'_>, version: i16) {{ match self {{ {writes} }} }}
         }}"
-    )
-    .expect("a string takes all");
+        ),
+    );
 }
 
 fn coordinator_record(out: &mut String, record: &str, messages: &[Message]) {
@@ -113,9 +113,10 @@ fn coordinator_record(out: &mut String, record: &str, messages: &[Message]) {
         line(keys, &format!("{record}::{name}(key, _) => write_key({id}, key),"));
         line(values, &format!("{record}::{name}(_, value) => write_value(value.as_ref(), version),"));
     }
-    write!(
+    line(
         out,
-        "use crate::records::coordinator::{{CoordinatorRecord, read_value, write_key, write_value}};
+        &format!(
+            "use crate::records::coordinator::{{CoordinatorRecord, read_value, write_key, write_value}};
         use crate::{{DecodeError, DecodeErrorKind, Message, Reader}};
 
         /// Key and value of a record of the topic; without a value it is a tombstone.
@@ -138,6 +139,6 @@ fn coordinator_record(out: &mut String, record: &str, messages: &[Message]) {
 
             fn latest_version(&self) -> i16 {{ match self {{ {latest} }} }}
         }}"
-    )
-    .expect("a string takes all");
+        ),
+    );
 }

@@ -1,7 +1,5 @@
 //! Writes the file of one message: its structs, and how they are read and written.
 
-use std::fmt::Write;
-
 use super::family::{Family, Framing};
 use super::model::{Field, Kind, Message, Struct, Versions};
 
@@ -103,11 +101,8 @@ impl Code<'_> {
     }
 
     fn about_message(&self) -> String {
-        let mut about = upper_first(&versions_in_words(self.message.versions));
-        if let Some(from) = self.message.flexible_from {
-            write!(about, ", flexible from {from}").expect("a string takes all");
-        }
-        about
+        let versions = upper_first(&versions_in_words(self.message.versions));
+        self.message.flexible_from.map_or(versions.clone(), |from| format!("{versions}, flexible from {from}"))
     }
 
     /// What the type of a field does not tell: when it is there, when it may be null, how it is tagged.

@@ -27,11 +27,11 @@ impl Row {
 
 pub fn read(path: &Path) -> Result<Vec<Row>, String> {
     let text = std::fs::read_to_string(path).map_err(|e| format!("{}: {e}", path.display()))?;
-    let mut lines = text.lines().enumerate().map(|(i, line)| (i, line.split('\t').map(str::to_owned)));
-    let columns: Vec<String> = lines.next().ok_or(format!("{} is empty", path.display()))?.1.collect();
-    let row = |(i, cells): (usize, _)| Row {
-        place: format!("{}:{}", path.display(), i + 1),
-        cells: columns.iter().cloned().zip::<std::iter::Map<_, _>>(cells).collect(),
+    let mut lines = text.lines().zip(1..);
+    let (head, _) = lines.next().ok_or(format!("{} is empty", path.display()))?;
+    let row = |(line, number): (&str, i32)| Row {
+        place: format!("{}:{number}", path.display()),
+        cells: head.split('\t').map(str::to_owned).zip(line.split('\t').map(str::to_owned)).collect(),
     };
     Ok(lines.map(row).collect())
 }

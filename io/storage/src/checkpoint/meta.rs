@@ -61,11 +61,7 @@ mod tests {
     #[test]
     fn reads_what_kafka_writes() {
         let text = "#\n#Thu Nov 26 03:00:00 UTC 2026\nnode.id=1\ndirectory.id=AAAAAAAAAAAAAAAAAAAAAQ\nversion=1\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\n";
-        let meta = Meta {
-            cluster_id: "MkU3OEVBNTcwNTJENDM2Qg".into(),
-            node_id: 1,
-            directory_id: Uuid::METADATA_TOPIC,
-        };
+        let meta = Meta { cluster_id: "MkU3OEVBNTcwNTJENDM2Qg".into(), node_id: 1, directory_id: Uuid::METADATA_TOPIC };
         assert_eq!(parse(text.as_bytes()), Some(meta.clone()));
         assert_eq!(parse(format(&meta).as_bytes()), Some(meta));
         for text in ["", "version=0\nnode.id=1", "version=1\nnode.id=x"] {

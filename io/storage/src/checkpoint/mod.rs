@@ -28,7 +28,7 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, LogError> {
 fn write_lazily(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), LogError> {
     let draft = path.with_added_extension("tmp");
     let file = disk.open(&draft, Open::Create).doing("create", &draft)?;
-    file.set_len(0).and_then(|()| write_all_at(&*file, bytes, 0)).doing("write", &draft)?;
+    file.set_size(0).and_then(|()| write_all_at(&*file, bytes, 0)).doing("write", &draft)?;
     disk.rename(&draft, path).doing("rename", &draft)
 }
 

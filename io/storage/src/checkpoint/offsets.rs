@@ -56,7 +56,9 @@ mod tests {
 
     #[test]
     fn spoilt_files_say_nothing() {
-        for text in ["1\n0\n", "0\n1\n", "0\n1\nt 0 1\nt 1 1\n", "0\n1\nt 0\n", "0\n1\nt 0 -1\n", "0\n1\nt x 1\n", "\0\0"] {
+        for text in
+            ["1\n0\n", "0\n1\n", "0\n1\nt 0 1\nt 1 1\n", "0\n1\nt 0\n", "0\n1\nt 0 -1\n", "0\n1\nt x 1\n", "\0\0"]
+        {
             assert_eq!(parse(text.as_bytes()), None, "{text:?}");
         }
     }

@@ -28,7 +28,7 @@ pub enum Operation {
     Open,
     Read,
     Write,
-    SetLen,
+    SetSize,
     Sync,
     /// Rename, remove, make or sync a directory.
     Names,
@@ -75,7 +75,10 @@ const ROOT: Id = Id(0);
 enum Node {
     File(Inode),
     /// Names as they are, and as a power loss would leave them at the least.
-    Dir { names: BTreeMap<String, Id>, synced: BTreeMap<String, Id> },
+    Dir {
+        names: BTreeMap<String, Id>,
+        synced: BTreeMap<String, Id>,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -203,7 +206,8 @@ impl State {
             return if self.dice.one_in(2) { Ok(Fate::LastBreath) } else { Err(io::Error::other("the process stops")) };
         }
         let text = path.to_string_lossy();
-        if let Some(i) = self.scripted.iter().position(|(op, part, _)| *op == operation && text.contains(part.as_str())) {
+        if let Some(i) = self.scripted.iter().position(|(op, part, _)| *op == operation && text.contains(part.as_str()))
+        {
             return Ok(Fate::Fails(self.scripted.remove(i).2));
         }
         if self.draw(|odds| odds.errors_per_mille) {
@@ -243,7 +247,9 @@ impl State {
     fn find(&self, path: &Path) -> io::Result<Id> {
         let mut at = ROOT;
         for name in names_of(path) {
-            let Some(Node::Dir { names, .. }) = self.nodes.get(&at) else { return Err(ErrorKind::NotADirectory.into()) };
+            let Some(Node::Dir { names, .. }) = self.nodes.get(&at) else {
+                return Err(ErrorKind::NotADirectory.into());
+            };
             at = *names.get(&name).ok_or(ErrorKind::NotFound)?;
         }
         Ok(at)
@@ -270,10 +276,7 @@ impl State {
     fn apply(
         &mut self,
         changes: &[(Id, String, Option<Id>)],
-        of: impl for<'a> Fn(
-            &'a mut BTreeMap<String, Id>,
-            &'a mut BTreeMap<String, Id>,
-        ) -> &'a mut BTreeMap<String, Id>,
+        of: impl for<'a> Fn(&'a mut BTreeMap<String, Id>, &'a mut BTreeMap<String, Id>) -> &'a mut BTreeMap<String, Id>,
     ) {
         for (dir, name, id) in changes {
             if let Some(Node::Dir { names, synced }) = self.nodes.get_mut(dir) {
@@ -333,7 +336,7 @@ impl Disk for FaultyDisk {
         Ok(Arc::new(FaultyFile { disk, path, id, life, writable: how != Open::Read }))
     }
 
-    fn len(&self, path: &Path) -> io::Result<u64> {
+    fn size_of(&self, path: &Path) -> io::Result<u64> {
         let mut state = self.begin(self.life())?;
         let id = state.find(path)?;
         Ok(state.inode(id).written.len() as u64)
@@ -450,18 +453,18 @@ impl DiskFile for FaultyFile {
         }
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.disk.begin(self.life)?.inode(self.id).written.len() as u64)
     }
 
-    fn set_len(&self, len: u64) -> io::Result<()> {
+    fn set_size(&self, bytes: u64) -> io::Result<()> {
         let mut state = self.disk.begin(self.life)?;
-        state.operate_whole(Operation::SetLen, &self.path)?;
+        state.operate_whole(Operation::SetSize, &self.path)?;
         let inode = state.inode(self.id);
         let old = inode.written.len() as u64;
-        inode.written.resize(len as usize, 0);
+        inode.written.resize(bytes as usize, 0);
         inode.allocated_bytes = 0;
-        inode.dirty.extend(pages(&(old.min(len)..old.max(len))));
+        inode.dirty.extend(pages(&(old.min(bytes)..old.max(bytes))));
         Ok(())
     }
 

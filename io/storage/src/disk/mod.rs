@@ -18,14 +18,14 @@ use std::sync::Arc;
 
 pub use faulty::{FaultyDisk, Odds, Operation};
 pub use real::RealDisk;
-pub use whole::{read_file, replace_file};
 pub(crate) use whole::{missing, read_full_at, write_all_at, write_slices_at};
+pub use whole::{read_file, replace_file};
 
 /// The files of one machine.
 pub trait Disk: Debug + Send + Sync {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>>;
     /// Bytes of a file.
-    fn len(&self, path: &Path) -> io::Result<u64>;
+    fn size_of(&self, path: &Path) -> io::Result<u64>;
     /// Replaces what `to` named before, at once.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove_file(&self, path: &Path) -> io::Result<()>;
@@ -50,9 +50,9 @@ pub trait DiskFile: Debug + Send + Sync {
     fn read_at(&self, buf: &mut [u8], position: u64, wait: Wait) -> io::Result<usize>;
     /// One `pwritev`: writes some of the bytes, and says how many. At most 1024 slices.
     fn write_vectored_at(&self, slices: &[IoSlice<'_>], position: u64) -> io::Result<usize>;
-    fn len(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64>;
     /// Cuts the file, or lengthens it with zeros.
-    fn set_len(&self, len: u64) -> io::Result<()>;
+    fn set_size(&self, bytes: u64) -> io::Result<()>;
     /// Makes bytes and length survive a power loss.
     fn sync_data(&self) -> io::Result<()>;
     /// Starts to write these bytes back, and does not wait for it. A hint.

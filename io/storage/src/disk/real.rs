@@ -37,7 +37,7 @@ impl Disk for RealDisk {
         Ok(Arc::new(RealFile(options.open(path)?)))
     }
 
-    fn len(&self, path: &Path) -> io::Result<u64> {
+    fn size_of(&self, path: &Path) -> io::Result<u64> {
         Ok(fs::metadata(path)?.len())
     }
 
@@ -113,12 +113,12 @@ impl DiskFile for RealFile {
         Ok(rustix::io::pwritev(&self.0, slices, position)?)
     }
 
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+    fn set_size(&self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
     }
 
     fn sync_data(&self) -> io::Result<()> {

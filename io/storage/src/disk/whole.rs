@@ -11,7 +11,7 @@ const SLICES_MAX: usize = 1024;
 /// The bytes of a file.
 pub fn read_file(disk: &dyn Disk, path: &Path) -> io::Result<Vec<u8>> {
     let file = disk.open(path, Open::Read)?;
-    let mut bytes = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];
+    let mut bytes = vec![0; usize::try_from(file.size()?).map_err(io::Error::other)?];
     let read = read_full_at(&*file, &mut bytes, 0, Wait::Yes)?;
     bytes.truncate(read);
     Ok(bytes)
@@ -24,7 +24,7 @@ pub fn replace_file(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()
     let dir = path.parent().ok_or(ErrorKind::InvalidInput)?;
     let draft = dir.join(format!("{name}.tmp"));
     let file = disk.open(&draft, Open::Create)?;
-    file.set_len(0)?;
+    file.set_size(0)?;
     write_all_at(&*file, bytes, 0)?;
     file.sync_data()?;
     disk.rename(&draft, path)?;

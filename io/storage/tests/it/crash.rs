@@ -3,14 +3,13 @@
 //! Whatever happens, an opened log holds a prefix of what was appended to it, whole batches only, with all that was
 //! flushed; after kill -9 with all that an append returned from. And it answers look-ups like a list does.
 
-
 use std::sync::Arc;
 
+use crate::support::*;
 use ottla_base::Now;
 use ottla_storage::disk::{FaultyDisk, Odds};
 use ottla_storage::{FlushOptions, Flusher, Log, LogDir, Place};
 use proptest::prelude::*;
-use crate::support::*;
 
 #[derive(Clone, Debug)]
 enum Step {

@@ -1,11 +1,10 @@
 //! A log without faults: what is appended is found again, by offset and by time, before and after it is opened again.
 
-
 use std::path::Path;
 
+use crate::support::*;
 use ottla_storage::disk::{Disk, FaultyDisk, Wait, read_file};
 use ottla_storage::{Appended, Checkpointed, FirstBatch, Log, LogError, LogOptions, Place, Want};
-use crate::support::*;
 
 #[test]
 fn what_is_appended_is_read() {
@@ -35,7 +34,8 @@ fn timestamps_may_fall_and_repeat() {
     let dir = log_dir(FaultyDisk::new(1));
     let (mut log, _) = open(&dir, 0);
     let times = [50, 40, 40, 70, 10, 70, 71, 71, 5, 90, 20];
-    let batches: Vec<_> = (0..300).map(|i| Batch::new(i * 2, &[times[i as usize % 11], times[i as usize % 7]], 30)).collect();
+    let batches: Vec<_> =
+        (0..300).map(|i| Batch::new(i * 2, &[times[i as usize % 11], times[i as usize % 7]], 30)).collect();
     append(&mut log, &batches).unwrap();
     check_lookups(&log.reader(), &batches);
     let point = log.close().unwrap().offset;

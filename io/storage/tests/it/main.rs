@@ -2,5 +2,8 @@
 
 mod crash;
 mod damage;
+mod flush;
 mod log;
+mod real;
+mod stall;
 mod support;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use ottla_records::{BatchBuilder, BatchHeader, BatchOptions, NewRecord, Scratch, records};
 use ottla_storage::disk::{Disk, Wait};
-use ottla_storage::{Checkpointed, FirstBatch, Log, LogDir, LogError, LogOptions, Piece, Place, Reader, Recovered, Want};
+use ottla_storage::{
+    Checkpointed, FirstBatch, Log, LogDir, LogError, LogOptions, Piece, Place, Reader, Recovered, Want,
+};
 
 pub const OPTIONS: LogOptions = LogOptions {
     segment_bytes: 4 << 10,

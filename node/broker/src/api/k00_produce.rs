@@ -11,6 +11,7 @@ use ottla_net::{Next, Out, Replies};
 use ottla_partition::Acks;
 use ottla_records::BatchHeader;
 use ottla_rt::Rt;
+use ottla_storage::Piece;
 use ottla_wire::frame::{RequestStart, ResponseFrame};
 use ottla_wire::produce::{Request, ResponseWriter, fail};
 use ottla_wire::{ApiKey, ErrorCode, Reader, TopicKey};
@@ -30,6 +31,7 @@ pub struct Staging {
     requests: Vec<Staged>,
     batches: Vec<Batch>,
     outcomes: Vec<Outcome>,
+    pieces: Vec<Piece<'static>>,
 }
 
 #[derive(Debug)]
@@ -58,16 +60,18 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, _: &mut Replies) -> Next {
     let Turn { client, produce, scratch, broker, .. } = turn;
     let first = produce.outcomes.len();
     let acks = Acks::from_wire(request.acks);
+    let now = broker.rt.now();
     for topic in request.topics {
         let known = published.topics.find(topic.key);
         for asked in topic.partitions {
             let checked = acks.ok_or(Refused::of(ErrorCode::InvalidRequiredAcks)).and_then(|acks| {
                 let partition = find(client, known, topic.key, asked.index)?;
                 let records = asked.records.ok_or(Refused::of(ErrorCode::InvalidRecord))?;
-                let header = partition.check(records.bytes, broker.rt.now(), scratch)?;
+                let header = partition.check(records.bytes, now, scratch)?;
                 refuse_transactions(&request, &header)?;
                 let bytes = body.start + records.position..body.start + records.position + records.bytes.len();
-                Ok(Batch { partition: partition.clone(), acks, header, bytes, outcome: produce.outcomes.len() })
+                let outcome = produce.outcomes.len();
+                Ok(Batch { partition: partition.clone(), acks, header, stamp: None, bytes, outcome })
             });
             produce.outcomes.push(match checked {
                 Ok(batch) => {
@@ -116,20 +120,20 @@ fn refuse_transactions(request: &Request<'_>, header: &BatchHeader) -> Result<()
 
 /// Writes what the turn staged, each partition at once, and queues the replies in order.
 pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
-    let Turn { produce: Staging { requests, batches, outcomes }, broker, .. } = turn;
+    let Turn { produce: Staging { requests, batches, outcomes, pieces }, broker, .. } = turn;
     if requests.is_empty() {
         return Next::Frame;
     }
     // Batches of one partition together, in the order in which they came.
     batches.sort_unstable_by_key(|batch| (Arc::as_ptr(&batch.partition), batch.outcome));
-    for of_one in batches.chunk_by(|a, b| Arc::ptr_eq(&a.partition, &b.partition)) {
-        let partition = &of_one[0].partition;
-        let AfterAppend { snapshot, flush_due } = partition.append(of_one, buffer, outcomes);
-        if flush_due {
-            broker.flushing.ask(partition, broker.rt.now().mono_ms);
+    for of_one in batches.chunk_by_mut(|a, b| Arc::ptr_eq(&a.partition, &b.partition)) {
+        let partition = of_one[0].partition.clone();
+        let AfterAppend { snapshot, flush_in_ms } = partition.append(of_one, buffer, pieces, outcomes);
+        if let Some(ms) = flush_in_ms {
+            broker.flushing.ask(&partition, broker.rt.now().mono_ms.saturating_add(ms));
         }
         if let Some(snapshot) = snapshot {
-            broker.write_snapshot(partition.clone(), snapshot);
+            broker.write_snapshot(partition, snapshot);
         }
     }
     batches.clear();

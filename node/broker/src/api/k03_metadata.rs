@@ -66,6 +66,8 @@ async fn create_missing(ctx: &Ctx, asked: &[MetadataRequestTopic]) -> Vec<(Arc<s
         .filter(|topic| topic.topic_id.is_zero())
         .filter_map(|topic| topic.name.clone())
         .filter(|name| published.image.topics().get(name).is_none() && topic_name::check(name).is_ok())
+        // An internal topic is not one of a client's making: it has settings that its coordinator needs.
+        .filter(|name| !topic_name::is_internal(name))
         .filter(|name| ctx.may(Operation::Create, Resource::Topic(name)))
         .collect();
     drop(published);

@@ -15,8 +15,10 @@ pub fn unknown_topic(key: TopicKey<'_>) -> ErrorCode {
 }
 
 /// A disk that fails, or is full, is told to clients alike: they try again, or elsewhere.
+pub const STORAGE: ErrorCode = ErrorCode::KafkaStorageError;
+
 pub fn of_storage(_: &LogError) -> ErrorCode {
-    ErrorCode::KafkaStorageError
+    STORAGE
 }
 
 pub fn of_epoch(mismatch: EpochMismatch) -> ErrorCode {

@@ -31,6 +31,7 @@ use ottla_wire::messages::{
     DeleteTopicsRequest, DeleteTopicsResponse,
 };
 
+use crate::api::outcome;
 use crate::identity::Identity;
 use host::{Host, Unavailable};
 
@@ -181,4 +182,4 @@ impl Control {
 }
 
 /// What clients are told while the metadata log cannot be written: they try again.
-const UNAVAILABLE: ErrorCode = ErrorCode::KafkaStorageError;
+const UNAVAILABLE: ErrorCode = outcome::STORAGE;

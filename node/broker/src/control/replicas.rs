@@ -18,6 +18,7 @@ use ottla_storage::{Checkpointed, Log, LogDir, LogError, LogOptions, Recovered};
 use super::publisher::Removal;
 use crate::identity::Identity;
 use crate::partition::{Gone, Opening, Partition};
+use crate::room::Room;
 use crate::snapshot;
 use crate::topics::Topic;
 
@@ -31,6 +32,7 @@ pub struct Replicas {
     pub config: Arc<ServerConfig>,
     /// What the checkpoint files said at the start, by the name of the replica's directory. Taken when a replica is opened.
     pub checkpointed: Mutex<BTreeMap<String, Checkpointed>>,
+    pub room: Arc<Room>,
     pub work: Work,
 }
 
@@ -117,6 +119,8 @@ impl Replicas {
             node_id: self.identity.node_id,
             rules: batch_rules(&config),
             file_delete_delay: Duration::from_millis(u64::try_from(config.file_delete_delay_ms).unwrap_or(0)),
+            flush_ms: config.flush_ms,
+            room: self.room.clone(),
             leader,
             log,
         }))

@@ -69,7 +69,7 @@ impl Found {
 
 /// How much one partition may answer.
 #[derive(Clone, Copy, Debug)]
-pub struct Room {
+pub struct Share {
     pub bytes_max: usize,
     /// Whether the first batch goes out whole even if it is larger: else a client could never get past it.
     pub first_batch: FirstBatch,
@@ -97,12 +97,12 @@ pub fn plan(
     found.clear();
     let mut total = Total::default();
     for Asked { ask, partition, .. } in asked {
-        let room = Room {
+        let share = Share {
             bytes_max: usize::try_from(ask.max_bytes).unwrap_or(0).min(bytes_max.saturating_sub(total.records_bytes)),
             first_batch: if total.records_bytes == 0 { FirstBatch::Whole } else { FirstBatch::IfItFits },
         };
         let one = match partition {
-            Ok(partition) => partition.read(ask, isolation, room, wait)?,
+            Ok(partition) => partition.read(ask, isolation, share, wait)?,
             Err(error) => Found::error(*error),
         };
         total.records_bytes += one.records_bytes();

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use ottla_base::NodeId;
+use ottla_base::{NodeId, Uuid};
 use ottla_wire::messages::{BrokerHeartbeatRequest, BrokerHeartbeatResponse};
 use ottla_wire::records::BrokerRegistrationChangeRecord;
 
@@ -38,7 +38,7 @@ pub(super) fn decide(step: &mut Step<'_>, request: BrokerHeartbeatRequest) -> Br
 }
 
 /// Notes which log directories take no new replicas, if the broker says anything new.
-fn cordon(step: &mut Step<'_>, broker: &Broker, cordoned_log_dirs: Option<Vec<ottla_base::Uuid>>) {
+fn cordon(step: &mut Step<'_>, broker: &Broker, cordoned_log_dirs: Option<Vec<Uuid>>) {
     if cordoned_log_dirs.is_some() && cordoned_log_dirs != broker.cordoned_log_dirs {
         let change = BrokerRegistrationChangeRecord { cordoned_log_dirs, ..registration_change(broker) };
         step.log.write(Record::BrokerRegistrationChange(change));

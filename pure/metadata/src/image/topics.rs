@@ -1,5 +1,6 @@
 //! Topics, by id and by name.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use imbl::OrdMap;
@@ -38,9 +39,8 @@ impl Topics {
 
     /// The topics whose name is `first` or follows it, sorted by name.
     pub fn iter_from(&self, first: &str) -> impl Iterator<Item = &Topic> {
-        self.ids
-            .range::<_, str>((std::ops::Bound::Included(first), std::ops::Bound::Unbounded))
-            .map(|(_, id)| &*self.by_id[id])
+        let names = self.ids.range::<_, str>((Bound::Included(first), Bound::Unbounded));
+        names.map(|(_, id)| &*self.by_id[id])
     }
 
     pub fn len(&self) -> usize {

@@ -36,6 +36,11 @@ fn producer_ids() {
     check("producer_ids.txt");
 }
 
+#[test]
+fn several_directories() {
+    check("several_directories.txt");
+}
+
 fn check(file: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(file);
     let expected = fs::read_to_string(&path).unwrap();
@@ -96,7 +101,11 @@ impl Session {
                 incarnation_id: Uuid([0x22; 16]),
                 ..Default::default()
             }),
-            "register-broker" => Command::RegisterBroker(registration(number("id", 1) as i32, number("previous", -1))),
+            "register-broker" => {
+                let mut request = registration(number("id", 1) as i32, number("previous", -1));
+                request.log_dirs.resize(number("directories", 1) as usize, Uuid([0xde; 16]));
+                Command::RegisterBroker(request)
+            }
             "heartbeat" => {
                 let mut request = heartbeat(&self.node);
                 request.broker_id = number("id", 1) as i32;
@@ -115,19 +124,19 @@ impl Session {
             "create" => {
                 self.node.seed = number("seed", self.node.seed as i64) as u128;
                 self.node.create(CreateTopicsRequest {
-                topics: details.iter().map(|line| topic(line)).collect(),
-                validate_only: has("validate-only"),
-                ..Default::default()
-            })},
+                    topics: details.iter().map(|line| topic(line)).collect(),
+                    validate_only: has("validate-only"),
+                    ..Default::default()
+                })
+            }
             "delete" => self.delete(&words[1..]),
             other => panic!("no such command: {other}"),
         };
-        let mut offset = self.node.log.len();
+        let base_offset = self.node.log.len();
         let (records, reply) = self.node.submit(command);
         let mut out = String::new();
-        for record in &records {
+        for (offset, record) in (base_offset..).zip(&records) {
             out.push_str(&format!("{offset} {}\n", self.names.record(record)));
-            offset += 1;
         }
         self.answer(&mut out, reply);
         out

@@ -23,26 +23,29 @@ const FLAGS_RESERVED: u8 = 0xe0;
 const CRC_32: CrcAlgorithm = CrcAlgorithm::Crc32IsoHdlc;
 
 /// A decoder, reused from member to member.
-pub(super) struct Context(Decompress);
+pub(super) struct Context {
+    inflate: Decompress,
+    crc: Digest,
+}
 
 impl Default for Context {
     fn default() -> Context {
-        Context(Decompress::new(false))
+        Context { inflate: Decompress::new(false), crc: Digest::new(CRC_32) }
     }
 }
 
 pub(super) struct Stream<'a> {
-    inflate: &'a mut Decompress,
+    context: &'a mut Context,
     rest: &'a [u8],
-    crc: Digest,
+    /// What the member has unpacked to, modulo 2^32.
     length: u32,
-    /// Its trailer, which has CRC and length, has not been seen.
+    /// The member's trailer has not been seen.
     in_member: bool,
 }
 
 impl<'a> Stream<'a> {
     pub(super) fn new(context: &'a mut Context, body: &'a [u8]) -> Stream<'a> {
-        Stream { inflate: &mut context.0, rest: body, crc: Digest::new(CRC_32), length: 0, in_member: false }
+        Stream { context, rest: body, length: 0, in_member: false }
     }
 
     /// Fills `piece` as far as one step goes; 0 at the end.
@@ -54,14 +57,14 @@ impl<'a> Stream<'a> {
                 }
                 self.start_member()?;
             }
-            let taken_before = self.inflate.total_in();
-            let given_before = self.inflate.total_out();
-            let status = self.inflate.decompress(self.rest, piece, FlushDecompress::None);
-            let taken = (self.inflate.total_in() - taken_before) as usize;
-            let given = (self.inflate.total_out() - given_before) as usize;
+            let Context { inflate, crc } = &mut *self.context;
+            let (taken_before, given_before) = (inflate.total_in(), inflate.total_out());
+            let status = inflate.decompress(self.rest, piece, FlushDecompress::None);
+            let taken = (inflate.total_in() - taken_before) as usize;
+            let given = (inflate.total_out() - given_before) as usize;
             let has_ended = status.map_err(|_| Damage::Garbled)? == Status::StreamEnd;
             self.rest = &self.rest[taken..];
-            self.crc.update(&piece[..given]);
+            crc.update(&piece[..given]);
             self.length = self.length.wrapping_add(given as u32);
             if has_ended {
                 self.end_member()?;
@@ -76,8 +79,8 @@ impl<'a> Stream<'a> {
 
     fn start_member(&mut self) -> Result<(), Damage> {
         self.rest = after_header(self.rest)?;
-        self.inflate.reset(false);
-        self.crc.reset();
+        self.context.inflate.reset(false);
+        self.context.crc.reset();
         self.length = 0;
         self.in_member = true;
         Ok(())
@@ -86,7 +89,7 @@ impl<'a> Stream<'a> {
     fn end_member(&mut self) -> Result<(), Damage> {
         let (crc, rest) = split(self.rest)?;
         let (length, rest) = split(rest)?;
-        if u32::from_le_bytes(crc) != self.crc.finalize() as u32 || u32::from_le_bytes(length) != self.length {
+        if u32::from_le_bytes(crc) != self.context.crc.finalize() as u32 || u32::from_le_bytes(length) != self.length {
             return Err(Damage::Checksum);
         }
         self.rest = rest;

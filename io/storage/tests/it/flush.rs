@@ -1,0 +1,146 @@
+//! What the flusher flushes, when, and what it says of it.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use ottla_base::Now;
+use ottla_storage::disk::{Disk, FaultyDisk, Operation, read_file};
+use ottla_storage::{Checkpointed, FlushOptions, Flusher, Log};
+
+use crate::support::*;
+
+const FLUSH: FlushOptions = FlushOptions { dirty_bytes_max: 1 << 30, dirty_ms_max: 10_000, write_back_bytes: 1 << 30 };
+
+fn at(mono_ms: i64) -> Now {
+    Now { mono_ms, wall_ms: 0 }
+}
+
+#[test]
+fn a_flush_covers_all_that_was_asked_meanwhile() {
+    let dir = log_dir(FaultyDisk::new(1));
+    let mut flusher = Flusher::new(&dir, FLUSH);
+    let (mut log, _) = open(&dir, 0);
+    let (mut idle, _) = Log::open(&dir, "t-1", OPTIONS, Checkpointed::default()).unwrap();
+    append(&mut idle, &singles(0, 1, 10)).unwrap();
+    for offset in 0..3 {
+        append(&mut log, &singles(offset, 1, 10)).unwrap();
+        log.reader().ask_flush();
+    }
+    let flushed = flusher.run_once(at(0));
+    assert_eq!(flushed.len(), 1);
+    assert!(flushed[0].log.is_same(&log.reader()));
+    assert_eq!(flushed[0].outcome.as_ref().unwrap(), &log.end());
+    assert_eq!((log.reader().flushed().offset, log.reader().recovery_point()), (3, 3));
+    assert_eq!(idle.reader().flushed().offset, 0);
+    assert!(flusher.run_once(at(1)).is_empty());
+}
+
+#[test]
+fn nothing_stays_dirty_for_long() {
+    let dir = log_dir(FaultyDisk::new(1));
+    let mut flusher = Flusher::new(&dir, FLUSH);
+    let (mut log, _) = open(&dir, 0);
+    let mut offset = 0;
+    let mut step = |now, appends: bool| {
+        if appends {
+            append(&mut log, &singles(offset, 1, 10)).unwrap();
+            offset += 1;
+        }
+        let flushed = flusher.run_once(at(now)).len();
+        (flushed, log.reader().recovery_point(), dir.dirty_bytes() > 0)
+    };
+    assert_eq!(step(100, true), (0, 0, true));
+    assert_eq!(step(10_099, true), (0, 0, true));
+    assert_eq!(step(10_100, false), (1, 2, false));
+    assert_eq!(step(30_000, false), (0, 2, false));
+    assert_eq!(step(30_001, true), (0, 2, true));
+    assert_eq!(step(40_001, false), (1, 3, false));
+}
+
+#[test]
+fn the_dirtiest_is_flushed_when_there_is_too_much() {
+    let dir = log_dir(FaultyDisk::new(1));
+    let mut flusher = Flusher::new(&dir, FlushOptions { dirty_bytes_max: 10_000, ..FLUSH });
+    let (mut small, _) = open(&dir, 0);
+    let (mut large, _) = Log::open(&dir, "t-1", OPTIONS, Checkpointed::default()).unwrap();
+    append(&mut small, &singles(0, 1, 100)).unwrap();
+    append(&mut large, &singles(0, 1, 4000)).unwrap();
+    assert!(flusher.run_once(at(0)).is_empty());
+    append(&mut large, &singles(1, 1, 4000)).unwrap();
+    let flushed = flusher.run_once(at(1));
+    assert_eq!(flushed.len(), 1);
+    assert!(flushed[0].log.is_same(&large.reader()));
+    assert!(dir.dirty_bytes() < 200);
+    drop(small);
+    drop(flusher);
+    assert_eq!(dir.dirty_bytes(), 0, "a log that is gone is not dirty");
+}
+
+#[test]
+fn a_failed_sync_is_not_believed_the_next_time() {
+    let disk = FaultyDisk::new(7);
+    let dir = log_dir(disk.clone());
+    let mut flusher = Flusher::new(&dir, FLUSH);
+    let (mut log, _) = open(&dir, 0);
+    let batches = singles(0, 40, 200);
+    append(&mut log, &batches).unwrap();
+    log.reader().ask_flush();
+    disk.fail_next(Operation::Sync, ".log", ErrorKind::Other);
+    assert!(flusher.run_once(at(0))[0].outcome.is_err());
+    assert_eq!(log.reader().flushed().offset, 0);
+    log.reader().ask_flush();
+    assert!(flusher.run_once(at(1))[0].outcome.is_ok());
+    disk.power_loss();
+    let (log, _) = open(&log_dir(disk), 40);
+    check_lookups(&log.reader(), &batches);
+}
+
+#[test]
+fn the_recovery_point_waits_for_the_indexes() {
+    let disk = FaultyDisk::new(1);
+    let dir = log_dir(disk.clone());
+    let mut flusher = Flusher::new(&dir, FLUSH);
+    let (mut log, _) = open(&dir, 0);
+    append(&mut log, &singles(0, 100, 200)).unwrap();
+    log.reader().ask_flush();
+    disk.fail_next(Operation::Open, ".timeindex", ErrorKind::StorageFull);
+    assert!(flusher.run_once(at(0))[0].outcome.is_ok(), "the batches are safe");
+    assert_eq!((log.reader().flushed().offset, log.reader().recovery_point()), (100, 0));
+    assert_eq!(flusher.run_once(at(10_000)).len(), 1);
+    assert_eq!(log.reader().recovery_point(), 100);
+}
+
+#[test]
+fn a_disk_that_was_full_is_written_again() {
+    let disk = FaultyDisk::new(1);
+    let dir = log_dir(disk.clone());
+    let (mut log, _) = open(&dir, 0);
+    let batches = singles(0, 60, 200);
+    append(&mut log, &batches[..10]).unwrap();
+    disk.set_capacity(Some(8000));
+    let refused = append(&mut log, &batches[10..60]).unwrap_err();
+    assert!(refused.is_out_of_space(), "{refused}");
+    check_lookups(&log.reader(), &batches[..10]);
+    assert_eq!(disk.size_of(Path::new("/data/t-0/00000000000000000000.log")).unwrap(), log.end().position);
+    disk.set_capacity(None);
+    append(&mut log, &batches[10..]).unwrap();
+    check_lookups(&log.reader(), &batches);
+}
+
+#[test]
+fn a_log_with_a_reserve_is_written_on_a_full_disk() {
+    let disk = FaultyDisk::new(1);
+    let dir = log_dir(disk.clone());
+    let options = ottla_storage::LogOptions { reserve_bytes: 2000, ..OPTIONS };
+    let (mut log, _) = Log::open(&dir, "t-0", options, Checkpointed::default()).unwrap();
+    let (mut other, _) = Log::open(&dir, "t-1", OPTIONS, Checkpointed::default()).unwrap();
+    disk.set_capacity(Some(0));
+    let batches = singles(0, 20, 50);
+    assert!(append(&mut other, &batches[..1]).unwrap_err().is_out_of_space());
+    let written = batches.iter().take_while(|batch| append(&mut log, std::slice::from_ref(batch)).is_ok()).count();
+    assert_eq!(written, 2000 / batches[0].bytes.len());
+    assert_eq!(
+        read_file(&disk, Path::new("/data/t-0/00000000000000000000.log")).unwrap(),
+        bytes_of(&batches[..written])
+    );
+}
