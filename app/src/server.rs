@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::Context;
 use ottla_config::ServerConfig;
 use ottla_net::Network;
-use ottla_net::Network;
 use ottla_rt::{Terminate, Threads};
 use ottla_storage::disk::RealDisk;
 

@@ -212,7 +212,7 @@ fn bind_all(network: &Network, config: &ServerConfig) -> Result<Vec<Bound>, Star
     let bind_one = |listener: &Listener| {
         let fail = |source| StartError::Listen { listener: listener.clone(), source };
         let address = address_of(listener).map_err(fail)?;
-        network.network.bind(address, options).map_err(fail)
+        network.bind(address, options).map_err(fail)
     };
     config.listeners().broker.iter().map(bind_one).collect()
 }

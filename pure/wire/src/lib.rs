@@ -16,6 +16,7 @@ pub mod messages;
 pub mod produce;
 mod reader;
 pub mod records;
+mod row;
 mod tags;
 mod topic;
 mod value;

@@ -160,10 +160,11 @@ impl<'a, P: Partition<'a>> Partitions<'a, P> {
     /// Leaves the reader behind the last partition.
     #[inline]
     fn check(self, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
-        *reader = self.reader;
+        let mut behind = self.reader;
         for _ in 0..self.len {
-            P::check(reader, self.layout)?;
+            P::check(&mut behind, self.layout)?;
         }
+        *reader = behind;
         Ok(())
     }
 }
@@ -226,9 +227,11 @@ impl<'a, P: Partition<'a>> Iterator for PartitionsIter<'a, P> {
 
     #[inline]
     fn next(&mut self) -> Option<P> {
-        let Partitions { reader, len, layout, .. } = &mut self.0;
-        *len = len.checked_sub(1)?;
-        Some(P::read(reader, *layout))
+        self.0.len = self.0.len.checked_sub(1)?;
+        let mut behind = self.0.reader;
+        let partition = P::read(&mut behind, self.0.layout);
+        self.0.reader = behind;
+        Some(partition)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -240,7 +243,7 @@ impl<'a, P: Partition<'a>> Iterator for PartitionsIter<'a, P> {
 /// would misread what follows, so every call checks them.
 #[derive(Debug)]
 pub struct TopicsWriter<'o> {
-    pub writer: Writer<'o>,
+    pub out: &'o mut Vec<u8>,
     pub layout: Layout,
     topics_left: usize,
     partitions_left: usize,
@@ -248,9 +251,9 @@ pub struct TopicsWriter<'o> {
 
 impl<'o> TopicsWriter<'o> {
     #[inline]
-    pub fn begin(mut writer: Writer<'o>, layout: Layout, topics: usize) -> TopicsWriter<'o> {
-        writer.array_len(topics, layout.form);
-        TopicsWriter { writer, layout, topics_left: topics, partitions_left: 0 }
+    pub fn begin(out: &'o mut Vec<u8>, layout: Layout, topics: usize) -> TopicsWriter<'o> {
+        Writer::new(out).array_len(topics, layout.form);
+        TopicsWriter { out, layout, topics_left: topics, partitions_left: 0 }
     }
 
     #[inline]
@@ -258,8 +261,9 @@ impl<'o> TopicsWriter<'o> {
         assert_eq!(self.partitions_left, 0, "partitions of the topic before are missing");
         self.topics_left = self.topics_left.checked_sub(1).expect("more topics than announced");
         self.partitions_left = partitions;
-        key.write(&mut self.writer, self.layout);
-        self.writer.array_len(partitions, self.layout.form);
+        let mut writer = Writer::new(self.out);
+        key.write(&mut writer, self.layout);
+        writer.array_len(partitions, self.layout.form);
         self.end_topic();
     }
 
@@ -277,14 +281,14 @@ impl<'o> TopicsWriter<'o> {
     #[inline]
     pub fn end(self) -> Writer<'o> {
         assert_eq!((self.topics_left, self.partitions_left), (0, 0), "topics or partitions are missing");
-        self.writer
+        Writer::new(self.out)
     }
 
     /// A topic's tags stand behind its last partition.
     #[inline]
     fn end_topic(&mut self) {
         if self.partitions_left == 0 && self.layout.is_flexible() {
-            self.writer.uvarint(0);
+            self.out.push(0);
         }
     }
 }

@@ -36,18 +36,21 @@ impl Layout {
     pub fn skip_tags(self, reader: &mut Reader<'_>) -> Result<(), DecodeError> {
         match self.tag_count(reader)? {
             0 => Ok(()),
-            count => skip_unknown(reader, count),
+            count => {
+                *reader = skip_unknown(*reader, count)?;
+                Ok(())
+            }
         }
     }
 }
 
-/// Apart, as nobody sends any.
+/// Apart, as nobody sends any; and from reader to reader, so that the reader of the usual path can stay in registers.
 #[cold]
-fn skip_unknown(reader: &mut Reader<'_>, count: u32) -> Result<(), DecodeError> {
+fn skip_unknown(mut reader: Reader<'_>, count: u32) -> Result<Reader<'_>, DecodeError> {
     for _ in 0..count {
         reader.tag()?;
     }
-    Ok(())
+    Ok(reader)
 }
 
 /// Refuses a tagged field that goes on behind its contents.
@@ -74,32 +77,4 @@ pub fn nullable_text<'a>(
 pub fn text<'a>(reader: &mut Reader<'a>, field: &'static str, form: Form) -> Result<&'a str, DecodeError> {
     let start = *reader;
     nullable_text(reader, field, form)?.ok_or_else(|| start.error(field, DecodeErrorKind::Null))
-}
-
-/// Numbers in a row that were checked. As their places in it are known when compiling, reading one checks nothing again.
-#[derive(Debug)]
-pub struct Row<'a>(&'a [u8]);
-
-impl<'a> Row<'a> {
-    #[inline(always)]
-    pub fn take<const N: usize>(reader: &mut Reader<'a>) -> Row<'a> {
-        Row(reader.take(N, "row").expect(CHECKED))
-    }
-
-    #[inline(always)]
-    pub fn i32(&mut self) -> i32 {
-        i32::from_be_bytes(self.next())
-    }
-
-    #[inline(always)]
-    pub fn i64(&mut self) -> i64 {
-        i64::from_be_bytes(self.next())
-    }
-
-    #[inline(always)]
-    fn next<const N: usize>(&mut self) -> [u8; N] {
-        let (number, rest) = self.0.split_first_chunk().expect(CHECKED);
-        self.0 = rest;
-        *number
-    }
 }

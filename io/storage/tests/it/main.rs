@@ -2,6 +2,7 @@
 
 mod crash;
 mod damage;
+mod faulty;
 mod flush;
 mod log;
 mod real;

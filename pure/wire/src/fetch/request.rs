@@ -4,8 +4,9 @@ use ottla_base::{LeaderEpoch, NodeId, Uuid};
 
 use super::{FLEXIBLE_FROM, VERSIONS};
 use crate::reader::{DecodeError, DecodeErrorKind, Form, Reader};
+use crate::row::Row;
 use crate::topic;
-use crate::view::{CHECKED, Layout, Row, end_tag, nullable_text, text};
+use crate::view::{CHECKED, Layout, end_tag, nullable_text, text};
 
 /// A Fetch request whose names and arrays are still in the frame. What its version cannot say has the schema's default.
 #[derive(Clone, Copy, Debug)]
@@ -122,7 +123,10 @@ impl<'a> topic::Partition<'a> for Partition {
         reader.take(fixed_bytes(layout.version), "partition")?;
         match layout.tag_count(reader)? {
             0 => Ok(()),
-            count => PartitionTags::read(reader, layout.version, count).map(drop),
+            count => {
+                *reader = PartitionTags::read(*reader, layout.version, count)?.0;
+                Ok(())
+            }
         }
     }
 
@@ -139,7 +143,8 @@ impl<'a> topic::Partition<'a> for Partition {
         match layout.tag_count(reader).expect(CHECKED) {
             0 => {}
             count => {
-                let tags = PartitionTags::read(reader, version, count).expect(CHECKED);
+                let (behind, tags) = PartitionTags::read(*reader, version, count).expect(CHECKED);
+                *reader = behind;
                 partition.replica_directory_id = tags.replica_directory_id;
                 partition.high_watermark = tags.high_watermark;
             }
@@ -182,8 +187,13 @@ struct PartitionTags {
 }
 
 impl PartitionTags {
+    /// From reader to reader, so that the reader of the usual path can stay in registers.
     #[cold]
-    fn read(reader: &mut Reader<'_>, version: i16, count: u32) -> Result<PartitionTags, DecodeError> {
+    fn read(
+        mut reader: Reader<'_>,
+        version: i16,
+        count: u32,
+    ) -> Result<(Reader<'_>, PartitionTags), DecodeError> {
         let mut tags = PartitionTags { replica_directory_id: Uuid::ZERO, high_watermark: i64::MAX };
         for _ in 0..count {
             match reader.tag()? {
@@ -198,6 +208,6 @@ impl PartitionTags {
                 _ => {}
             }
         }
-        Ok(tags)
+        Ok((reader, tags))
     }
 }

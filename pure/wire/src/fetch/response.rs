@@ -5,6 +5,7 @@ use ottla_base::{LeaderEpoch, NodeId};
 use super::{FLEXIBLE_FROM, VERSIONS};
 use crate::ErrorCode;
 use crate::leader::{CurrentLeader, NodeEndpoint, write_endpoints};
+use crate::row;
 use crate::topic::{TopicKey, TopicsWriter};
 use crate::view::Layout;
 use crate::writer::Writer;
@@ -75,13 +76,14 @@ impl<'o> ResponseWriter<'o> {
     pub fn begin(out: &'o mut Vec<u8>, version: i16, head: ResponseHead, topics: usize) -> ResponseWriter<'o> {
         assert!(VERSIONS.contains(&version), "version {version} is not one of {VERSIONS:?}");
         let layout = Layout::new(version, FLEXIBLE_FROM);
-        let mut writer = Writer::new(out);
-        writer.i32(head.throttle_time_ms);
-        if version >= 7 {
-            writer.i16(head.error.code());
-            writer.i32(head.session_id);
-        }
-        ResponseWriter { topics: TopicsWriter::begin(writer, layout, topics), records_bytes: 0 }
+        row::append::<10>(out, |row| {
+            row.i32(head.throttle_time_ms);
+            if version >= 7 {
+                row.i16(head.error.code());
+                row.i32(head.session_id);
+            }
+        });
+        ResponseWriter { topics: TopicsWriter::begin(out, layout, topics), records_bytes: 0 }
     }
 
     #[inline]
@@ -94,26 +96,33 @@ impl<'o> ResponseWriter<'o> {
     pub fn partition(&mut self, partition: &PartitionResponse<'_>) -> usize {
         self.topics.begin_partition();
         self.records_bytes += partition.records_bytes;
-        let TopicsWriter { writer, layout, .. } = &mut self.topics;
+        let TopicsWriter { out, layout, .. } = &mut self.topics;
         let Layout { version, form } = *layout;
-        writer.i32(partition.index);
-        writer.i16(partition.error.code());
-        writer.i64(partition.high_watermark);
-        writer.i64(partition.last_stable_offset);
-        if version >= 5 {
-            writer.i64(partition.log_start_offset);
+        row::append::<34>(out, |row| {
+            row.i32(partition.index);
+            row.i16(partition.error.code());
+            row.i64(partition.high_watermark);
+            row.i64(partition.last_stable_offset);
+            if version >= 5 {
+                row.i64(partition.log_start_offset);
+            }
+            match partition.aborted_transactions {
+                None => row.null(form),
+                Some(aborted) => row.array_len(aborted.len(), form),
+            }
+        });
+        for transaction in partition.aborted_transactions.unwrap_or_default() {
+            write_aborted(out, *layout, transaction);
         }
-        match partition.aborted_transactions {
-            None => writer.null(form),
-            Some(aborted) => write_aborted(writer, *layout, aborted),
-        }
-        if version >= 11 {
-            writer.i32(partition.preferred_read_replica.0);
-        }
-        writer.array_len(partition.records_bytes, form);
-        let records_at = writer.position();
+        row::append::<9>(out, |row| {
+            if version >= 11 {
+                row.i32(partition.preferred_read_replica.0);
+            }
+            row.array_len(partition.records_bytes, form);
+        });
+        let records_at = out.len();
         if layout.is_flexible() {
-            write_tags(writer, partition);
+            write_tags(&mut Writer::new(out), partition);
         }
         self.topics.end_partition();
         records_at
@@ -133,14 +142,12 @@ impl<'o> ResponseWriter<'o> {
     }
 }
 
-fn write_aborted(writer: &mut Writer<'_>, layout: Layout, aborted: &[AbortedTransaction]) {
-    writer.array_len(aborted.len(), layout.form);
-    for transaction in aborted {
-        writer.i64(transaction.producer_id);
-        writer.i64(transaction.first_offset);
-        if layout.is_flexible() {
-            writer.uvarint(0);
-        }
+fn write_aborted(out: &mut Vec<u8>, layout: Layout, transaction: &AbortedTransaction) {
+    let mut writer = Writer::new(out);
+    writer.i64(transaction.producer_id);
+    writer.i64(transaction.first_offset);
+    if layout.is_flexible() {
+        writer.uvarint(0);
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{FLEXIBLE_FROM, VERSIONS};
 use crate::ErrorCode;
 use crate::leader::{CurrentLeader, NodeEndpoint, write_endpoints};
+use crate::row;
 use crate::topic::{TopicKey, TopicsWriter};
 use crate::view::Layout;
 use crate::writer::Writer;
@@ -47,7 +48,7 @@ impl<'o> ResponseWriter<'o> {
     pub fn begin(out: &'o mut Vec<u8>, version: i16, topics: usize) -> ResponseWriter<'o> {
         assert!(VERSIONS.contains(&version), "version {version} is not one of {VERSIONS:?}");
         let layout = Layout::new(version, FLEXIBLE_FROM);
-        ResponseWriter { topics: TopicsWriter::begin(Writer::new(out), layout, topics) }
+        ResponseWriter { topics: TopicsWriter::begin(out, layout, topics) }
     }
 
     #[inline]
@@ -59,31 +60,32 @@ impl<'o> ResponseWriter<'o> {
     #[inline]
     pub fn partition(&mut self, partition: &PartitionResponse<'_>) -> usize {
         self.topics.begin_partition();
-        let TopicsWriter { writer, layout, .. } = &mut self.topics;
+        let TopicsWriter { out, layout, .. } = &mut self.topics;
         let Layout { version, form } = *layout;
-        writer.i32(partition.index);
-        let outcome_at = writer.position();
-        writer.i16(partition.error.code());
-        writer.i64(partition.base_offset);
-        writer.i64(partition.log_append_time_ms);
-        if version >= 5 {
-            writer.i64(partition.log_start_offset);
-        }
+        let outcome_at = out.len() + size_of_val(&partition.index);
+        row::append::<34>(out, |row| {
+            row.i32(partition.index);
+            row.i16(partition.error.code());
+            row.i64(partition.base_offset);
+            row.i64(partition.log_append_time_ms);
+            if version >= 5 {
+                row.i64(partition.log_start_offset);
+            }
+            if version >= 8 {
+                row.array_len(partition.record_errors.len(), form);
+            }
+        });
+        let mut writer = Writer::new(out);
         if version >= 8 {
-            writer.array_len(partition.record_errors.len(), form);
             for error in partition.record_errors {
-                writer.i32(error.batch_index);
-                writer.nullable_str(error.message, form);
-                if layout.is_flexible() {
-                    writer.uvarint(0);
-                }
+                write_record_error(&mut writer, *layout, error);
             }
             writer.nullable_str(partition.error_message, form);
         }
         match partition.current_leader {
             Some(leader) if version >= 10 => {
                 writer.uvarint(1);
-                leader.write_tag(writer, 0);
+                leader.write_tag(&mut writer, 0);
             }
             _ if layout.is_flexible() => writer.uvarint(0),
             _ => {}
@@ -102,6 +104,14 @@ impl<'o> ResponseWriter<'o> {
             FLEXIBLE_FROM.. => writer.uvarint(0),
             _ => {}
         }
+    }
+}
+
+fn write_record_error(writer: &mut Writer<'_>, layout: Layout, error: &RecordError<'_>) {
+    writer.i32(error.batch_index);
+    writer.nullable_str(error.message, layout.form);
+    if layout.is_flexible() {
+        writer.uvarint(0);
     }
 }
 

@@ -10,6 +10,9 @@
 //! and [`FaultyDisk::stop_at`] lets the process die at a given one, in the midst of it. As on Linux, a failed sync
 //! forgets that the pages were dirty: they are lost with the power although a later sync succeeds.
 
+mod dice;
+mod inode;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, IoSlice};
 use std::ops::Range;
@@ -17,10 +20,11 @@ use std::os::fd::BorrowedFd;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use dice::Dice;
+use inode::{Inode, pages};
+
 use super::{Disk, DiskFile, DiskLock, Entry, LockError, Open, Wait};
 use crate::lock;
-
-const PAGE_BYTES: u64 = 4096;
 
 /// Kinds of operation that can be told to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,14 +83,6 @@ enum Node {
         names: BTreeMap<String, Id>,
         synced: BTreeMap<String, Id>,
     },
-}
-
-#[derive(Debug, Default)]
-struct Inode {
-    written: Vec<u8>,
-    synced: Vec<u8>,
-    dirty: BTreeSet<u64>,
-    allocated_bytes: u64,
 }
 
 /// What becomes of a name in one change: `None` is removed.
@@ -460,11 +456,7 @@ impl DiskFile for FaultyFile {
     fn set_size(&self, bytes: u64) -> io::Result<()> {
         let mut state = self.disk.begin(self.life)?;
         state.operate_whole(Operation::SetSize, &self.path)?;
-        let inode = state.inode(self.id);
-        let old = inode.written.len() as u64;
-        inode.written.resize(bytes as usize, 0);
-        inode.allocated_bytes = 0;
-        inode.dirty.extend(pages(&(old.min(bytes)..old.max(bytes))));
+        state.inode(self.id).resize(bytes);
         Ok(())
     }
 
@@ -525,103 +517,10 @@ impl Drop for FaultyLock {
     }
 }
 
-impl Inode {
-    fn write(&mut self, bytes: &[u8], position: u64) {
-        let start = position as usize;
-        let end = start + bytes.len();
-        if bytes.is_empty() {
-            return;
-        }
-        // A write behind the end leaves zeros before it.
-        self.dirty.extend(pages(&((self.written.len() as u64).min(position)..end as u64)));
-        if self.written.len() < end {
-            self.written.resize(end, 0);
-        }
-        self.written[start..end].copy_from_slice(bytes);
-    }
-
-    /// A sync: of the dirty pages those that `reaches` picks get to the disk, and none is dirty any more.
-    fn reach_disk(&mut self, reaches: impl FnMut(u64) -> bool) {
-        self.write_back(reaches);
-        self.dirty.clear();
-        self.synced.resize(self.written.len(), 0);
-    }
-
-    /// Puts pages on the disk. They may lie behind the length that the disk knows: then it is longer, too.
-    fn write_back(&mut self, mut reaches: impl FnMut(u64) -> bool) {
-        for page in std::mem::take(&mut self.dirty) {
-            if reaches(page) {
-                self.keep(page, PAGE_BYTES as usize);
-            } else {
-                self.dirty.insert(page);
-            }
-        }
-    }
-
-    /// `bytes` of a page get to the disk.
-    fn keep(&mut self, page: u64, bytes: usize) {
-        let start = (page * PAGE_BYTES) as usize;
-        let end = (start + bytes).min(self.written.len());
-        if start < end {
-            if self.synced.len() < end {
-                self.synced.resize(end, 0);
-            }
-            self.synced[start..end].copy_from_slice(&self.written[start..end]);
-        }
-    }
-
-    fn power_loss(&mut self, dice: &mut Dice) {
-        let length = self.written.len();
-        for page in std::mem::take(&mut self.dirty) {
-            match dice.below(3) {
-                0 => {}
-                1 => self.keep(page, PAGE_BYTES as usize),
-                _ => self.keep(page, dice.up_to(PAGE_BYTES as usize)),
-            }
-        }
-        // The length is written apart from the pages: the new one, with zeros for what is missing; or what there is.
-        if dice.one_in(2) {
-            self.synced.resize(length, 0);
-        }
-        self.written.clone_from(&self.synced);
-        self.allocated_bytes = 0;
-    }
-}
-
-fn pages(range: &Range<u64>) -> Range<u64> {
-    range.start / PAGE_BYTES..range.end.div_ceil(PAGE_BYTES)
-}
-
 fn names_of(path: &Path) -> Vec<String> {
     let name = |part: Component<'_>| match part {
         Component::Normal(name) => Some(name.to_string_lossy().into_owned()),
         _ => None,
     };
     path.components().filter_map(name).collect()
-}
-
-/// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
-#[derive(Debug)]
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ z >> 31
-    }
-
-    fn below(&mut self, n: u64) -> u64 {
-        self.next() % n
-    }
-
-    /// Less than `n`; 0 if that is 0.
-    fn up_to(&mut self, n: usize) -> usize {
-        if n == 0 { 0 } else { self.below(n as u64) as usize }
-    }
-
-    fn one_in(&mut self, n: u64) -> bool {
-        self.below(n) == 0
-    }
 }
