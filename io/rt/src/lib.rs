@@ -76,6 +76,16 @@ impl Rt {
         }
     }
 
+    /// Runs something that keeps a processor busy for long, here and now; the worker's other tasks go elsewhere meanwhile.
+    /// On [`Lane::Data`] only.
+    pub fn in_place<T>(&self, f: impl FnOnce() -> T) -> T {
+        match &self.0 {
+            Runs::Threads(_) => tokio::task::block_in_place(f),
+            #[cfg(feature = "sim")]
+            Runs::Simulated(_) => f(),
+        }
+    }
+
     pub fn now(&self) -> Now {
         match &self.0 {
             Runs::Threads(handles) => handles.now(),

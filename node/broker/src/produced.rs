@@ -44,7 +44,7 @@ pub struct Refused {
 }
 
 /// What people are told (KIP-467).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Details {
     pub message: Option<String>,
     /// Indexes of records in the batch, and what is wrong with them.

@@ -16,17 +16,17 @@ use crate::codec::Codec;
 /// Bytes of a batch before its first record.
 pub const HEADER_BYTES: usize = 61;
 /// Bytes that `batch_length` does not count: the base offset and itself.
-pub const LENGTH_ENDS_AT: usize = 12;
+pub(crate) const LENGTH_ENDS_AT: usize = 12;
 /// Where the bytes that the CRC covers begin.
 pub(crate) const CRC_COVERS_FROM: usize = 21;
 /// The only format of batches since Kafka 4.0 (KIP-724).
-pub const MAGIC: i8 = 2;
+pub(crate) const MAGIC: i8 = 2;
 /// The time of a record whose producer gave none.
 pub const NO_TIMESTAMP: i64 = -1;
 /// The producer id of a batch that is not idempotent.
-pub const NO_PRODUCER_ID: i64 = -1;
-pub const NO_PRODUCER_EPOCH: i16 = -1;
-pub const NO_SEQUENCE: i32 = -1;
+pub(crate) const NO_PRODUCER_ID: i64 = -1;
+pub(crate) const NO_PRODUCER_EPOCH: i16 = -1;
+pub(crate) const NO_SEQUENCE: i32 = -1;
 
 /// The fields of a batch's head, as they stand in its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

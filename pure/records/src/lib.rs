@@ -21,10 +21,7 @@ pub use check::{HeaderFault, RECORD_FAULTS_MAX, RecordCause, RecordFault, Refusa
 pub use codec::{Codec, Damage, Scratch};
 pub use control::ControlType;
 pub use crc::{crc_of, crc32c};
-pub use header::{
-    Attributes, BatchHeader, Corrupt, HEADER_BYTES, LENGTH_ENDS_AT, MAGIC, NO_PRODUCER_EPOCH, NO_PRODUCER_ID,
-    NO_SEQUENCE, NO_TIMESTAMP, TimestampType, next_sequence,
-};
+pub use header::{Attributes, BatchHeader, Corrupt, HEADER_BYTES, NO_TIMESTAMP, TimestampType, next_sequence};
 pub use read::{Found, ReadError, Record, Records, find_timestamp, records};
 pub use stamp::{STAMP_BYTES, Stamp};
 pub use walk::Malformed;

@@ -222,7 +222,9 @@ pub(crate) struct TagSection<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::messages::{BrokerHeartbeatRequest, CreateTopicsRequest, MetadataRequest};
+    use crate::messages::{
+        BrokerHeartbeatRequest, CreateTopicsRequest, DescribeTopicPartitionsRequest, MetadataRequest,
+    };
     use crate::records::BeginTransactionRecord;
     use crate::{Message, Writer};
 
@@ -270,6 +272,16 @@ mod tests {
         let mut out = Vec::new();
         MetadataRequest { topics: None, ..Default::default() }.encode(&mut Writer::new(&mut out), 0);
         assert_eq!(out, [0; 4]);
+    }
+
+    #[test]
+    fn a_struct_is_null_below_zero() {
+        for (mark, is_null) in [(0xff, true), (0x80, true), (0, false), (1, false)] {
+            let bytes = [&[1, 0, 0, 0, 9, mark][..], &[2, b't', 0, 0, 0, 7, 0, 0]].concat();
+            let request = decode::<DescribeTopicPartitionsRequest>(&bytes, 0).map(|request| request.cursor.is_none());
+            // What is not read as a cursor is a tag section: of two fields.
+            assert_eq!(request.ok(), if is_null { None } else { Some(false) }, "{mark}");
+        }
     }
 
     #[test]

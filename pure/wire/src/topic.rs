@@ -74,7 +74,7 @@ impl<'a> Partition<'a> for i32 {
 }
 
 impl<'a> TopicKey<'a> {
-    #[inline]
+    #[inline(always)]
     fn check(reader: &mut Reader<'a>, layout: Layout) -> Result<(), DecodeError> {
         if layout.version >= TOPIC_ID_FROM {
             return reader.uuid("topic_id").map(drop);
@@ -86,7 +86,7 @@ impl<'a> TopicKey<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn read(reader: &mut Reader<'a>, layout: Layout) -> TopicKey<'a> {
         if layout.version >= TOPIC_ID_FROM {
             TopicKey::Id(reader.uuid("topic_id").expect(CHECKED))
@@ -130,11 +130,13 @@ impl<'a, P: Partition<'a>> Topics<'a, P> {
     ) -> Result<Topics<'a, P>, DecodeError> {
         let len = reader.array_len(field, layout.form)?;
         let topics = Topics { reader: *reader, len, layout, partition: PhantomData };
+        let mut behind = *reader;
         for _ in 0..len {
-            TopicKey::check(reader, layout)?;
-            Partitions::<P>::begin(reader, layout)?.check(reader)?;
-            layout.skip_tags(reader)?;
+            TopicKey::check(&mut behind, layout)?;
+            Partitions::<P>::begin(&mut behind, layout)?.check(&mut behind)?;
+            layout.skip_tags(&mut behind)?;
         }
+        *reader = behind;
         Ok(topics)
     }
 }
@@ -151,14 +153,14 @@ impl<'a, P> Partitions<'a, P> {
 
 impl<'a, P: Partition<'a>> Partitions<'a, P> {
     /// Leaves the reader at the first partition.
-    #[inline]
+    #[inline(always)]
     fn begin(reader: &mut Reader<'a>, layout: Layout) -> Result<Partitions<'a, P>, DecodeError> {
         let len = reader.array_len("partitions", layout.form)?;
         Ok(Partitions { reader: *reader, len, layout, partition: PhantomData })
     }
 
     /// Leaves the reader behind the last partition.
-    #[inline]
+    #[inline(always)]
     fn check(self, reader: &mut Reader<'a>) -> Result<(), DecodeError> {
         let mut behind = self.reader;
         for _ in 0..self.len {

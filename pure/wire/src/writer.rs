@@ -30,7 +30,7 @@ impl<'a> Writer<'a> {
         self.out.len()
     }
 
-    integers! { i8 i16 i32 i64 u16 u32 f64 }
+    integers! { i8 i16 i32 i64 u16 f64 }
 
     #[inline]
     pub fn bool(&mut self, value: bool) {
@@ -55,21 +55,6 @@ impl<'a> Writer<'a> {
             value >>= 7;
         }
         self.out.push(value as u8);
-    }
-
-    #[inline]
-    pub fn varint(&mut self, value: i32) {
-        self.uvarint((value << 1 ^ value >> 31) as u32);
-    }
-
-    #[inline]
-    pub fn varlong(&mut self, value: i64) {
-        let mut raw = (value << 1 ^ value >> 63) as u64;
-        while raw >= 0x80 {
-            self.out.push(raw as u8 | 0x80);
-            raw >>= 7;
-        }
-        self.out.push(raw as u8);
     }
 
     /// A string; past [`STRING_BYTES_MAX`] it is cut, for instance where a client's invalid UTF-8 grew in replacement.
@@ -153,9 +138,6 @@ mod tests {
         check(|w| w.f64(1.0), &[0x3f, 0xf0, 0, 0, 0, 0, 0, 0]);
         check(|w| w.uvarint(300), &[0xac, 0x02]);
         check(|w| w.uvarint(u32::MAX), &[0xff, 0xff, 0xff, 0xff, 0x0f]);
-        check(|w| w.varint(-2), &[0x03]);
-        check(|w| w.varint(i32::MIN), &[0xff, 0xff, 0xff, 0xff, 0x0f]);
-        check(|w| w.varlong(i64::MIN), &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]);
     }
 
     #[test]

@@ -161,18 +161,23 @@ fn each_record(log: &[u8], mut visit: impl FnMut(bool, &[u8], Option<&[u8]>)) {
         let is_control = batch.i16("attributes").unwrap() & 0x20 != 0;
         batch.take(34, "deltas, timestamps, producer").unwrap();
         for _ in 0..batch.i32("count").unwrap() {
-            batch.varint("length").unwrap();
+            varint(&mut batch);
             batch.i8("attributes").unwrap();
-            batch.varlong("timestamp delta").unwrap();
-            batch.varint("offset delta").unwrap();
+            let [_timestamp_delta, _offset_delta] = [varint(&mut batch), varint(&mut batch)];
             let [key, value] = ["key", "value"].map(|field| {
-                let length = usize::try_from(batch.varint(field).unwrap()).ok();
+                let length = usize::try_from(varint(&mut batch)).ok();
                 length.map(|length| batch.take(length, field).unwrap())
             });
-            assert_eq!(batch.varint("headers").unwrap(), 0);
+            assert_eq!(varint(&mut batch), 0, "no record has headers");
             visit(is_control, key.unwrap_or_default(), value);
         }
     }
+}
+
+/// The varints of batches are signed, the lowest bit being the sign.
+fn varint(reader: &mut Reader<'_>) -> i32 {
+    let raw = reader.uvarint("varint").unwrap();
+    (raw >> 1) as i32 ^ -((raw & 1) as i32)
 }
 
 /// A record's variant, as `Debug` tells it.

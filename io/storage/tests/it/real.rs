@@ -154,3 +154,24 @@ fn indexes_and_segments_are_those_that_kafka_makes() {
     };
     assert_eq!(files(&ours), files(&theirs));
 }
+
+#[test]
+fn a_bounded_number_of_files_is_open() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = dir_at(temporary.path());
+    let options = LogOptions { segment_bytes: 1, ..OPTIONS };
+    let (mut log, _) = Log::open(&dir, "t-0", options, Checkpointed::default()).unwrap();
+    let batches = singles(0, 700, 10);
+    append(&mut log, &batches).unwrap();
+    let open_files = || {
+        let targets = fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+        targets.filter(|target| target.starts_with(temporary.path())).count()
+    };
+    check_lookups(&log.reader(), &batches);
+    assert!(open_files() <= 260, "{} files are open", open_files());
+    let end = log.close().unwrap().offset;
+    let (log, _) = Log::open(&dir, "t-0", options, Checkpointed { recovery_point: end, log_start: 0 }).unwrap();
+    assert!(open_files() <= 6);
+    check_lookups(&log.reader(), &batches);
+    assert!(open_files() <= 2 * 256 + 6, "{} files are open", open_files());
+}

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use ottla_net::{Next, Out, Replies};
 use ottla_partition::Acks;
-use ottla_records::BatchHeader;
+use ottla_records::{BatchHeader, Codec};
 use ottla_rt::Rt;
 use ottla_storage::Piece;
 use ottla_wire::frame::{RequestStart, ResponseFrame};
@@ -67,7 +67,11 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, _: &mut Replies) -> Next {
             let checked = acks.ok_or(Refused::of(ErrorCode::InvalidRequiredAcks)).and_then(|acks| {
                 let partition = find(client, known, topic.key, asked.index)?;
                 let records = asked.records.ok_or(Refused::of(ErrorCode::InvalidRecord))?;
-                let header = partition.check(records.bytes, now, scratch)?;
+                let header = if is_long(records.bytes) {
+                    broker.rt.in_place(|| partition.check(records.bytes, now, scratch))?
+                } else {
+                    partition.check(records.bytes, now, scratch)?
+                };
                 refuse_transactions(&request, &header)?;
                 let bytes = body.start + records.position..body.start + records.position + records.bytes.len();
                 let outcome = produce.outcomes.len();
@@ -91,6 +95,13 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, _: &mut Replies) -> Next {
     });
     Next::Frame
 }
+
+/// Whether unpacking may keep a processor busy for long: a packed batch of some size may hold a thousand times as much.
+fn is_long(batch: &[u8]) -> bool {
+    batch.len() >= LONG_BYTES_MIN && BatchHeader::parse(batch).is_ok_and(|h| h.attributes.codec() != Some(Codec::None))
+}
+
+const LONG_BYTES_MIN: usize = 64 << 10;
 
 fn find<'t>(
     client: &Client,

@@ -42,17 +42,18 @@ pub fn of_leader(refusal: ottla_partition::Refusal, log_start_offset: i64) -> Re
 /// depending on the class that finds the fault.
 pub fn of_batch(refusal: Refusal, log_start_offset: i64) -> Refused {
     let message = Details { message: Some(refusal.to_string()), records: Vec::new() };
-    let before_the_log = |error| Refused { details: Some(Box::new(message)), ..Refused::of(error) };
+    let before_the_log = |error| Refused { details: Some(Box::new(message.clone())), ..Refused::of(error) };
+    let in_the_log = |error| Refused { log_start_offset: Some(log_start_offset), ..before_the_log(error) };
     match refusal {
         Refusal::NotOneBatch { .. } | Refusal::Magic(0 | 1) => before_the_log(ErrorCode::InvalidRecord),
         Refusal::Magic(_) | Refusal::Crc { .. } => before_the_log(ErrorCode::CorruptMessage),
         Refusal::TooLarge { .. } => before_the_log(ErrorCode::MessageTooLarge),
-        Refusal::Header(_) | Refusal::Codec { .. } | Refusal::LogAppendTime | Refusal::Malformed { .. } => {
-            Refused { log_start_offset: Some(log_start_offset), ..before_the_log(ErrorCode::InvalidRecord) }
-        }
+        Refusal::Codec { .. } => in_the_log(ErrorCode::UnsupportedCompressionType),
+        Refusal::LogAppendTime => in_the_log(ErrorCode::InvalidTimestamp),
+        Refusal::Header(_) | Refusal::Malformed { .. } => in_the_log(ErrorCode::InvalidRecord),
         Refusal::Records { ref faults, .. } => {
-            let all_of_time = faults.iter().all(|fault| matches!(fault.cause, RecordCause::Timestamp(_)));
-            let error = if all_of_time { ErrorCode::InvalidTimestamp } else { ErrorCode::InvalidRecord };
+            let of_time = faults.iter().any(|fault| matches!(fault.cause, RecordCause::Timestamp(_)));
+            let error = if of_time { ErrorCode::InvalidTimestamp } else { ErrorCode::InvalidRecord };
             let records = faults.iter().map(|RecordFault { index, cause }| (*index, cause_text(*cause))).collect();
             let details = Details { message: Some(refusal.to_string()), records };
             Refused { error, log_start_offset: Some(log_start_offset), details: Some(Box::new(details)) }

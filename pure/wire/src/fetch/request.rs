@@ -189,11 +189,7 @@ struct PartitionTags {
 impl PartitionTags {
     /// From reader to reader, so that the reader of the usual path can stay in registers.
     #[cold]
-    fn read(
-        mut reader: Reader<'_>,
-        version: i16,
-        count: u32,
-    ) -> Result<(Reader<'_>, PartitionTags), DecodeError> {
+    fn read(mut reader: Reader<'_>, version: i16, count: u32) -> Result<(Reader<'_>, PartitionTags), DecodeError> {
         let mut tags = PartitionTags { replica_directory_id: Uuid::ZERO, high_watermark: i64::MAX };
         for _ in 0..count {
             match reader.tag()? {

@@ -26,16 +26,25 @@ type Recode = fn(&[u8], i16) -> Result<Vec<u8>, String>;
 #[derive(Debug)]
 pub struct Entry {
     name: &'static str,
-    ours: Recode,
-    oracle: Option<Recode>,
+    ours: Coder,
+    oracle: Option<Coder>,
+}
+
+/// What an implementation does with a message.
+#[derive(Debug)]
+struct Coder {
+    recode: Recode,
+    /// The bytes of a message nobody has set a field of.
+    default: fn(i16) -> Vec<u8>,
 }
 
 const fn entry<M: Message>(name: &'static str) -> Entry {
-    Entry { name, ours: recode::<M>, oracle: None }
+    Entry { name, ours: Coder { recode: recode::<M>, default: default::<M> }, oracle: None }
 }
 
-const fn entry_with_oracle<M: Message, O: KafkaDecode + KafkaEncode>(name: &'static str) -> Entry {
-    Entry { name, ours: recode::<M>, oracle: Some(recode_by_oracle::<O>) }
+const fn entry_with_oracle<M: Message, O: KafkaDecode + KafkaEncode + Default>(name: &'static str) -> Entry {
+    let oracle = Coder { recode: recode_by_oracle::<O>, default: default_by_oracle::<O> };
+    Entry { oracle: Some(oracle), ..entry::<M>(name) }
 }
 
 fn recode<M: Message>(bytes: &[u8], version: i16) -> Result<Vec<u8>, String> {
@@ -58,6 +67,16 @@ fn recode_by_oracle<O: KafkaDecode + KafkaEncode>(bytes: &[u8], version: i16) ->
     Ok(message.encode_to_bytes(version).map_err(|e| e.to_string())?.to_vec())
 }
 
+fn default<M: Message>(version: i16) -> Vec<u8> {
+    let mut out = Vec::new();
+    M::default().encode(&mut Writer::new(&mut out), version);
+    out
+}
+
+fn default_by_oracle<O: KafkaEncode + Default>(version: i16) -> Vec<u8> {
+    O::default().encode_to_bytes(ApiVersion::new(version)).unwrap().to_vec()
+}
+
 /// Calls `check` with bytes of every message at every version, `rounds` times.
 fn each_drawn(seed: u8, rounds: usize, mut check: impl FnMut(&Entry, i16, &[u8], &mut Draw)) {
     let tables = Tables::read();
@@ -77,14 +96,31 @@ fn each_drawn(seed: u8, rounds: usize, mut check: impl FnMut(&Entry, i16, &[u8],
 fn drawn_bytes_survive_reading_and_writing() {
     let mut checked = BTreeMap::new();
     each_drawn(1, 40, |entry, version, bytes, _| {
-        assert_eq!((entry.ours)(bytes, version).as_deref(), Ok(bytes), "ours: {} version {version}", entry.name);
-        if let Some(oracle) = entry.oracle {
-            assert_eq!(oracle(bytes, version).as_deref(), Ok(bytes), "oracle: {} version {version}", entry.name);
+        assert_eq!((entry.ours.recode)(bytes, version).as_deref(), Ok(bytes), "ours: {} version {version}", entry.name);
+        if let Some(oracle) = &entry.oracle {
+            assert_eq!(
+                (oracle.recode)(bytes, version).as_deref(),
+                Ok(bytes),
+                "oracle: {} version {version}",
+                entry.name
+            );
         }
         *checked.entry(entry.oracle.is_some()).or_insert(0) += 1;
     });
     // All versions of all messages: without and with an oracle.
     assert_eq!(checked, BTreeMap::from([(false, 40 * 96), (true, 40 * 565)]));
+}
+
+#[test]
+fn defaults_are_those_of_the_oracle() {
+    let tables = Tables::read();
+    for entry in MESSAGES {
+        let Some(oracle) = &entry.oracle else { continue };
+        for version in tables.message(entry.name).versions.clone() {
+            let (ours, theirs) = ((entry.ours.default)(version), (oracle.default)(version));
+            assert_eq!(ours, theirs, "{} version {version}", entry.name);
+        }
+    }
 }
 
 /// Bytes nobody meant well. They may be refused or read as something else, but neither panic nor cost much more memory
@@ -96,13 +132,30 @@ fn mutated_bytes_do_no_harm() {
         for _ in 0..10 {
             let bytes = mutate(bytes, draw);
             let before = heap::start();
-            let recoded = (entry.ours)(&bytes, version);
+            let recoded = (entry.ours.recode)(&bytes, version);
             let peak = heap::peak_since(before);
             assert!(peak <= 64 * 1024 + 100 * bytes.len(), "{} version {version}: {peak} bytes", entry.name);
             read += usize::from(recoded.is_ok());
         }
     });
     assert!(read > 1000, "only {read} were read");
+}
+
+/// An array that claims as many elements as there are bytes, each as short as can be, wherever an array might begin.
+/// What is made of them is larger than they were, but in proportion; what is only claimed costs nothing.
+#[test]
+fn short_elements_cost_little() {
+    each_drawn(3, 1, |entry, version, bytes, draw| {
+        for start in 0..bytes.len() {
+            let count = [[0, 0, 0x08, 0], [0x81, 0x10, 0, 0]][draw.below(2)];
+            let hostile = [&bytes[..start], &count, &[draw.below(3) as u8; 2048]].concat();
+            let before = heap::start();
+            // Whether it was read or refused is all the same.
+            _ = (entry.ours.recode)(&hostile, version);
+            let peak = heap::peak_since(before);
+            assert!(peak <= 64 * hostile.len(), "{} version {version}: {peak} bytes", entry.name);
+        }
+    });
 }
 
 fn mutate(bytes: &[u8], draw: &mut Draw) -> Vec<u8> {
