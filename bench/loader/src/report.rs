@@ -120,10 +120,13 @@ fn side_json((side, samples): (&Side, &Vec<Sample>)) -> (String, Value) {
     let rounds: Vec<Value> = samples
         .iter()
         .map(|sample| {
-            let quantile = |share| sample.latency.as_ref().map(|latency| latency.quantile(share) as f64 / 1e3);
+            let latency_us = sample.latency.as_ref().map(|latency| {
+                let quantile = |share| latency.quantile(share) as f64 / 1e3;
+                json!({ "p50": quantile(0.5), "p99": quantile(0.99), "p99.9": quantile(0.999) })
+            });
             json!({
                 "requests": sample.requests, "cpu_s": sample.cpu.as_secs_f64(), "wall_s": sample.wall.as_secs_f64(),
-                "latency_us": { "p50": quantile(0.5), "p99": quantile(0.99), "p99.9": quantile(0.999) },
+                "latency_us": latency_us,
             })
         })
         .collect();

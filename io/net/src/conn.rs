@@ -64,13 +64,7 @@ enum End {
 }
 
 impl<S: Service> Conn<S> {
-    pub(crate) fn new(
-        shared: Arc<Shared<S>>,
-        stream: Stream,
-        peer: SocketAddr,
-        place: Place,
-        stop: Stop,
-    ) -> Conn<S> {
+    pub(crate) fn new(shared: Arc<Shared<S>>, stream: Stream, peer: SocketAddr, place: Place, stop: Stop) -> Conn<S> {
         Conn {
             session: shared.service.connected(peer),
             last_active_ms: shared.rt.now().mono_ms,

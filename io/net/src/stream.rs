@@ -34,7 +34,12 @@ impl Stream {
         std::future::poll_fn(|cx| self.poll_read(cx, buffer, most)).await
     }
 
-    pub(crate) fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>, most: usize) -> Poll<io::Result<usize>> {
+    pub(crate) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut Vec<u8>,
+        most: usize,
+    ) -> Poll<io::Result<usize>> {
         let mut read = ReadBuf::uninit(&mut buffer.spare_capacity_mut()[..most]);
         ready!(match self {
             Stream::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut read),

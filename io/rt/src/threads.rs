@@ -98,7 +98,9 @@ const MEMORY_BYTES_UNKNOWN: u64 = 1 << 30;
 
 pub(crate) fn memory_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    let total = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
     total.map_or(MEMORY_BYTES_UNKNOWN, |kib| kib << 10)
 }
 

@@ -63,10 +63,18 @@ pub struct Log {
     shared: Arc<Shared>,
     options: LogOptions,
     active: Active,
-    /// Files that a failed append has left behind, beside bytes behind the active segment's end.
-    leftovers: Option<Vec<Arc<Segment>>>,
+    leftovers: Option<Leftovers>,
     /// Kept for its allocation.
     slices: Vec<IoSlice<'static>>,
+}
+
+/// What a failed append has left behind, beside bytes behind the active segment's end.
+#[derive(Debug)]
+struct Leftovers {
+    /// Segments that it had started.
+    started: Vec<Arc<Segment>>,
+    /// The active segment was cut, and not synced.
+    is_cut: bool,
 }
 
 /// The segment that is appended to.
@@ -230,24 +238,27 @@ impl Log {
         started.reverse();
         self.active.state = before;
         self.active.staged.clear();
-        self.leftovers = Some(started);
+        self.leftovers = Some(Leftovers { started, is_cut: false });
         // If it fails now, it is tried again before the next append.
         let _ = self.remove_leftovers();
     }
 
     fn remove_leftovers(&mut self) -> Result<(), LogError> {
-        let Some(started) = &self.leftovers else { return Ok(()) };
+        let Some(leftovers) = &mut self.leftovers else { return Ok(()) };
         let home = &self.shared.home;
-        for segment in started {
+        for segment in &leftovers.started {
             let path = segment.path();
             missing(home.log_dir.disk.remove_file(&path)).doing("remove", &path)?;
         }
-        if !started.is_empty() {
+        if !leftovers.started.is_empty() {
             // Or they could be there again after a power loss, in the middle of the log by then.
             home.log_dir.disk.sync_dir(&home.dir).doing("sync", &home.dir)?;
         }
-        if let Err(e) = self.active.cut() {
-            // The sync in it was also for bytes that are to stay.
+        leftovers.is_cut |= self.active.cut()?;
+        if leftovers.is_cut
+            && let Err(e) = self.active.sync()
+        {
+            // It was also for bytes that are to stay.
             lock(&self.shared.progress).in_doubt = true;
             return Err(e);
         }
@@ -319,15 +330,19 @@ impl Active {
         self.segment
     }
 
-    /// Removes what lies behind the end.
-    pub fn cut(&mut self) -> Result<(), LogError> {
-        if self.file.size().doing("stat", &self.segment)? != self.state.position {
+    /// Removes what lies behind the end, and says whether there was anything. Until it is synced, it can come back with a
+    /// power loss.
+    pub fn cut(&mut self) -> Result<bool, LogError> {
+        let is_longer = self.file.size().doing("stat", &self.segment)? != self.state.position;
+        if is_longer {
             self.file.set_size(self.state.position).doing("cut", &self.segment)?;
             self.reserved = 0;
-            // Or what was refused could come back with a power loss.
-            self.file.sync_data().doing("sync", &self.segment)?;
         }
-        Ok(())
+        Ok(is_longer)
+    }
+
+    pub fn sync(&self) -> Result<(), LogError> {
+        self.file.sync_data().doing("sync", &self.segment)
     }
 
     /// Takes more room ahead of the end, once half of it is used. On a full disk it does without.

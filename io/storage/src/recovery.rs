@@ -157,6 +157,7 @@ fn recover(
     if last.is_torn() {
         check_writable(home)?;
         last.active.cut()?;
+        last.active.sync()?;
         recovered.bytes_cut += last.file_bytes - last.active.state.position;
     }
     segments.push(last.active.segment.clone());

@@ -41,7 +41,14 @@ struct Asked {
 
 impl Flushing {
     pub fn new(dir: Arc<LogDir>, dirty_bytes_max: u64) -> Flushing {
-        Flushing { dir, dirty_bytes_max, asked: Mutex::default(), wake: Arc::default(), room: Arc::default(), flushed: Notify::new() }
+        Flushing {
+            dir,
+            dirty_bytes_max,
+            asked: Mutex::default(),
+            wake: Arc::default(),
+            room: Arc::default(),
+            flushed: Notify::new(),
+        }
     }
 
     /// Asks for everything that the partition has appended by `due_ms` ([`ottla_base::Now::mono_ms`]) to be flushed then,

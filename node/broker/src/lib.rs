@@ -38,8 +38,8 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use ottla_config::ServerConfig;
-use ottla_rt::{Lane, Rt, Stop};
 use ottla_partition::ProducerSnapshot;
+use ottla_rt::{Lane, Rt, Stop};
 use ottla_storage::LogDir;
 use ottla_storage::checkpoint::producers;
 

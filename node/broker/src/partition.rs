@@ -303,7 +303,10 @@ impl Partition {
             return Ok(Found::error(gone.error()));
         }
         if let Err(mismatch) = marks.check_epoch(ask.current_leader_epoch.max(LeaderEpoch::UNKNOWN)) {
-            return Ok(Found { current_leader: self.fenced(mismatch, marks), ..Found::error(outcome::of_epoch(mismatch)) });
+            return Ok(Found {
+                current_leader: self.fenced(mismatch, marks),
+                ..Found::error(outcome::of_epoch(mismatch))
+            });
         }
         let found = Found {
             high_watermark: marks.high_watermark,

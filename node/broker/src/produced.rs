@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use ottla_records::{BatchHeader, TimestampType};
 use ottla_partition::{Acks, Duplicate, Marks};
+use ottla_records::{BatchHeader, TimestampType};
 use ottla_wire::ErrorCode;
 use ottla_wire::produce::{PartitionResponse, RecordError, ResponseWriter};
 
@@ -72,8 +72,7 @@ impl Outcome {
             TimestampType::CreateTime => -1,
             TimestampType::LogAppendTime => header.max_timestamp,
         };
-        let stored =
-            Stored { base_offset: header.base_offset, next_offset: header.next_offset(), log_append_time_ms };
+        let stored = Stored { base_offset: header.base_offset, next_offset: header.next_offset(), log_append_time_ms };
         Outcome { result: Ok(stored), log_start_offset, awaits: None }
     }
 

@@ -23,21 +23,21 @@ use ottla_storage::checkpoint::{clean, meta, quorum, topic_id};
 use ottla_storage::disk::Disk;
 use ottla_storage::{Checkpointed, FlushOptions, Flusher, Log, LogDir, LogError, LogOptions, OpenDirError};
 
+use crate::Broker;
 use crate::checkpoints::{self, Offsets};
+use crate::control::Control;
 use crate::control::host::Host;
 use crate::control::log::{LoadError, MetadataLog};
 use crate::control::publisher::{Publisher, State};
 use crate::control::replicas::Replicas;
-use crate::control::Control;
-use crate::fetch::session::Sessions;
 use crate::expiry;
+use crate::fetch::session::Sessions;
 use crate::flushing::{self, Flushing};
 use crate::identity::{Endpoint, Identity};
 use crate::serve::Served;
 use crate::settings::Settings;
 use crate::stop::{Parts, Running};
 use crate::topics::{Published, Topics};
-use crate::Broker;
 
 /// `queued.max.request.bytes` where it is not set.
 const QUEUED_BYTES_DEFAULT: usize = 64 << 20;
@@ -291,12 +291,8 @@ fn open_metadata(
 fn begin_epoch(disk: &dyn Disk, path: &Path, node_id: NodeId) -> Result<i32, StartError> {
     let last = quorum::load(disk, path)?.map_or(0, |state| state.leader_epoch);
     let leader_epoch = last.checked_add(1).ok_or(StartError::Controller)?;
-    let state = quorum::QuorumState {
-        leader_id: node_id.0,
-        leader_epoch,
-        voted_id: -1,
-        voted_directory_id: Uuid::ZERO,
-    };
+    let state =
+        quorum::QuorumState { leader_id: node_id.0, leader_epoch, voted_id: -1, voted_directory_id: Uuid::ZERO };
     quorum::store(disk, path, &state)?;
     Ok(leader_epoch)
 }

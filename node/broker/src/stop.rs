@@ -78,12 +78,10 @@ impl Running {
 fn close(broker: &Broker, host: &Host) -> Result<(), LogError> {
     let published = broker.published.load_full();
     let mut offsets = Offsets::default();
-    for partition in published.topics.iter().flat_map(|topic| topic.partitions.iter()) {
-        // One that could not be opened is as it was found: its logs must be read again.
-        if let Some(partition) = partition {
-            close_partition(&broker.dir, partition)?;
-            offsets.add(partition);
-        }
+    // One that could not be opened is not mentioned: all of its log will be read again.
+    for partition in published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten()) {
+        close_partition(&broker.dir, partition)?;
+        offsets.add(partition);
     }
     offsets.store(&broker.dir, &Offsets::load(&broker.dir)?)?;
     host.close_log()?;

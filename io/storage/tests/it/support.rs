@@ -54,7 +54,11 @@ pub fn log_dir(disk: impl Disk + 'static) -> Arc<LogDir> {
 }
 
 pub fn open(dir: &Arc<LogDir>, recovery_point: i64) -> (Log, Recovered) {
-    Log::open(dir, "t-0", OPTIONS, Checkpointed { recovery_point, log_start: 0 }).unwrap()
+    open_with(dir, OPTIONS, recovery_point)
+}
+
+pub fn open_with(dir: &Arc<LogDir>, options: LogOptions, recovery_point: i64) -> (Log, Recovered) {
+    Log::open(dir, "t-0", options, Checkpointed { recovery_point, log_start: 0 }).unwrap()
 }
 
 pub fn append(log: &mut Log, batches: &[Batch]) -> Result<Place, LogError> {

@@ -170,7 +170,13 @@ pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
 
 /// Appends the answer to `out`: the topics of the request, and what became of their partitions. `on_outcome` is told where
 /// each outcome stands in it.
-fn answer(staged: &Staged, buffer: &[u8], outcomes: &[Outcome], out: &mut Out, mut on_outcome: impl FnMut(&Outcome, usize)) {
+fn answer(
+    staged: &Staged,
+    buffer: &[u8],
+    outcomes: &[Outcome],
+    out: &mut Out,
+    mut on_outcome: impl FnMut(&Outcome, usize),
+) {
     let frame = ResponseFrame::begin(&mut out.bytes, staged.start);
     let request = Request::decode(&mut Reader::new(&buffer[staged.body.clone()]), staged.start.version)
         .expect("it was decoded when it was staged");
@@ -191,7 +197,9 @@ fn answer(staged: &Staged, buffer: &[u8], outcomes: &[Outcome], out: &mut Out, m
 fn later(rt: Rt, staged: &Staged, buffer: &[u8], outcomes: &[Outcome]) -> impl Future<Output = Out> + use<> {
     let mut out = Out::default();
     let mut awaited = Vec::new();
-    answer(staged, buffer, outcomes, &mut out, |outcome, at| awaited.extend(outcome.awaits.clone().map(|awaits| (awaits, at))));
+    answer(staged, buffer, outcomes, &mut out, |outcome, at| {
+        awaited.extend(outcome.awaits.clone().map(|awaits| (awaits, at)))
+    });
     let (acks, timeout_ms) = (staged.acks, i64::try_from(staged.timeout.as_millis()).unwrap_or(i64::MAX));
     async move {
         let deadline_ms = rt.now().mono_ms.saturating_add(timeout_ms);

@@ -11,9 +11,9 @@ use std::time::Duration;
 use ottla_net::{Next, Out, Replies};
 use ottla_rt::Rt;
 use ottla_storage::disk::Wait;
+use ottla_wire::TopicKey;
 use ottla_wire::fetch::Request;
 use ottla_wire::frame::RequestStart;
-use ottla_wire::TopicKey;
 use ottla_wire::{ApiKey, ErrorCode, Reader};
 
 use super::{Api, HotCall, Run, outcome};
@@ -207,7 +207,12 @@ fn ask_named(broker: &Broker, client: &Client, request: &Request<'_>, asked: &mu
             let ask = Ask::from(partition);
             match twice {
                 Some(place) => asked[place].ask = ask,
-                None => asked.push(Asked { topic: name.clone(), index, ask, partition: resolve(client, known, topic.key, index) }),
+                None => asked.push(Asked {
+                    topic: name.clone(),
+                    index,
+                    ask,
+                    partition: resolve(client, known, topic.key, index),
+                }),
             }
         }
     }

@@ -10,7 +10,8 @@ use ottla_base::LeaderEpoch;
 use ottla_storage::disk::Wait;
 use ottla_storage::{LogError, Stamped};
 use ottla_wire::messages::{
-    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse, ListOffsetsTopicResponse,
+    ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsResponse,
+    ListOffsetsTopicResponse,
 };
 use ottla_wire::{ApiKey, ErrorCode, TopicKey};
 

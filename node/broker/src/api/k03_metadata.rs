@@ -135,7 +135,13 @@ fn brokers(image: &Image) -> Vec<MetadataResponseBroker> {
     let live = image.brokers().iter().filter(|broker| !broker.fenced);
     live.filter_map(|broker| {
         let (host, port) = described::endpoint(broker)?;
-        Some(MetadataResponseBroker { node_id: broker.id.0, host, port, rack: broker.rack.clone(), ..Default::default() })
+        Some(MetadataResponseBroker {
+            node_id: broker.id.0,
+            host,
+            port,
+            rack: broker.rack.clone(),
+            ..Default::default()
+        })
     })
     .collect()
 }

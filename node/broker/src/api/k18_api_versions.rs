@@ -4,10 +4,10 @@
 //! [`unsupported`].
 
 use ottla_net::Out;
+use ottla_wire::frame::RequestStart;
 use ottla_wire::messages::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
-use ottla_wire::frame::RequestStart;
 use ottla_wire::{ApiKey, ErrorCode};
 
 use super::{Api, Run, TABLE, encode};
@@ -57,7 +57,12 @@ pub fn unsupported(start: RequestStart) -> Out {
 
 fn version_range(key: ApiKey) -> ApiVersion {
     let versions = &key.api().versions;
-    ApiVersion { api_key: key.code(), min_version: *versions.start(), max_version: *versions.end(), ..Default::default() }
+    ApiVersion {
+        api_key: key.code(),
+        min_version: *versions.start(),
+        max_version: *versions.end(),
+        ..Default::default()
+    }
 }
 
 /// Letters, digits, dots and dashes, the first and last of them a letter or a digit (KIP-511).
@@ -75,9 +80,15 @@ mod tests {
 
     #[test]
     fn software_words() {
-        for (text, is_one) in
-            [("kafka-4.3.1", true), ("a", true), ("", false), ("1_2", false), ("a b", false), ("-a", false), ("a.", false)]
-        {
+        for (text, is_one) in [
+            ("kafka-4.3.1", true),
+            ("a", true),
+            ("", false),
+            ("1_2", false),
+            ("a b", false),
+            ("-a", false),
+            ("a.", false),
+        ] {
             assert_eq!(is_software_word(text), is_one, "{text:?}");
         }
     }

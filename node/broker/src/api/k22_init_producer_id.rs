@@ -14,9 +14,12 @@ pub const API: Api = Api { key: ApiKey::InitProducerId, run: Run::Cold(|call| ca
 async fn handle(ctx: Ctx, request: InitProducerIdRequest) -> InitProducerIdResponse {
     match new_id(&ctx, &request).await {
         Ok(producer_id) => InitProducerIdResponse { producer_id, producer_epoch: 0, ..Default::default() },
-        Err(error) => {
-            InitProducerIdResponse { error_code: error.code(), producer_id: -1, producer_epoch: -1, ..Default::default() }
-        }
+        Err(error) => InitProducerIdResponse {
+            error_code: error.code(),
+            producer_id: -1,
+            producer_epoch: -1,
+            ..Default::default()
+        },
     }
 }
 

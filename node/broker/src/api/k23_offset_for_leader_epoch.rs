@@ -31,7 +31,11 @@ async fn handle(ctx: Ctx, request: OffsetForLeaderEpochRequest) -> OffsetForLead
                 ..Default::default()
             }
         });
-        OffsetForLeaderTopicResult { partitions: partitions.collect(), topic: topic.topic.clone(), ..Default::default() }
+        OffsetForLeaderTopicResult {
+            partitions: partitions.collect(),
+            topic: topic.topic.clone(),
+            ..Default::default()
+        }
     });
     OffsetForLeaderEpochResponse { topics: topics.collect(), ..Default::default() }
 }

@@ -79,14 +79,13 @@ fn describe(ctx: &Ctx, image: &Image, resource: &DescribeConfigsResource) -> Res
 
 fn row(config: Described, request: &DescribeConfigsRequest) -> DescribeConfigsResourceResult {
     let text = |text: Option<String>| text.map(Arc::<str>::from);
-    let synonyms = config.synonyms.into_iter().filter(|_| request.include_synonyms).map(|synonym| {
-        DescribeConfigsSynonym {
+    let synonyms =
+        config.synonyms.into_iter().filter(|_| request.include_synonyms).map(|synonym| DescribeConfigsSynonym {
             name: synonym.name.into(),
             value: text(synonym.value),
             source: synonym.source.id(),
             ..Default::default()
-        }
-    });
+        });
     DescribeConfigsResourceResult {
         name: config.name.into(),
         value: text(config.value),

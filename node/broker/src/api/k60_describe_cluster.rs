@@ -37,7 +37,10 @@ async fn handle(ctx: Ctx, request: DescribeClusterRequest) -> DescribeClusterRes
                 })
             })
             .collect(),
-        cluster_authorized_operations: described::cluster_operations(&ctx, request.include_cluster_authorized_operations),
+        cluster_authorized_operations: described::cluster_operations(
+            &ctx,
+            request.include_cluster_authorized_operations,
+        ),
         ..Default::default()
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use ottla_metadata::image::{Image, Topic};
 use ottla_metadata::topic_name;
+use ottla_wire::messages::describe_topic_partitions_response::Cursor;
 use ottla_wire::messages::{
     DescribeTopicPartitionsRequest, DescribeTopicPartitionsResponse,
     DescribeTopicPartitionsResponsePartition as Partition, DescribeTopicPartitionsResponseTopic as Described,
 };
-use ottla_wire::messages::describe_topic_partitions_response::Cursor;
 use ottla_wire::{ApiKey, ErrorCode};
 
 use super::{Api, Run, described};
@@ -34,7 +34,8 @@ async fn handle(ctx: Ctx, request: DescribeTopicPartitionsRequest) -> DescribeTo
     let mut page = Page { room: limit, topics: Vec::new(), next: None };
     let first: Arc<str> = cursor.as_ref().map_or_else(|| "".into(), |cursor| cursor.topic_name.clone());
     for name in names.range::<Arc<str>, _>(first.clone()..) {
-        let from = cursor.as_ref().filter(|cursor| cursor.topic_name == *name).map_or(0, |cursor| cursor.partition_index);
+        let from =
+            cursor.as_ref().filter(|cursor| cursor.topic_name == *name).map_or(0, |cursor| cursor.partition_index);
         match find(&ctx, image, name) {
             Err(missing) => page.topics.push(missing),
             Ok(topic) => page.add(&ctx, image, topic, from),

@@ -3,6 +3,7 @@
 //! Most keys are *cold*: an owned message in, an owned message out, run as a barrier of their connection. Produce and Fetch
 //! are *hot*: plain functions that borrow the frame, stage or answer, and never await.
 
+mod described;
 pub mod k00_produce;
 pub mod k01_fetch;
 mod k02_list_offsets;
@@ -15,7 +16,6 @@ mod k23_offset_for_leader_epoch;
 mod k32_describe_configs;
 mod k60_describe_cluster;
 mod k75_describe_topic_partitions;
-mod described;
 pub mod outcome;
 
 use std::future::Future;

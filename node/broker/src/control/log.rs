@@ -4,7 +4,10 @@ use std::io;
 
 use ottla_base::NodeId;
 use ottla_metadata::{Record, RecordError};
-use ottla_records::{Attributes, BatchBuilder, BatchHeader, BatchOptions, ControlType, NewRecord, ReadError, STAMP_BYTES, Scratch, records};
+use ottla_records::{
+    Attributes, BatchBuilder, BatchHeader, BatchOptions, ControlType, NewRecord, ReadError, STAMP_BYTES, Scratch,
+    records,
+};
 use ottla_storage::disk::Wait;
 use ottla_storage::{FirstBatch, Log, LogError, Piece, Reader, Want};
 use ottla_wire::records::control::LeaderChangeMessage;

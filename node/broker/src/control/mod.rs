@@ -26,9 +26,9 @@ use ottla_metadata::{Bootstrap, Command, CreateTopics, Entropy, Reply};
 use ottla_rt::Rt;
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::{
-    AllocateProducerIdsRequest, BrokerHeartbeatRequest, BrokerRegistrationRequest,
-    CreatableTopic, CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse, DeletableTopicResult,
-    DeleteTopicsRequest, DeleteTopicsResponse,
+    AllocateProducerIdsRequest, BrokerHeartbeatRequest, BrokerRegistrationRequest, CreatableTopic,
+    CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse, DeletableTopicResult, DeleteTopicsRequest,
+    DeleteTopicsResponse,
 };
 
 use crate::api::outcome;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use ottla_storage::FirstBatch;
 use ottla_storage::disk::{DiskFile, Wait};
+use ottla_wire::CurrentLeader;
 use ottla_wire::ErrorCode;
 use ottla_wire::fetch::EpochEndOffset;
-use ottla_wire::CurrentLeader;
 
 use super::session::{Ask, Topic};
 use crate::partition::{Cold, Isolation, Partition};

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ottla_base::{LeaderEpoch, Map, Seed, Uuid};
 use ottla_wire::ErrorCode;
-use ottla_wire::fetch::Request;
 use ottla_wire::TopicKey;
+use ottla_wire::fetch::Request;
 
 /// A session is not evicted for another before this time has passed since it was made, or used (KIP-227).
 const EVICTION_MS: i64 = 120_000;
@@ -256,14 +256,8 @@ impl Session {
             known.ask = ask;
             return;
         }
-        let remembered = Remembered {
-            topic: topic.clone(),
-            index,
-            ask,
-            log_start_offset: -1,
-            high_watermark: -1,
-            must_list: true,
-        };
+        let remembered =
+            Remembered { topic: topic.clone(), index, ask, log_start_offset: -1, high_watermark: -1, must_list: true };
         self.places.insert((topic.clone(), index), self.next_place);
         self.partitions.insert(self.next_place, remembered);
         self.next_place += 1;

@@ -1,3 +1,5 @@
+//! Texts of `listeners` and their kin, and what comes of them.
+
 use super::*;
 
 /// Lines are `key=value`; those that are absent have Kafka's default.

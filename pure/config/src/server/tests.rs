@@ -1,3 +1,5 @@
+//! Whole configurations: what they give, and what is said of their faults.
+
 use super::*;
 use crate::keys;
 

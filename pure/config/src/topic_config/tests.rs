@@ -1,3 +1,5 @@
+//! A topic's configuration, layer by layer.
+
 use super::*;
 
 fn overrides(text: &str) -> Overrides {

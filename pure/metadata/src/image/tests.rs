@@ -1,3 +1,5 @@
+//! Records, and the image that they make.
+
 use std::sync::Arc;
 
 use ottla_base::{LeaderEpoch, NodeId, Uuid};

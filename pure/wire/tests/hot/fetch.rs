@@ -1,3 +1,5 @@
+//! Fetch: what the oracle writes is what our view reads, and the other way round.
+
 use kafka_wire::{FetchRequest, FetchResponse, fetch_request as request, fetch_response as response};
 use kafka_wire_core::Uuid;
 use ottla_base::{LeaderEpoch, NodeId};

@@ -1,3 +1,5 @@
+//! Frames and headers, by the bytes that Kafka has written.
+
 use kafka_wire::{RequestHeader as OracleHeader, ResponseHeader as OracleResponseHeader};
 use ottla_wire::Reader;
 use ottla_wire::frame::{FrameError, RequestHeader, RequestStart, ResponseFrame, SIZE_BYTES, frame_bytes};

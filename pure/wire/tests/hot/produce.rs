@@ -1,6 +1,8 @@
+//! Produce: what the oracle writes is what our view reads, and the other way round.
+
 use kafka_wire::{ProduceRequest, ProduceResponse, produce_request as request, produce_response as response};
 use ottla_base::{LeaderEpoch, NodeId};
-use ottla_wire::produce::{PartitionResponse, RecordError, Request, ResponseWriter};
+use ottla_wire::produce::{PartitionResponse, RecordError, Request, ResponseWriter, fail};
 use ottla_wire::{CurrentLeader, DecodeError, DecodeErrorKind, ErrorCode, Reader, TopicKey};
 
 use crate::dice::Dice;
@@ -218,6 +220,35 @@ fn what_is_not_utf8_becomes_one_replacement_character() {
     let read = read(&[3, b'x', 0xff, 0, 1, 0, 0, 0, 9, 2, 3, 0xff, b'x', 1, 0, 0], 0, 9).unwrap();
     assert_eq!(read.transactional_id.as_deref(), Some("\u{FFFD}"));
     assert_eq!(&*read.topic_data[0].name, "\u{FFFD}");
+}
+
+#[test]
+fn outcomes_that_fail_after_all() {
+    for version in VERSIONS {
+        let succeeded = PartitionResponse {
+            index: 5,
+            error: ErrorCode::None,
+            base_offset: 1 << 40,
+            log_append_time_ms: 1 << 41,
+            log_start_offset: 1 << 42,
+            record_errors: &[],
+            error_message: None,
+            current_leader: None,
+        };
+        let failed = PartitionResponse { error: ErrorCode::RequestTimedOut, base_offset: -1, ..succeeded };
+        let write = |partition| {
+            let mut out = b"before".to_vec();
+            let mut writer = ResponseWriter::begin(&mut out, version, 1);
+            let key = if version >= 13 { TopicKey::Id(ottla_base::Uuid([7; 16])) } else { TopicKey::Name("t") };
+            writer.topic(key, 1);
+            let outcome_at = writer.partition(partition);
+            writer.end(0, &[]);
+            (out, outcome_at)
+        };
+        let (mut out, outcome_at) = write(&succeeded);
+        fail(&mut out, outcome_at, ErrorCode::RequestTimedOut);
+        assert_eq!(out, write(&failed).0, "version {version}");
+    }
 }
 
 #[test]

@@ -291,6 +291,14 @@ impl State {
         }
     }
 
+    /// Some of these pages of a file get to the disk.
+    fn write_back(&mut self, id: Id, which: impl Fn(u64) -> bool) {
+        let State { dice, nodes, .. } = self;
+        if let Some(Node::File(inode)) = nodes.get_mut(&id) {
+            inode.write_back(|page| which(page) && dice.one_in(2));
+        }
+    }
+
     /// Bytes of a write of this size to `[position..]` that there is room for.
     fn room_for(&mut self, id: Id, position: u64, bytes: usize) -> usize {
         let Some(capacity) = self.capacity_bytes else { return bytes };
@@ -441,6 +449,10 @@ impl DiskFile for FaultyFile {
             Fate::Fails(_) | Fate::LastBreath => state.dice.up_to(room + 1),
         };
         state.inode(self.id).write(&bytes[..happens], position);
+        if state.dice.one_in(8) {
+            // The kernel writes back when it likes.
+            state.write_back(self.id, |_| true);
+        }
         match fate {
             Fate::Fails(kind) => Err(kind.into()),
             Fate::LastBreath => Err(io::Error::other("the process stops")),
@@ -479,11 +491,8 @@ impl DiskFile for FaultyFile {
 
     fn start_write_back(&self, range: Range<u64>) -> io::Result<()> {
         let mut state = self.disk.begin(self.life)?;
-        let State { dice, nodes, .. } = &mut *state;
-        if let Some(Node::File(inode)) = nodes.get_mut(&self.id) {
-            let there = pages(&range);
-            inode.write_back(|page| there.contains(&page) && dice.one_in(2));
-        }
+        let there = pages(&range);
+        state.write_back(self.id, |page| there.contains(&page));
         Ok(())
     }
 
