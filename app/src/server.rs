@@ -1,5 +1,6 @@
 //! `ottla server`: one broker in this process.
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -47,7 +48,7 @@ fn serve(args: &Args) -> anyhow::Result<()> {
         let mut terminate = Terminate::listen()?;
         let running = ottla_broker::start(rt.clone(), Arc::new(RealDisk), Network::Real, Arc::new(config)).await?;
         for address in running.addresses() {
-            println!("ottla ready on {address} in {} ms", rt.now().mono_ms);
+            writeln!(std::io::stdout(), "ottla ready on {address} in {} ms", rt.now().mono_ms)?;
         }
         terminate.next().await;
         tracing::info!("stopping");

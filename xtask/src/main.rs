@@ -2,6 +2,7 @@
 
 mod bench;
 mod r#gen;
+mod sim;
 mod test;
 mod tidy;
 
@@ -21,6 +22,7 @@ const VERBS: &[(&str, &str, Run)] = &[
         test::compat,
     ),
     ("bench", "what a request costs Ottla, beside the floor: [NAME...] [--quick] [--list]", bench::run),
+    ("sim", "whole brokers in simulation: [SEED] | twice [SEED] | hunt COUNT [FIRST SEED]", sim::run),
     ("gen", "writes pure/wire from its tables; --check only compares", r#gen::run),
 ];
 

@@ -14,8 +14,18 @@ pub fn one(mut command: Command) -> Result<Tally, Trouble> {
     }
 }
 
-/// A command that runs many tests and closes with their numbers, perhaps several times.
-pub fn many(mut command: Command) -> Result<Tally, Trouble> {
+/// A command that runs many tests and closes with their numbers.
+pub fn many(command: Command) -> Result<Tally, Trouble> {
+    count(command, Tally::of_line)
+}
+
+/// Cargo running many tests: it closes each program of them with a line of its own, and what the programs print may be
+/// anything.
+pub fn cargo_test(command: Command) -> Result<Tally, Trouble> {
+    count(command, Tally::of_cargo)
+}
+
+fn count(mut command: Command, read: fn(&str) -> Option<Tally>) -> Result<Tally, Trouble> {
     let program = name(&command);
     let failed = |e: std::io::Error| Trouble::Failed(format!("{program}: {e}"));
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(failed)?;
@@ -24,7 +34,7 @@ pub fn many(mut command: Command) -> Result<Tally, Trouble> {
     for line in BufReader::new(output).split(b'\n') {
         let line = String::from_utf8_lossy(&line.map_err(failed)?).into_owned();
         crate::say(&line);
-        if let Some(part) = Tally::of_line(&line) {
+        if let Some(part) = read(&line) {
             tally += part;
             closed = true;
         }

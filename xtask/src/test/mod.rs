@@ -56,7 +56,7 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         report.stage("rules", || crate::tidy::run(root, &[]).map(|()| Tally::passed(1)).map_err(Trouble::Failed));
         let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
         report.stage("clippy", || command::one(place.cargo(&clippy)));
-        report.stage("unit tests", || command::many(place.cargo(&["test", "--workspace", "--no-fail-fast"])));
+        report.stage("unit tests", || command::cargo_test(place.cargo(&["test", "--workspace", "--no-fail-fast"])));
     });
     report.close()
 }

@@ -144,3 +144,22 @@ fn a_log_with_a_reserve_is_written_on_a_full_disk() {
         bytes_of(&batches[..written])
     );
 }
+
+#[test]
+fn no_index_is_left_behind() {
+    let disk = FaultyDisk::new(1);
+    let dir = log_dir(disk.clone());
+    let mut flusher = Flusher::new(&dir, FLUSH);
+    let (mut log, _) = open(&dir, 0);
+    // Each segment is flushed when it is full and still active.
+    for (i, batches) in singles(0, 60, 200).chunks(15).enumerate() {
+        append(&mut log, batches).unwrap();
+        assert_eq!(log.end().segment, i as i64 * 15);
+        log.reader().ask_flush();
+        flusher.run_once(at(0));
+    }
+    let names: Vec<_> = disk.list(Path::new("/data/t-0")).unwrap().into_iter().map(|entry| entry.name).collect();
+    let closed = ["00000000000000000000", "00000000000000000015", "00000000000000000030"];
+    let of = |extension| names.iter().filter_map(move |name: &String| name.strip_suffix(extension)).collect::<Vec<_>>();
+    assert_eq!((of(".index"), of(".timeindex")), (closed.to_vec(), closed.to_vec()));
+}

@@ -138,3 +138,22 @@ fn a_deleted_log_gives_its_name_away() {
     dir.remove(&name).unwrap();
     assert_eq!(dir.list().unwrap(), ["t-0"]);
 }
+
+#[test]
+fn the_offset_index_does_not_depend_on_restarts() {
+    let index_after = |pieces: usize| {
+        let disk = FaultyDisk::new(1);
+        let dir = log_dir(disk.clone());
+        let mut end = 0;
+        for batches in singles(0, 30, 70).chunks(pieces) {
+            let (mut log, _) = open(&dir, end);
+            append(&mut log, batches).unwrap();
+            end = log.close().unwrap().offset;
+        }
+        read_file(&disk, Path::new("/data/t-0/00000000000000000000.index")).unwrap()
+    };
+    assert_eq!(index_after(30).len(), 9 * 8);
+    for pieces in [1, 4, 7] {
+        assert_eq!(index_after(pieces), index_after(30), "{pieces} at a time");
+    }
+}
