@@ -78,7 +78,8 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    pub(crate) async fn run(mut self) {
+    /// Boxed, because the future would hold it twice.
+    pub(crate) async fn run(mut self: Box<Self>) {
         let _report = ReportPanic(self.peer);
         let end = loop {
             if let Err(end) = self.turn().await {

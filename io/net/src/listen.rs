@@ -141,7 +141,7 @@ async fn accept<S: Service>(
         if stream.set_nodelay().is_err() {
             continue;
         }
-        let conn = Conn::new(shared.clone(), stream, peer, place, stopped.clone());
+        let conn = Box::new(Conn::new(shared.clone(), stream, peer, place, stopped.clone()));
         let alive = alive.clone();
         shared.rt.spawn(Lane::Data, "connection", async move {
             conn.run().await;

@@ -45,17 +45,28 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
-    Task(on.spawn(async move {
-        let mut future = pin!(future);
-        std::future::poll_fn(move |cx| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+    Task(on.spawn(Caught { name, future: Box::pin(future) }))
+}
+
+/// A future whose panic becomes its result. It is boxed: an async block around it would hold it twice, before and after
+/// its first poll, and there are thousands of connections.
+struct Caught<F> {
+    name: &'static str,
+    future: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Caught<F> {
+    type Output = Result<F::Output, Panicked>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match catch_unwind(AssertUnwindSafe(|| self.future.as_mut().poll(cx))) {
             Ok(polled) => polled.map(Ok),
             Err(panic) => {
-                tracing::error!(task = name, "panicked: {}", message(&*panic));
+                tracing::error!(task = self.name, "panicked: {}", message(&*panic));
                 Poll::Ready(Err(Panicked))
             }
-        })
-        .await
-    }))
+        }
+    }
 }
 
 fn message(panic: &(dyn Any + Send)) -> &str {

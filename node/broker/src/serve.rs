@@ -21,7 +21,7 @@ pub struct Turn {
     pub produce: produce::Staging,
     pub fetch: fetch::Scratch,
     /// For unpacking what producers have packed.
-    pub scratch: Scratch,
+    pub scratch: Option<Box<Scratch>>,
 }
 
 /// The broker as a service.
@@ -37,7 +37,7 @@ impl Service for Served {
             client: Arc::new(Client { address }),
             produce: produce::Staging::default(),
             fetch: fetch::Scratch::default(),
-            scratch: Scratch::default(),
+            scratch: None,
         }
     }
 

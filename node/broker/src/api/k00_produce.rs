@@ -58,6 +58,7 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, _: &mut Replies) -> Next {
     };
     let published = turn.broker.published();
     let Turn { client, produce, scratch, broker, .. } = turn;
+    let scratch = scratch.get_or_insert_default();
     let first = produce.outcomes.len();
     let acks = Acks::from_wire(request.acks);
     let now = broker.rt.now();
