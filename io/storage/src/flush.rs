@@ -12,9 +12,9 @@
 //! When a sync fails, the kernel forgets that the pages were dirty: the next sync succeeds and means nothing. So after a
 //! failure the bytes in doubt are read and written once more before the next try.
 
-use std::sync::Arc;
-use std::sync::Mutex;
+use std::cmp::Reverse;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use ottla_base::Now;
 
@@ -145,7 +145,7 @@ impl Flusher {
         }));
         let too_much = self.dir.backlog.dirty_bytes() > self.options.dirty_bytes_max / 2;
         if too_much {
-            self.dirty.sort_by_key(|dirty| std::cmp::Reverse(lock(&dirty.log.progress).dirty_bytes));
+            self.dirty.sort_by_cached_key(|dirty| Reverse(lock(&dirty.log.progress).dirty_bytes));
         }
         for mut dirty in std::mem::take(&mut self.dirty) {
             if dirty.log.is_clean() {

@@ -21,7 +21,7 @@ impl OpenFiles {
         OpenFiles { segments_max, segments: Mutex::default() }
     }
 
-    /// `segment` has opened its files. Takes locks of other segments: the caller holds none.
+    /// `segment` has opened its files. May close those of any segment: the caller holds no lock of one.
     pub fn opened(&self, segment: &Arc<Segment>) {
         let mut segments = lock(&self.segments);
         segments.push_back(Arc::downgrade(segment));

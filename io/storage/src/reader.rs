@@ -108,7 +108,7 @@ impl Reader {
             if segment.largest(wait)?.timestamp < timestamp {
                 continue;
             }
-            let from = segment.indexed_offset(timestamp, wait)?;
+            let from = segment.indexed_offset(timestamp, wait)?.max(self.start());
             let end = end_in(&segment, limit)?;
             let Some(start) = segment.find(from, end, wait)? else { continue };
             let file = segment.file()?;

@@ -210,7 +210,8 @@ impl Segment {
 
     /// Closes the files if nobody has used them since the last call. `true`: there is nothing left to close.
     pub fn close_unless_used(&self) -> bool {
-        let mut files = lock(&self.files);
+        // Whoever holds the lock is opening a file of it, and may have to wait for the disk.
+        let Ok(mut files) = self.files.try_lock() else { return false };
         if files.pinned {
             return true;
         }

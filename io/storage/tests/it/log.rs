@@ -152,7 +152,7 @@ fn the_offset_index_does_not_depend_on_restarts() {
         }
         read_file(&disk, Path::new("/data/t-0/00000000000000000000.index")).unwrap()
     };
-    assert_eq!(index_after(30).len(), 9 * 8);
+    assert_eq!(index_after(30).len(), 14 * 8);
     for pieces in [1, 4, 7] {
         assert_eq!(index_after(pieces), index_after(30), "{pieces} at a time");
     }
