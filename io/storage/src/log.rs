@@ -149,6 +149,11 @@ impl Log {
         Reader(self.shared.clone())
     }
 
+    /// Makes the log survive a power loss, here and now. For who opens one; afterwards there is the flusher.
+    pub fn flush(&self) -> Result<Place, LogError> {
+        self.shared.flush()
+    }
+
     /// Flushes the log and leaves its files as Kafka does when it stops.
     ///
     /// # Errors

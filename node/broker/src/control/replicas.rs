@@ -102,6 +102,10 @@ impl Replicas {
         if from < log.end().offset {
             reader.headers(from, |header| recovery.replay(header))?;
         }
+        if config.flush_messages == 1 {
+            // Here only what is flushed is to be seen, and after a crash nobody knows what is: it was kept, so it is shown.
+            log.flush()?;
+        }
         let opened = Opened { start: reader.start(), end: log.end().offset, flushed: reader.flushed().offset };
         let rules = LeaderRules {
             replicas: partition.replicas.len(),
