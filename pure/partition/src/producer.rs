@@ -8,6 +8,9 @@ use ottla_records::{BatchHeader, next_sequence};
 
 use crate::refusal::Refusal;
 
+/// How many batches of a producer are remembered.
+pub(crate) const REMEMBERED: usize = 5;
+
 /// A stored batch, as far as its repetition has to be recognised.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Batch {
@@ -45,7 +48,7 @@ pub(crate) struct Producer {
     /// Does not exist if only a transaction marker was written, which Kafka's snapshots may say.
     last: Batch,
     /// Newest first, filled up with [`Batch::NONE`].
-    older: Option<Box<[Batch; 4]>>,
+    older: Option<Box<[Batch; REMEMBERED - 1]>>,
     epoch: i16,
 }
 
@@ -54,8 +57,8 @@ pub(crate) struct Producer {
 pub(crate) enum Undo {
     /// The producer was unknown.
     Forget,
-    /// The batch is one of the five, and this one fell out for it. Of this epoch.
-    Pop(Batch, i16),
+    /// The batch is one of the five, and this one fell out for it.
+    Pop(Batch),
     /// The batch began an epoch, and the one before it is this.
     Restore(Producer),
 }
@@ -101,12 +104,12 @@ impl Producer {
         if epoch != self.epoch || !self.last.exists() {
             return Undo::Restore(std::mem::replace(self, Producer::new(epoch, batch)));
         }
-        let older = self.older.get_or_insert_with(|| Box::new([Batch::NONE; 4]));
+        let older = self.older.get_or_insert_with(|| Box::new([Batch::NONE; REMEMBERED - 1]));
         let dropped = older[3];
         older.copy_within(0..3, 1);
         older[0] = self.last;
         self.last = batch;
-        Undo::Pop(dropped, epoch)
+        Undo::Pop(dropped)
     }
 
     /// Takes back the last batch: `dropped` is what it had pushed out.
@@ -117,9 +120,9 @@ impl Producer {
         older[3] = dropped;
     }
 
-    /// The last of the known batches that lies below an offset, as far as that is known.
-    pub fn last_below(&self, offset: i64) -> Option<Batch> {
-        self.recent().find(|batch| batch.last_offset < offset)
+    /// Those of the known batches that lie below an offset, newest first.
+    pub fn below(&self, offset: i64) -> impl Iterator<Item = Batch> {
+        self.recent().filter(move |batch| batch.last_offset < offset)
     }
 
     fn find(&self, header: &BatchHeader) -> Option<Batch> {

@@ -14,7 +14,7 @@ use std::collections::hash_map::Entry;
 use ottla_base::{Map, Seed};
 use ottla_records::BatchHeader;
 
-use crate::producer::{Batch, Producer, Undo};
+use crate::producer::{Batch, Producer, REMEMBERED, Undo};
 use crate::refusal::Refusal;
 
 /// About 12 MiB of memory, when each of them has written five batches.
@@ -24,19 +24,24 @@ const FORGOTTEN_AT_ONCE: usize = PRODUCERS_PER_PARTITION_MAX / 8;
 /// What the journal may hold on to between turns.
 const JOURNAL_KEPT_ENTRIES_MAX: usize = 64;
 
-/// A producer in a `.snapshot` file. The file's coordinator epoch and transaction offset are -1.
+/// A batch of a producer in a `.snapshot` file. The file's coordinator epoch and transaction offset are -1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProducerEntry {
     pub producer_id: i64,
     pub producer_epoch: i16,
-    /// Of the last batch, as the three that follow. -1 if there is none, and so `last_offset`.
+    /// -1 if the producer has no batch, and so `last_offset`.
     pub last_sequence: i32,
     pub last_offset: i64,
     pub offset_delta: i32,
     pub timestamp: i64,
 }
 
-/// The producers as the batches below `offset` leave them: the file `<offset>.snapshot`. In order of their ids.
+/// The producers as the batches below `offset` leave them: the file `<offset>.snapshot`. In order of their ids; a producer's
+/// batches from the oldest to the newest.
+///
+/// Kafka writes only the newest of each, so after a restart one that was sent with others in flight is refused when it is
+/// sent again. It reads the file line by line, and what a later line says of a producer takes the place of what an earlier
+/// one said: it takes no notice of the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducerSnapshot {
     pub offset: i64,
@@ -63,28 +68,18 @@ impl Producers {
     }
 
     pub fn restore(&mut self, entry: &ProducerEntry) {
-        let last = Batch {
+        let batch = Batch {
             last_offset: entry.last_offset,
             timestamp: entry.timestamp,
             last_sequence: entry.last_sequence,
             offset_delta: entry.offset_delta,
         };
-        self.known.insert(entry.producer_id, Producer::new(entry.producer_epoch, last));
-        self.enforce_limit();
+        self.remember(entry.producer_id, entry.producer_epoch, batch);
     }
 
     /// Takes a batch from the log: it was accepted once, and is not judged again.
     pub fn replay(&mut self, header: &BatchHeader) {
-        let batch = Batch::stored(header, header.base_offset);
-        match self.known.entry(header.producer_id) {
-            Entry::Occupied(mut known) => {
-                known.get_mut().note(header.producer_epoch, batch);
-            }
-            Entry::Vacant(new) => {
-                new.insert(Producer::new(header.producer_epoch, batch));
-                self.enforce_limit();
-            }
-        }
+        self.remember(header.producer_id, header.producer_epoch, Batch::stored(header, header.base_offset));
     }
 
     /// Judges a batch that would be stored at `base_offset`, and notes it. `Some` is the stored batch that it repeats.
@@ -125,7 +120,7 @@ impl Producers {
                 Undo::Forget => {
                     self.known.remove(&id);
                 }
-                Undo::Pop(dropped, _) => {
+                Undo::Pop(dropped) => {
                     self.known.get_mut(&id).expect("a producer stays known while its turn is open").pop(dropped);
                 }
                 Undo::Restore(before) => {
@@ -137,22 +132,19 @@ impl Producers {
 
     /// The state as of `offset`, which may lie amid the batches that are not committed yet.
     pub fn snapshot(&self, offset: i64) -> ProducerSnapshot {
-        let producers = self.known.iter().filter_map(|(&producer_id, producer)| {
-            let (producer_epoch, last) = match producer.last_below(offset) {
-                Some(last) => (producer.epoch(), last),
-                None => self.dropped_below(offset, producer_id)?,
-            };
-            Some(ProducerEntry {
+        let mut producers = Vec::with_capacity(self.known.len());
+        for (&producer_id, producer) in &self.known {
+            let (producer_epoch, batches) = self.below(offset, producer_id, producer);
+            producers.extend(batches.iter().map(|batch| ProducerEntry {
                 producer_id,
                 producer_epoch,
-                last_sequence: last.last_sequence,
-                last_offset: last.last_offset,
-                offset_delta: last.offset_delta,
-                timestamp: last.timestamp,
-            })
-        });
-        let mut producers: Vec<_> = producers.collect();
-        producers.sort_unstable_by_key(|entry| entry.producer_id);
+                last_sequence: batch.last_sequence,
+                last_offset: batch.last_offset,
+                offset_delta: batch.offset_delta,
+                timestamp: batch.timestamp,
+            }));
+        }
+        producers.sort_unstable_by_key(|entry| (entry.producer_id, entry.last_offset));
         ProducerSnapshot { offset, producers }
     }
 
@@ -163,16 +155,38 @@ impl Producers {
         self.known.shrink_to(2 * self.known.len());
     }
 
-    /// The producer's last batch below `offset` among those that the open turn pushed out, and its epoch.
-    fn dropped_below(&self, offset: i64, producer_id: i64) -> Option<(i16, Batch)> {
-        let mut of_producer = self.journal.iter().rev().filter(|(id, _)| *id == producer_id);
-        of_producer.find_map(|(_, undo)| match undo {
-            Undo::Forget => None,
-            Undo::Pop(dropped, epoch) => {
-                (dropped.exists() && dropped.last_offset < offset).then_some((*epoch, *dropped))
+    /// The producer's last batches below `offset`, newest first, and their epoch: some of them may have been pushed out in the
+    /// open turn, by those above.
+    fn below(&self, offset: i64, producer_id: i64, producer: &Producer) -> (i16, Vec<Batch>) {
+        let mut epoch = producer.epoch();
+        let mut batches: Vec<Batch> = producer.below(offset).collect();
+        for (_, undo) in self.journal.iter().rev().filter(|(id, _)| *id == producer_id) {
+            match undo {
+                Undo::Pop(dropped) => {
+                    batches.extend(Some(*dropped).filter(|batch| batch.exists() && batch.last_offset < offset));
+                }
+                Undo::Restore(before) if batches.is_empty() => {
+                    epoch = before.epoch();
+                    batches.extend(before.below(offset));
+                }
+                // Here the epoch begins, or the producer is new.
+                Undo::Restore(_) | Undo::Forget => break,
             }
-            Undo::Restore(before) => before.last_below(offset).map(|last| (before.epoch(), last)),
-        })
+        }
+        batches.truncate(REMEMBERED);
+        (epoch, batches)
+    }
+
+    fn remember(&mut self, producer_id: i64, producer_epoch: i16, batch: Batch) {
+        match self.known.entry(producer_id) {
+            Entry::Occupied(mut known) => {
+                known.get_mut().note(producer_epoch, batch);
+            }
+            Entry::Vacant(new) => {
+                new.insert(Producer::new(producer_epoch, batch));
+                self.enforce_limit();
+            }
+        }
     }
 
     fn enforce_limit(&mut self) {

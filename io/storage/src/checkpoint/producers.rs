@@ -1,7 +1,7 @@
 //! `<offset>.snapshot` of a replica: the idempotent producers as the batches below that offset leave them.
 //!
 //! ```text
-//! version i16 = 1 · crc u32 of what follows · count i32 · per producer: id i64 · epoch i16 · last sequence i32
+//! version i16 = 1 · crc u32 of what follows · count i32 · per batch: producer id i64 · epoch i16 · last sequence i32
 //!         · last offset i64 · offset delta i32 · timestamp i64 · coordinator epoch i32 · transaction's first offset i64
 //! ```
 
@@ -18,7 +18,7 @@ const VERSION: i16 = 1;
 const HEAD_BYTES: usize = 10;
 const ENTRY_BYTES: usize = 46;
 
-/// A producer's last batch; -1 where there is none.
+/// A batch of a producer; -1 where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub producer_id: i64,

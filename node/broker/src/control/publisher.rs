@@ -105,8 +105,11 @@ impl State {
             return Vec::new();
         }
         changed.extend(self.topics.iter().filter(|topic| topic.needs_opening()).map(|topic| topic.id));
+        // What goes, goes first: it may have the name, and so the directory, of what comes.
+        let (stays, goes): (Vec<_>, Vec<_>) =
+            changed.into_iter().partition(|id| self.image.topics().get_by_id(id).is_some());
         let mut removals = Vec::new();
-        for id in changed {
+        for id in goes.into_iter().chain(stays) {
             removals.extend(self.follow(id, replicas));
         }
         removals
