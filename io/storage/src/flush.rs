@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex};
 
 use ottla_base::Now;
 
+use crate::checkpoint::topic_id;
 use crate::disk::{Open, Wait, read_full_at, write_all_at};
 use crate::error::{Doing, LogError, Named};
 use crate::reader::{Reader, Shared};
@@ -259,6 +260,10 @@ impl Shared {
     }
 
     fn sync(&self, task: &Task) -> Result<(), LogError> {
+        let disk = &*self.home.log_dir.disk;
+        if task.dir_is_new {
+            topic_id::settle(disk, &self.home.dir)?;
+        }
         for segment in self.segments_from(task.from.segment, task.to) {
             let start = if segment.base_offset == task.from.segment { task.from.position } else { 0 };
             let end = if segment.base_offset == task.to.segment { task.to.position } else { segment.size()? };
@@ -269,7 +274,6 @@ impl Shared {
                 segment.file()?.sync_data().doing("sync", &segment)?;
             }
         }
-        let disk = &self.home.log_dir.disk;
         if task.names {
             disk.sync_dir(&self.home.dir).doing("sync", &self.home.dir)?;
         }

@@ -103,11 +103,6 @@ impl<E: IndexEntry> Entries<E> {
         Pending { from: self.written_bytes, bytes: self.bytes[self.written_bytes..].to_vec() }
     }
 
-    /// What is in the file cannot be relied on.
-    pub fn unwrite(&mut self) {
-        self.written_bytes = 0;
-    }
-
     /// `pending` is in the file.
     pub fn written(&mut self, pending: &Pending) {
         self.written_bytes = self.bytes.len().min(pending.from + pending.bytes.len());

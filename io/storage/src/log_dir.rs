@@ -72,6 +72,18 @@ impl LogDir {
         Ok(entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name).collect())
     }
 
+    /// Whether a replica's directory is there and has records.
+    pub fn has_records(&self, name: &str) -> Result<bool, LogError> {
+        let dir = self.path.join(name);
+        for Entry { name, .. } in missing(self.disk.list(&dir)).doing("list", &dir)?.unwrap_or_default() {
+            let path = dir.join(&name);
+            if name.ends_with(".log") && self.disk.size_of(&path).doing("stat", &path)? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Renames a replica's directory that is not what its name says, so that it is kept and in nobody's way. Gives the new
     /// name.
     pub fn set_aside(&self, name: &str, id: Uuid) -> Result<String, LogError> {

@@ -10,6 +10,8 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use ottla_records::NO_TIMESTAMP;
+
 use crate::disk::Wait;
 use crate::error::{Doing, LogError, Named};
 use crate::index::FileEntries;
@@ -181,7 +183,8 @@ impl Segment {
         (index.kept == Kept::InMemory).then(|| ask(&index))
     }
 
-    /// What the last entry of the time index says, if the log agrees.
+    /// What the last entry of the time index says, if the log agrees: the batch is there, and none of the last interval
+    /// is later, as it would be where the index has lost its end.
     fn last_time_entry(self: &Arc<Self>, wait: Wait) -> Result<Claim<Largest>, LogError> {
         if self.size()? == 0 {
             return Ok(Said(Largest::NONE));
@@ -190,7 +193,36 @@ impl Segment {
             return Ok(Nonsense);
         };
         let largest = Largest { timestamp: entry.timestamp, offset: self.offset_of(entry) };
-        Ok(if self.holds(entry, wait)? { Said(largest) } else { Nonsense })
+        let is_confirmed = self.holds(entry, wait)?
+            && matches!(self.largest_of_tail(wait)?, Said(timestamp) if timestamp <= entry.timestamp);
+        Ok(if is_confirmed { Said(largest) } else { Nonsense })
+    }
+
+    /// The largest timestamp from the last entry of the offset index on.
+    fn largest_of_tail(self: &Arc<Self>, wait: Wait) -> Result<Claim<i64>, LogError> {
+        let last = match self.in_memory(|index| index.offsets.last()) {
+            Some(last) => last,
+            None => {
+                let Some(file) = if_there(self.index_file())? else { return Ok(Nonsense) };
+                let entries = FileEntries::<OffsetEntry>::new(&*file, wait);
+                entries.and_then(|mut entries| entries.last()).doing("read", &self.index_path())?
+            }
+        };
+        let (from, end) = (last.map_or(0, |entry| u64::from(entry.position)), self.size()?);
+        let file = self.file()?;
+        let mut walk = Walk::new(&*file, from.min(end), end, wait);
+        let mut timestamp = NO_TIMESTAMP;
+        let mut before = from;
+        loop {
+            match walk.next().doing("read", self)? {
+                Step::Batch(found) if before.saturating_sub(from) <= self.home.index_interval_bytes => {
+                    timestamp = timestamp.max(found.header.max_timestamp);
+                    before = found.position;
+                }
+                Step::End => return Ok(Said(timestamp)),
+                Step::Batch(_) | Step::Broken { .. } => return Ok(Nonsense),
+            }
+        }
     }
 
     fn time_entries_in_file<T>(

@@ -57,6 +57,8 @@ pub struct Recovered {
 /// A segment that was scanned, ready to be appended to.
 struct Scanned {
     active: Active,
+    /// Up to where batches lie before the recovery point.
+    known: Place,
     /// With what is to be cut.
     file_bytes: u64,
 }
@@ -77,10 +79,11 @@ pub(crate) fn open(
     let files = missing(dir.disk.list(&home.dir)).doing("list", &home.dir)?;
     let bases = segments_among(&home, files.as_deref().unwrap_or_default())?;
     let mut recovered = Recovered::default();
-    let (segments, active) = if bases.is_empty() {
+    let (segments, active, known_end) = if bases.is_empty() {
         dir.disk.create_dir(&home.dir).doing("create", &home.dir)?;
         let active = Active::create(&home, known.log_start)?;
-        (vec![active.segment.clone()], active)
+        let end = active.end();
+        (vec![active.segment.clone()], active, end)
     } else {
         recover(&home, &bases, known.recovery_point, &mut recovered)?
     };
@@ -90,7 +93,7 @@ pub(crate) fn open(
     let start = known.log_start.clamp(segments[0].base_offset, end.offset);
     let recovery_point = known.recovery_point.clamp(segments[0].base_offset, end.offset);
     let queued = recovery_point < end.offset;
-    let flushed = if recovery_point < end.offset { beginning(&segments, recovery_point) } else { end };
+    let flushed = if queued { known_end } else { end };
     // Whoever flushed something of the active segment has synced its name. Otherwise nobody may have.
     let dir_is_new = recovery_point <= end.segment;
     let names_changed = dir_is_new;
@@ -103,20 +106,14 @@ pub(crate) fn open(
         queued,
         names_changed,
         dir_is_new,
-        in_doubt: false,
+        // A sync may have failed in the process before: since then its pages pass for clean, and were never written.
+        in_doubt: queued,
     };
     let shared = Arc::new(Shared { home, segments: RwLock::new(segments), progress: Mutex::new(progress) });
     if queued {
         dir.backlog.is_dirty(&shared);
     }
     Ok((shared, active, recovered))
-}
-
-/// The beginning of the segment that holds the recovery point: surely flushed.
-fn beginning(segments: &[Arc<Segment>], recovery_point: i64) -> Place {
-    let holder = segments.partition_point(|segment| segment.base_offset <= recovery_point).saturating_sub(1);
-    let segment = segments[holder].base_offset;
-    Place { offset: segment, segment, position: 0 }
 }
 
 /// Base offsets of the segments, in order.
@@ -136,16 +133,18 @@ fn offset_in_name(file: &Entry, extension: &str) -> Option<i64> {
     digits.parse().ok().filter(|&offset: &i64| offset >= 0)
 }
 
+/// The segments, the last of them ready to be appended to, and where the recovery point lies.
 fn recover(
     home: &Arc<Home>,
     bases: &[i64],
     recovery_point: i64,
     recovered: &mut Recovered,
-) -> Result<(Vec<Arc<Segment>>, Active), LogError> {
+) -> Result<(Vec<Arc<Segment>>, Active, Place), LogError> {
     // A segment that ends at the recovery point was active then, and its index is not to be relied on.
     let first = bases.partition_point(|&base| base < recovery_point).saturating_sub(1);
     let mut segments: Vec<_> = bases[..first].iter().map(|&base| Segment::found(home, base)).collect();
     let mut last = scan(home, bases[first], recovery_point, recovered)?;
+    let known = last.known;
     for (i, &base) in bases.iter().enumerate().skip(first + 1) {
         if last.is_torn() || last.active.state.next_offset != base {
             remove_segments(home, &bases[i..], recovered)?;
@@ -161,7 +160,7 @@ fn recover(
         recovered.bytes_cut += last.file_bytes - last.active.state.position;
     }
     segments.push(last.active.segment.clone());
-    Ok((segments, last.active))
+    Ok((segments, last.active, known))
 }
 
 impl Scanned {
@@ -193,6 +192,7 @@ fn scan(home: &Arc<Home>, base: i64, recovery_point: i64, recovered: &mut Recove
         state.first_timestamp = Some(first.header.max_timestamp).filter(|&time| time >= 0);
     }
     let mut walk = Walk::new(&*file, state.position, file_bytes, Wait::Yes);
+    let mut known = Place { offset: state.next_offset, segment: base, position: state.position };
     let mut known_entries = 0;
     while let Step::Batch(found) = walk.next().doing("read", &log_path)? {
         let is_known = found.header.next_offset() <= recovery_point;
@@ -204,13 +204,16 @@ fn scan(home: &Arc<Home>, base: i64, recovery_point: i64, recovered: &mut Recove
             lock(&segment.index).add(entries);
             known_entries += usize::from(is_known);
         }
+        if is_known {
+            known = Place { offset: state.next_offset, segment: base, position: state.position };
+        }
     }
     recovered.bytes_read += walk.bytes_read;
     recovered.indexes_rebuilt +=
         usize::from(start.is_none() && known_entries > if had_entries { 0 } else { UNWRITTEN_ENTRIES_MAX });
     lock(&segment.index).largest = Some(state.indexing.largest);
     segment.set_size(state.position);
-    Ok(Scanned { active: Active::new(segment, file, state), file_bytes })
+    Ok(Scanned { active: Active::new(segment, file, state), known, file_bytes })
 }
 
 /// The entries in the files for batches before the recovery point.

@@ -1,7 +1,11 @@
-//! The task that writes down, now and then, how far the logs have come: what a start after a crash need not read.
+//! How far the logs have come, written down now and then: what a start after a crash need not read.
+//!
+//! The lines of Kafka's files name a log by topic and partition. When a topic is deleted and another one of its name is made,
+//! a line that was left over would say of the new log that it is on the disk when it is not: its end would never be synced,
+//! and torn batches would not be looked for. So a log is begun only when the files have no line for its name.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,64 +16,108 @@ use ottla_storage::{Checkpointed, LogDir, LogError};
 use crate::partition::Partition;
 use crate::topics::Published;
 
-/// What stands in the files.
+/// The files of a log directory.
+#[derive(Debug)]
+pub struct Checkpoints {
+    dir: Arc<LogDir>,
+    written: Mutex<Written>,
+}
+
+#[derive(Debug)]
+struct Written {
+    offsets: Offsets,
+    /// A write has failed: what is in the files is what was there before it, or after.
+    in_doubt: bool,
+}
+
+/// What stands in the files, by the names of the logs' directories.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offsets {
-    pub recovery_points: BTreeMap<String, i64>,
-    pub log_starts: BTreeMap<String, i64>,
-    pub high_watermarks: BTreeMap<String, i64>,
+    recovery_points: BTreeMap<String, i64>,
+    log_starts: BTreeMap<String, i64>,
+    high_watermarks: BTreeMap<String, i64>,
 }
 
 impl Offsets {
-    pub fn load(dir: &LogDir) -> Result<Offsets, LogError> {
-        let load = |file| offsets::load(dir.disk(), dir.path(), file).map(Option::unwrap_or_default);
-        Ok(Offsets {
-            recovery_points: load(RECOVERY_POINTS)?,
-            log_starts: load(LOG_STARTS)?,
-            high_watermarks: load(HIGH_WATERMARKS)?,
-        })
-    }
-
-    /// Writes the files that differ from those of `before`.
-    pub fn store(&self, dir: &LogDir, before: &Offsets) -> Result<(), LogError> {
-        let store = |file, new: &BTreeMap<String, i64>, old| {
-            if new == old { Ok(()) } else { offsets::store(dir.disk(), dir.path(), file, new) }
-        };
-        store(RECOVERY_POINTS, &self.recovery_points, &before.recovery_points)?;
-        store(LOG_STARTS, &self.log_starts, &before.log_starts)?;
-        store(HIGH_WATERMARKS, &self.high_watermarks, &before.high_watermarks)
-    }
-
-    /// What the logs need to know to be opened, by the names of their directories.
-    pub fn for_opening(&self) -> BTreeMap<String, Checkpointed> {
-        let of = |(name, recovery_point): (&String, &i64)| {
-            let log_start = self.log_starts.get(name).copied().unwrap_or(0);
-            (name.clone(), Checkpointed { recovery_point: *recovery_point, log_start })
-        };
-        self.recovery_points.iter().map(of).collect()
-    }
-
     pub fn add(&mut self, partition: &Partition) {
         let name = partition.directory();
         self.recovery_points.insert(name.clone(), partition.reader.recovery_point());
         self.high_watermarks.insert(name, partition.readable_end().offset);
     }
+
+    /// Of all logs that are open.
+    fn now(published: &Published) -> Offsets {
+        let mut offsets = Offsets::default();
+        let all = published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten());
+        all.filter(|partition| partition.marks().is_ok()).for_each(|partition| offsets.add(partition));
+        offsets
+    }
+
+    fn forget(&mut self, name: &str) -> bool {
+        let lines = [&mut self.recovery_points, &mut self.log_starts, &mut self.high_watermarks];
+        lines.map(|lines| lines.remove(name).is_some()).contains(&true)
+    }
 }
 
-fn now(published: &Published) -> Offsets {
-    let mut offsets = Offsets::default();
-    let open = published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten());
-    open.for_each(|partition| offsets.add(partition));
-    offsets
+impl Checkpoints {
+    pub fn load(dir: &Arc<LogDir>) -> Result<Checkpoints, LogError> {
+        let load = |file| offsets::load(dir.disk(), dir.path(), file).map(Option::unwrap_or_default);
+        let offsets = Offsets {
+            recovery_points: load(RECOVERY_POINTS)?,
+            log_starts: load(LOG_STARTS)?,
+            high_watermarks: load(HIGH_WATERMARKS)?,
+        };
+        Ok(Checkpoints { dir: dir.clone(), written: Mutex::new(Written { offsets, in_doubt: false }) })
+    }
+
+    /// What a log needs to know to be opened.
+    pub fn known(&self, name: &str) -> Checkpointed {
+        let Written { offsets, .. } = &*self.written();
+        let of = |lines: &BTreeMap<String, i64>| lines.get(name).copied().unwrap_or(0);
+        Checkpointed { recovery_point: of(&offsets.recovery_points), log_start: of(&offsets.log_starts) }
+    }
+
+    /// Takes out what is said of a log that is not there any more.
+    pub fn forget(&self, name: &str) -> Result<(), LogError> {
+        let mut written = self.written();
+        let mut offsets = written.offsets.clone();
+        if offsets.forget(name) || written.in_doubt { self.store(&mut written, offsets) } else { Ok(()) }
+    }
+
+    /// Writes the files that say something else.
+    pub fn write(&self, offsets: impl FnOnce() -> Offsets) -> Result<(), LogError> {
+        let mut written = self.written();
+        // Asked for under the lock: what a log is forgotten for is not brought back by older news.
+        let offsets = offsets();
+        self.store(&mut written, offsets)
+    }
+
+    fn store(&self, written: &mut Written, new: Offsets) -> Result<(), LogError> {
+        let Written { offsets: old, in_doubt } = written;
+        let must = std::mem::replace(in_doubt, true);
+        let store = |file, new: &BTreeMap<String, i64>, old: &BTreeMap<String, i64>| {
+            if must || new != old { offsets::store(self.dir.disk(), self.dir.path(), file, new) } else { Ok(()) }
+        };
+        store(RECOVERY_POINTS, &new.recovery_points, &old.recovery_points)?;
+        store(LOG_STARTS, &new.log_starts, &old.log_starts)?;
+        store(HIGH_WATERMARKS, &new.high_watermarks, &old.high_watermarks)?;
+        *old = new;
+        *in_doubt = false;
+        Ok(())
+    }
+
+    /// Nothing panics while it is locked.
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Writes the files every `interval`, where something has changed. Runs until `stop`.
 pub async fn run(
     rt: Rt,
-    dir: Arc<LogDir>,
+    checkpoints: Arc<Checkpoints>,
     published: Arc<ArcSwap<Published>>,
     interval: Duration,
-    mut before: Offsets,
     mut stop: Stop,
 ) {
     loop {
@@ -78,18 +126,12 @@ pub async fn run(
             () = stop.told() => return,
             () = rt.sleep(interval) => {}
         }
-        let (dir, published) = (dir.clone(), published.load_full());
-        before = rt
-            .blocking(move || {
-                let offsets = now(&published);
-                match offsets.store(&dir, &before) {
-                    Ok(()) => offsets,
-                    Err(error) => {
-                        tracing::error!("cannot write the checkpoints: {error}");
-                        before
-                    }
-                }
-            })
-            .await;
+        let (checkpoints, published) = (checkpoints.clone(), published.clone());
+        rt.blocking(move || {
+            if let Err(error) = checkpoints.write(|| Offsets::now(&published.load())) {
+                tracing::error!("cannot write the checkpoints: {error}");
+            }
+        })
+        .await;
     }
 }

@@ -43,6 +43,7 @@ use ottla_rt::{Lane, Rt, Stop};
 use ottla_storage::LogDir;
 use ottla_storage::checkpoint::producers;
 
+use checkpoints::Checkpoints;
 use control::Control;
 use fetch::session::Sessions;
 use flushing::Flushing;
@@ -65,6 +66,7 @@ pub struct Broker {
     pub(crate) fetch_sessions: Sessions,
     pub(crate) flushing: Arc<Flushing>,
     pub(crate) dir: Arc<LogDir>,
+    pub(crate) checkpoints: Arc<Checkpoints>,
     /// Turns true when the broker begins to stop: fetches that wait are answered.
     pub(crate) stopping: Stop,
     published: Arc<ArcSwap<Published>>,

@@ -9,7 +9,7 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -24,7 +24,7 @@ use ottla_storage::disk::Disk;
 use ottla_storage::{Checkpointed, FlushOptions, Flusher, Log, LogDir, LogError, LogOptions, OpenDirError};
 
 use crate::Broker;
-use crate::checkpoints::{self, Offsets};
+use crate::checkpoints::{self, Checkpoints};
 use crate::control::Control;
 use crate::control::host::Host;
 use crate::control::log::{LoadError, MetadataLog};
@@ -81,7 +81,7 @@ struct Found {
     meta: meta::Meta,
     /// Broker epoch of the last stop, if that was clean.
     clean_epoch: Option<i64>,
-    offsets: Offsets,
+    checkpoints: Checkpoints,
 }
 
 /// Starts a broker, which serves when this returns.
@@ -98,7 +98,8 @@ pub async fn start(
         let (rt_again, config) = (rt.clone(), config.clone());
         rt.blocking(move || open_dir(&rt_again, disk, &config)).await?
     };
-    let Found { dir, meta, clean_epoch, offsets } = found;
+    let Found { dir, meta, clean_epoch, checkpoints } = found;
+    let checkpoints = Arc::new(checkpoints);
     let identity = Arc::new(identity(&rt, &config, &bound, meta));
     let flushing = Arc::new(Flushing::new(dir.clone(), rt.memory_bytes() / DIRTY_SHARE));
     let (host, image) = {
@@ -114,7 +115,7 @@ pub async fn start(
         dir: dir.clone(),
         identity: identity.clone(),
         config: config.clone(),
-        checkpointed: Mutex::new(offsets.for_opening()),
+        checkpoints: checkpoints.clone(),
         room: flushing.room.clone(),
         work: Default::default(),
     });
@@ -150,10 +151,9 @@ pub async fn start(
         "checkpoint",
         checkpoints::run(
             rt.clone(),
-            dir.clone(),
+            checkpoints.clone(),
             published.clone(),
             Duration::from_millis(u64::try_from(interval).unwrap_or(0)),
-            offsets,
             tasks.listener(),
         ),
     );
@@ -177,6 +177,7 @@ pub async fn start(
         stopping: stopper.listener(),
         published,
         dir: dir.clone(),
+        checkpoints,
         config: config.clone(),
     });
     let service = Arc::new(Served(broker.clone()));
@@ -259,9 +260,9 @@ fn open_dir(rt: &Rt, disk: Arc<dyn Disk>, config: &ServerConfig) -> Result<Found
             meta
         }
     };
-    let offsets = Offsets::load(&dir)?;
+    let checkpoints = Checkpoints::load(&dir)?;
     let clean_epoch = clean::take(dir.disk(), &path)?;
-    Ok(Found { dir, meta, clean_epoch, offsets })
+    Ok(Found { dir, meta, clean_epoch, checkpoints })
 }
 
 /// Begins a new epoch of the metadata log and loads the controller from it.

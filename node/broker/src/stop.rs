@@ -83,7 +83,7 @@ fn close(broker: &Broker, host: &Host) -> Result<(), LogError> {
         close_partition(&broker.dir, partition)?;
         offsets.add(partition);
     }
-    offsets.store(&broker.dir, &Offsets::load(&broker.dir)?)?;
+    broker.checkpoints.write(|| offsets)?;
     host.close_log()?;
     clean::store(broker.dir.disk(), broker.dir.path(), broker.control.broker_epoch())?;
     Ok(())

@@ -1,11 +1,12 @@
 //! Files that are removed, cut, zeroed or made of noise, at the end of the log or in its indexes.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::support::*;
-use ottla_storage::disk::{Disk, DiskFile, FaultyDisk, Open, Wait, read_file, replace_file};
-use ottla_storage::{Checkpointed, Log, LogDir, LogError, Recovered};
+use ottla_storage::disk::{Disk, DiskFile, FaultyDisk, Open, Operation, Wait, read_file, replace_file};
+use ottla_storage::{Checkpointed, FlushOptions, Flusher, Log, LogDir, LogError, Place, Recovered};
 use proptest::prelude::*;
 
 const DIR: &str = "/data/t-0";
@@ -30,10 +31,10 @@ fn write(disk: &FaultyDisk, path: &Path, bytes: &[u8]) {
     replace_file(disk, path, bytes).unwrap();
 }
 
-/// Spoils every index file in one way, opens the log, and compares all look-ups with a list's.
-fn check_spoilt_indexes(spoil: impl Fn(&FaultyDisk, &Path)) -> Recovered {
+/// Spoils index files in one way, opens the log, and compares all look-ups with a list's.
+fn check_spoilt(extensions: &[&str], spoil: impl Fn(&FaultyDisk, &Path)) -> Recovered {
     let (disk, dir, batches, end) = closed_log();
-    files(&disk, &["index", "timeindex"]).iter().for_each(|path| spoil(&disk, path));
+    files(&disk, extensions).iter().for_each(|path| spoil(&disk, path));
     let (log, recovered) = open(&dir, end);
     check_lookups(&log.reader(), &batches);
     log.close().unwrap();
@@ -44,6 +45,12 @@ fn check_spoilt_indexes(spoil: impl Fn(&FaultyDisk, &Path)) -> Recovered {
     recovered
 }
 
+fn check_spoilt_indexes(spoil: impl Fn(&FaultyDisk, &Path)) -> Recovered {
+    check_spoilt(&["index"], &spoil);
+    check_spoilt(&["timeindex"], &spoil);
+    check_spoilt(&["index", "timeindex"], &spoil)
+}
+
 #[test]
 fn an_index_is_a_hint() {
     assert_eq!(check_spoilt_indexes(|_, _| {}).indexes_rebuilt, 0);
@@ -51,15 +58,47 @@ fn an_index_is_a_hint() {
     check_spoilt_indexes(|disk, path| write(disk, path, &[]));
     check_spoilt_indexes(|disk, path| write(disk, path, &vec![0; read_file(disk, path).unwrap().len()]));
     // As Kafka leaves the index of an active segment.
-    check_spoilt_indexes(|disk, path| {
+    let recovered = check_spoilt_indexes(|disk, path| {
         let bytes = [read_file(disk, path).unwrap(), vec![0; 10 << 10]].concat();
         write(disk, path, &bytes);
     });
+    assert_eq!(recovered.indexes_rebuilt, 0);
     let recovered = check_spoilt_indexes(|disk, path| {
         let bytes = read_file(disk, path).unwrap();
         write(disk, path, &bytes[..bytes.len() / 24 * 8 + 3]);
     });
     assert_eq!(recovered.bytes_cut, 0);
+    // The last entry is right, and those before it send whoever believes them too far.
+    check_spoilt(&["timeindex"], |disk, path| {
+        let mut bytes = read_file(disk, path).unwrap();
+        let last: Vec<u8> = bytes[bytes.len() - 4..].to_vec();
+        let front = bytes.len() - 12;
+        bytes[..front]
+            .chunks_exact_mut(12)
+            .for_each(|entry| entry.copy_from_slice(&[&1i64.to_be_bytes()[..], &last].concat()));
+        write(disk, path, &bytes);
+    });
+}
+
+#[test]
+fn each_index_may_have_lost_an_end_of_its_own() {
+    let disk = FaultyDisk::new(1);
+    let dir = log_dir(disk.clone());
+    // Time stands still after a batch that has no entry in the offset index, and then goes back.
+    let batches: Vec<_> = (0..30).map(|i| Batch::new(i, &[if i > 25 { 3 } else { 1000 + i.min(19) }], 60)).collect();
+    let (mut log, _) = open(&dir, 0);
+    append(&mut log, &batches).unwrap();
+    assert_eq!(log.close().unwrap(), Place { offset: 30, segment: 0, position: bytes_of(&batches).len() as u64 });
+    let paths = ["index", "timeindex"].map(|extension| Path::new(DIR).join(format!("{:020}.{extension}", 0)));
+    let whole = paths.clone().map(|path| read_file(&disk, &path).unwrap());
+    for (offsets, times) in (0..=whole[0].len() / 8).flat_map(|o| (0..=whole[1].len() / 12).map(move |t| (o, t))) {
+        write(&disk, &paths[0], &whole[0][..8 * offsets]);
+        write(&disk, &paths[1], &whole[1][..12 * times]);
+        let (log, _) = open(&dir, 30);
+        check_lookups(&log.reader(), &batches);
+        log.close().unwrap();
+        assert_eq!(paths.clone().map(|path| read_file(&disk, &path).unwrap()), whole, "{offsets} and {times} entries");
+    }
 }
 
 proptest! {
@@ -78,7 +117,7 @@ proptest! {
     /// intact batches do.
     #[test]
     fn a_torn_tail_is_cut_at_the_last_intact_batch(
-        harm in 0..5usize,
+        harm in 0..7usize,
         back in 1..3000u64,
         bit: u64,
         noise in prop::collection::vec(any::<u8>(), 1..3000),
@@ -110,6 +149,9 @@ proptest! {
                 spoilt[byte as usize] ^= 1 << (bit % 8);
             }
             3 => spoilt.extend_from_slice(&noise),
+            // Whole and intact, but of elsewhere.
+            4 => spoilt.extend_from_slice(&Batch::new(140, &[9999], 60).bytes),
+            5 => spoilt.extend_from_slice(&Batch::new(base + (1 << 31), &[9999], 60).bytes),
             _ => {
                 let next = Batch::new(150, &[9999], 60);
                 spoilt.extend_from_slice(&next.bytes[..1 + bit as usize % (next.bytes.len() - 1)]);
@@ -161,15 +203,71 @@ fn only_what_lies_past_the_recovery_point_is_read() {
 
 #[test]
 fn a_directory_that_cannot_be_written_is_left_alone() {
-    let (disk, dir, _, _) = closed_log();
-    let active = files(&disk, &["log"]).pop().unwrap();
-    let torn = [read_file(&disk, &active).unwrap(), vec![7; 99]].concat();
-    write(&disk, &active, &torn);
-    disk.fail_next(ottla_storage::disk::Operation::Open, "recovery.tmp", std::io::ErrorKind::PermissionDenied);
-    let opened = Log::open(&dir, "t-0", OPTIONS, Checkpointed::default());
-    assert!(matches!(opened, Err(LogError::Io { .. })));
-    assert_eq!(read_file(&disk, &active).unwrap(), torn);
-    assert_eq!(open(&dir, 0).1.bytes_cut, 99);
+    for torn in [0, 1, 2] {
+        let (disk, dir, _, _) = closed_log();
+        let path = files(&disk, &["log"]).swap_remove(torn);
+        write(&disk, &path, &[read_file(&disk, &path).unwrap(), vec![7; 99]].concat());
+        let all = || files(&disk, &["log"]).iter().map(|path| read_file(&disk, path).unwrap()).collect::<Vec<_>>();
+        let before = all();
+        disk.fail_next(Operation::Open, "recovery.tmp", ErrorKind::PermissionDenied);
+        let opened = Log::open(&dir, "t-0", OPTIONS, Checkpointed::default());
+        assert!(matches!(opened, Err(LogError::Io { .. })));
+        assert!(all() == before);
+        assert!(open(&dir, 0).1.bytes_cut >= 99);
+    }
+}
+
+/// What recovery has cut or removed stays away, though the log grows over the place where it was.
+#[test]
+fn what_was_cut_does_not_come_back() {
+    for seed in 0..40 {
+        let disk = FaultyDisk::new(seed);
+        let dir = log_dir(disk.clone());
+        let (mut log, _) = open(&dir, 0);
+        append(&mut log, &singles(0, 60, 200)).unwrap();
+        assert_eq!(log.close().unwrap().segment, 45);
+        let first = files(&disk, &["log"]).swap_remove(0);
+        let file = disk.open(&first, Open::Write).unwrap();
+        file.set_size(disk.size_of(&first).unwrap() - 1).unwrap();
+        file.sync_data().unwrap();
+        // The fifteenth batch is torn. Another takes its place, and ends where the second segment began.
+        let (mut log, recovered) = open(&dir, 5);
+        assert_eq!((log.end().offset, recovered.segments_removed), (14, 3));
+        let other = Batch::new(14, &[7], 100);
+        append(&mut log, std::slice::from_ref(&other)).unwrap();
+        log.reader().ask_flush();
+        let flush = FlushOptions { dirty_bytes_max: 1 << 30, dirty_ms_max: 1 << 30, write_back_bytes: 1 << 30 };
+        assert!(Flusher::new(&dir, flush).run_once(Default::default())[0].outcome.is_ok());
+        disk.power_loss();
+        let (log, _) = open(&log_dir(disk), 15);
+        check_lookups(&log.reader(), &[singles(0, 14, 200), vec![other]].concat());
+    }
+}
+
+#[test]
+fn a_cut_tail_does_not_come_back() {
+    for seed in 0..100 {
+        let disk = FaultyDisk::new(seed);
+        let dir = log_dir(disk.clone());
+        let (mut log, _) = open(&dir, 0);
+        let batches = singles(0, 10, 50);
+        append(&mut log, &batches).unwrap();
+        log.close().unwrap();
+        let size = batches[0].bytes.len() as u64;
+        let file = disk.open(&files(&disk, &["log"])[0], Open::Write).unwrap();
+        file.write_vectored_at(&[std::io::IoSlice::new(&[0xff; 9])], 5 * size + 30).unwrap();
+        file.sync_data().unwrap();
+        // The sixth batch is spoilt, and the intact ones behind it are cut, too. Another takes its place.
+        let (mut log, recovered) = open(&dir, 0);
+        assert_eq!((log.end().offset, recovered.bytes_cut), (5, 5 * size));
+        let other = Batch::new(5, &[7], 50);
+        assert_eq!(other.bytes.len() as u64, size);
+        append(&mut log, std::slice::from_ref(&other)).unwrap();
+        disk.power_loss();
+        let (log, _) = open(&log_dir(disk), 0);
+        let all = [singles(0, 5, 50), vec![other]].concat();
+        check_lookups(&log.reader(), &all[..log.end().offset as usize]);
+    }
 }
 
 #[test]

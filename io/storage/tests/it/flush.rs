@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use ottla_base::Now;
-use ottla_storage::disk::{Disk, FaultyDisk, Operation, read_file};
+use ottla_storage::disk::{Disk, FaultyDisk, Open, Operation, read_file};
 use ottla_storage::{Checkpointed, FlushOptions, Flusher, Log};
 
 use crate::support::*;
@@ -162,4 +162,33 @@ fn no_index_is_left_behind() {
     let closed = ["00000000000000000000", "00000000000000000015", "00000000000000000030"];
     let of = |extension| names.iter().filter_map(move |name: &String| name.strip_suffix(extension)).collect::<Vec<_>>();
     assert_eq!((of(".index"), of(".timeindex")), (closed.to_vec(), closed.to_vec()));
+}
+
+#[test]
+fn an_index_is_not_believed_after_a_failed_sync() {
+    for seed in 0..40 {
+        let disk = FaultyDisk::new(seed);
+        let dir = log_dir(disk.clone());
+        let time = |i| if (3..10).contains(&i) { 5000 } else { 1000 - i };
+        let batches: Vec<_> = (0..40).map(|i| Batch::new(i, &[time(i)], 200)).collect();
+        let (mut log, _) = open(&dir, 0);
+        append(&mut log, &batches[..3]).unwrap();
+        log.close().unwrap();
+        // The disk has the index of three batches, which tells nothing of the later ones that follow. It grows, the
+        // segment is closed, and the sync fails.
+        let times = Path::new("/data/t-0/00000000000000000000.timeindex");
+        disk.open(times, Open::Write).unwrap().sync_data().unwrap();
+        let mut flusher = Flusher::new(&dir, FLUSH);
+        let (mut log, _) = open(&dir, 3);
+        append(&mut log, &batches[3..]).unwrap();
+        disk.fail_next(Operation::Sync, "0.timeindex", ErrorKind::Other);
+        for now in [0, 10_000] {
+            log.reader().ask_flush();
+            assert!(flusher.run_once(at(now))[0].outcome.is_ok());
+        }
+        assert_eq!(log.reader().recovery_point(), 40);
+        disk.power_loss();
+        let (log, _) = open(&log_dir(disk), 40);
+        check_lookups(&log.reader(), &batches);
+    }
 }

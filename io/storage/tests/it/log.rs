@@ -157,3 +157,16 @@ fn the_offset_index_does_not_depend_on_restarts() {
         assert_eq!(index_after(pieces), index_after(30), "{pieces} at a time");
     }
 }
+
+#[test]
+fn a_gap_between_segments_is_no_missing_tail() {
+    let dir = log_dir(FaultyDisk::new(1));
+    let options = LogOptions { segment_bytes: 1, ..OPTIONS };
+    let (mut log, _) = open_with(&dir, options, 0);
+    let batches = [0, 8, 100].map(|offset| Batch::new(offset, &[1, 2], 10));
+    append(&mut log, &batches).unwrap();
+    drop(log);
+    let (log, recovered) = open_with(&dir, options, 0);
+    assert_eq!((log.end().offset, recovered.segments_removed), (102, 0));
+    check_lookups(&log.reader(), &batches);
+}

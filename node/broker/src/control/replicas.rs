@@ -1,9 +1,8 @@
 //! One replica: from its files to a leader that serves, and back.
 
-use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ottla_base::{LeaderEpoch, Seed, Uuid};
@@ -13,9 +12,10 @@ use ottla_partition::{EpochEntry, Leader, Opened, Recovery, Rules as LeaderRules
 use ottla_records::{Rules, TimestampType};
 use ottla_rt::Rt;
 use ottla_storage::checkpoint::{epochs, producers, topic_id};
-use ottla_storage::{Checkpointed, Log, LogDir, LogError, LogOptions, Recovered};
+use ottla_storage::{Log, LogDir, LogError, LogOptions, Recovered};
 
 use super::publisher::Removal;
+use crate::checkpoints::Checkpoints;
 use crate::identity::Identity;
 use crate::partition::{Gone, Opening, Partition};
 use crate::room::Room;
@@ -30,8 +30,7 @@ pub struct Replicas {
     pub dir: Arc<LogDir>,
     pub identity: Arc<Identity>,
     pub config: Arc<ServerConfig>,
-    /// What the checkpoint files said at the start, by the name of the replica's directory. Taken when a replica is opened.
-    pub checkpointed: Mutex<BTreeMap<String, Checkpointed>>,
+    pub checkpoints: Arc<Checkpoints>,
     pub room: Arc<Room>,
     pub work: Work,
 }
@@ -79,9 +78,8 @@ impl Replicas {
         let config = self.topic_config(image, topic);
         let name = format!("{}-{index}", topic.name);
         let path = self.dir.path().join(&name);
-        self.set_aside_if_stray(topic.id, &name)?;
-        let known = self.checkpointed.lock().unwrap_or_else(PoisonError::into_inner).remove(&name).unwrap_or_default();
-        let (log, recovered) = Log::open(&self.dir, &name, log_options(&config), known)?;
+        self.claim(topic.id, &name)?;
+        let (log, recovered) = Log::open(&self.dir, &name, log_options(&config), self.checkpoints.known(&name))?;
         self.work.add(&recovered);
         if recovered.synced_offsets_lost > 0 {
             tracing::error!(
@@ -102,6 +100,9 @@ impl Replicas {
         if from < log.end().offset {
             reader.headers(from, |header| recovery.replay(header))?;
         }
+        if topic_id::load(disk, &path)?.is_none() {
+            topic_id::store(disk, &path, topic.id)?;
+        }
         if config.flush_messages == 1 {
             // Here only what is flushed is to be seen, and after a crash nobody knows what is: it was kept, so it is shown.
             log.flush()?;
@@ -114,9 +115,6 @@ impl Replicas {
         };
         let leader = Leader::new(partition.leader_epoch, rules, opened, recovery);
         store_epochs(&self.dir, &path, &leader)?;
-        if topic_id::load(disk, &path)?.is_none() {
-            topic_id::store(disk, &path, topic.id)?;
-        }
         Ok(Partition::new(Opening {
             topic: topic.name.clone(),
             index,
@@ -130,14 +128,24 @@ impl Replicas {
         }))
     }
 
-    /// Renames a directory of this name that belongs to another topic, as Kafka does: nobody asked for its data to go.
-    fn set_aside_if_stray(&self, id: Uuid, name: &str) -> Result<(), LogError> {
-        let found = topic_id::load(self.dir.disk(), &self.dir.path().join(name))?;
-        if let Some(other) = found.filter(|found| *found != id) {
-            let stray = self.dir.set_aside(name, other)?;
-            tracing::warn!("{name} belongs to another topic, {other}; renamed to {stray}");
+    /// Sees to it that what the directory of this name holds, and what the checkpoints say of it, is this topic's.
+    ///
+    /// One that belongs to another topic is renamed, as by Kafka: nobody asked for its data to go. One that does not say
+    /// whose it is has lost that with the power, and so was never flushed: it may be of a topic that was deleted.
+    fn claim(&self, id: Uuid, name: &str) -> Result<(), LogError> {
+        match topic_id::load(self.dir.disk(), &self.dir.path().join(name))? {
+            Some(found) if found == id => return Ok(()),
+            Some(other) => {
+                let stray = self.dir.set_aside(name, other)?;
+                tracing::warn!("{name} belongs to another topic, {other}; renamed to {stray}");
+            }
+            None if self.dir.has_records(name)? => {
+                let stray = self.dir.set_aside(name, self.rt.random_uuid())?;
+                tracing::warn!("{name} does not say which topic it belongs to; renamed to {stray}");
+            }
+            None => {}
         }
-        Ok(())
+        self.checkpoints.forget(name)
     }
 
     /// Takes the partitions of a deleted topic away. Their directories are renamed now, and to be removed later.

@@ -40,11 +40,18 @@ impl Inode {
         self.dirty.extend(pages(&(old.min(bytes)..old.max(bytes))));
     }
 
-    /// A sync: of the dirty pages those that `reaches` picks get to the disk, and none is dirty any more.
-    pub fn reach_disk(&mut self, reaches: impl FnMut(u64) -> bool) {
-        self.write_back(reaches);
-        self.dirty.clear();
+    pub fn sync(&mut self) {
+        self.write_back(|_| true);
         self.synced.resize(self.written.len(), 0);
+    }
+
+    /// A sync that fails: some pages get to the disk, perhaps the length, and none is dirty any more.
+    pub fn fail_to_sync(&mut self, dice: &mut Dice) {
+        self.write_back(|_| dice.one_in(2));
+        self.dirty.clear();
+        if dice.one_in(2) {
+            self.synced.resize(self.written.len(), 0);
+        }
     }
 
     /// Puts pages on the disk. They may lie behind the length that the disk knows: then it is longer, too.

@@ -478,8 +478,8 @@ impl DiskFile for FaultyFile {
         let State { dice, nodes, .. } = &mut *state;
         let Some(Node::File(inode)) = nodes.get_mut(&self.id) else { unreachable!("a file stays a file") };
         match fate {
-            Fate::Happens => inode.reach_disk(|_| true),
-            Fate::Fails(_) => inode.reach_disk(|_| dice.one_in(2)),
+            Fate::Happens => inode.sync(),
+            Fate::Fails(_) => inode.fail_to_sync(dice),
             Fate::LastBreath => inode.write_back(|_| dice.one_in(2)),
         }
         match fate {
