@@ -59,6 +59,8 @@ enum End {
     Idle,
     #[error("the broker stops")]
     Stop,
+    #[error("the broker stops, and the peer does not read or an answer does not come")]
+    Late,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -81,8 +83,14 @@ impl<S: Service> Conn<S> {
     /// Boxed, because the future would hold it twice.
     pub(crate) async fn run(mut self: Box<Self>) {
         let _report = ReportPanic(self.peer);
+        let (rt, mut stop) = (self.shared.rt.clone(), self.stop.clone());
         let end = loop {
-            if let Err(end) = self.turn().await {
+            let turned = tokio::select! {
+                biased;
+                turned = self.turn() => turned,
+                () = late(&rt, &mut stop) => Err(End::Late),
+            };
+            if let Err(end) = turned {
                 break end;
             }
             if let Err(end) = self.wait().await {
@@ -92,10 +100,9 @@ impl<S: Service> Conn<S> {
         match end {
             End::Refused(_) | End::Frame(_) => tracing::info!(peer = %self.peer, "connection closed: {end}"),
             End::Stop => {
-                let rt = self.shared.rt.clone();
                 rt.timeout(STOP_LIMIT, self.drain()).await;
             }
-            End::Closed | End::Idle | End::Io(_) => {}
+            End::Closed | End::Idle | End::Late | End::Io(_) => {}
         }
     }
 
@@ -206,6 +213,12 @@ impl<S: Service> Conn<S> {
         }
         Ok(())
     }
+}
+
+/// Until a broker that stops has given what goes on its time.
+async fn late(rt: &Rt, stop: &mut Stop) {
+    stop.told().await;
+    rt.sleep(STOP_LIMIT).await;
 }
 
 /// Says whose connection it was when a bug ends its task.
