@@ -1,0 +1,68 @@
+//! Nothing that was acknowledged is lost: it lies where the acknowledgement said, whatever has happened since that its topic
+//! promises to survive.
+
+use std::collections::BTreeMap;
+
+use super::logs::{Losses, audits, first_sent, kept, promises};
+use super::{Wrong, wrong};
+use crate::history::{Event, Keeps};
+
+pub fn check(history: &[Event]) -> Result<(), Wrong> {
+    let (promises, losses, sent) = (promises(history), Losses::of(history), first_sent(history));
+    for (audited, log, records) in audits(history) {
+        let found: BTreeMap<_, _> = records.iter().copied().collect();
+        for (acknowledged, batch, base_offset) in kept(&history[..audited], log) {
+            for (offset, record) in (base_offset..).zip(batch.records()) {
+                let is_there = found.get(&offset) == Some(&record);
+                let first_sent = sent.get(&(log, record)).copied().unwrap_or(acknowledged);
+                let may_be_lost = promises.get(&log.topic) == Some(&Keeps::Cached)
+                    && losses.may_have_taken(first_sent, acknowledged, audited);
+                if !is_there && !may_be_lost {
+                    let there = found.get(&offset).map_or("nothing".to_owned(), |other| other.to_string());
+                    let lost = format!("{record} was kept at {offset} (event {acknowledged}), and there is {there}");
+                    return wrong(audited, lost);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::example;
+
+    /// The example, where the last record of a log is missing in the last audit.
+    fn without_the_last(of: Keeps, before_it: &[Event]) -> Vec<Event> {
+        let mut history = example::history();
+        let Some(Event::Audited { mut records, marks, .. }) = history.pop() else { panic!() };
+        records.pop();
+        history.extend_from_slice(before_it);
+        history.push(Event::Audited { log: example::log(of), marks, records });
+        history
+    }
+
+    #[test]
+    fn a_lost_record_is_found() {
+        for lost in [without_the_last(Keeps::Cached, &[]), without_the_last(Keeps::Cached, &[Event::Killed])] {
+            assert_eq!(check(&lost).unwrap_err().at, lost.len() - 1);
+        }
+    }
+
+    #[test]
+    fn the_power_may_take_what_is_only_cached_and_was_not_written_at_a_stop() {
+        assert_eq!(check(&without_the_last(Keeps::Cached, &[Event::PowerLost])), Ok(()));
+        assert!(check(&without_the_last(Keeps::Cached, &[Event::Stopped, Event::PowerLost])).is_err());
+    }
+
+    #[test]
+    fn the_power_may_not_take_what_is_synced() {
+        let mut history = example::history();
+        history.push(Event::PowerLost);
+        let log = example::log(Keeps::Synced);
+        let none = Event::Audited { log, marks: example::marks(0), records: Vec::new() };
+        history.push(none);
+        assert!(check(&history).is_err());
+    }
+}
