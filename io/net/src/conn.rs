@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub(crate) struct Conn<S: Service> {
     replies: Replies,
     stop: Stop,
     last_active_ms: i64,
+    /// Something was sent since the connection was last looked at for idleness.
+    has_sent: bool,
     _place: Place,
 }
 
@@ -69,7 +72,8 @@ impl<S: Service> Conn<S> {
     pub(crate) fn new(shared: Arc<Shared<S>>, stream: Stream, peer: SocketAddr, place: Place, stop: Stop) -> Conn<S> {
         Conn {
             session: shared.service.connected(peer),
-            last_active_ms: shared.rt.now().mono_ms,
+            last_active_ms: shared.rt.mono_ms(),
+            has_sent: false,
             shared,
             stream,
             peer,
@@ -83,7 +87,10 @@ impl<S: Service> Conn<S> {
     /// Boxed, because the future would hold it twice.
     pub(crate) async fn run(mut self: Box<Self>) {
         let _report = ReportPanic(self.peer);
-        let (rt, mut stop) = (self.shared.rt.clone(), self.stop.clone());
+        let (rt, mut stop, mut stopping) = (self.shared.rt.clone(), self.stop.clone(), self.stop.clone());
+        // Both are made once, not for each wait: most waits are short.
+        let mut told = pin!(stopping.told());
+        let mut idle = pin!(rt.sleep_until(self.idle_from_ms()));
         let end = loop {
             let turned = tokio::select! {
                 biased;
@@ -93,8 +100,11 @@ impl<S: Service> Conn<S> {
             if let Err(end) = turned {
                 break end;
             }
-            if let Err(end) = self.wait().await {
-                break end;
+            match self.wait(told.as_mut(), idle.as_mut()).await {
+                Ok(Woken::ByWork) => {}
+                Ok(Woken::ByClock) if self.is_idle() => break End::Idle,
+                Ok(Woken::ByClock) => idle.set(rt.sleep_until(self.idle_from_ms())),
+                Err(end) => break end,
             }
         };
         match end {
@@ -155,7 +165,7 @@ impl<S: Service> Conn<S> {
             }
             send(&self.shared, &mut self.stream, out).await?;
             self.replies.sent();
-            self.last_active_ms = self.shared.rt.now().mono_ms;
+            self.has_sent = true;
         }
         Ok(())
     }
@@ -174,13 +184,16 @@ impl<S: Service> Conn<S> {
         }
     }
 
-    /// Waits until there is something to do: bytes, or the first reply that waits.
-    async fn wait(&mut self) -> Result<(), End> {
-        let Conn { shared, stream, incoming, replies, session, stop, last_active_ms, .. } = self;
+    /// Waits until there is something to do: bytes, or the first reply that waits; or to look whether it is idle.
+    async fn wait(
+        &mut self,
+        told: Pin<&mut impl Future<Output = ()>>,
+        idle: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Woken, End> {
+        let Conn { shared, stream, incoming, replies, session, .. } = self;
         let reads = !replies.is_full() && !incoming.has_whole_frame(shared.limits.request_bytes_max);
         let hold_back = shared.service.hold_back(session);
-        let waits = replies.is_waiting();
-        if !waits && matches!(incoming, Incoming::Nothing) {
+        if !replies.is_waiting() && matches!(incoming, Incoming::Nothing) {
             replies.shrink();
         }
         let first = async {
@@ -195,24 +208,39 @@ impl<S: Service> Conn<S> {
             }
             incoming.receive(stream, shared).await
         };
-        let idle_ms = i64::try_from(shared.limits.idle_max.as_millis()).unwrap_or(i64::MAX);
         tokio::select! {
             biased;
-            out = first => {
-                replies.came(out);
-                *last_active_ms = shared.rt.now().mono_ms;
-            }
+            out = first => replies.came(out),
             n = receive, if reads => {
                 if n? == 0 {
                     return Err(End::Closed);
                 }
-                *last_active_ms = shared.rt.now().mono_ms;
             }
-            () = stop.told() => return Err(End::Stop),
-            () = shared.rt.sleep_until(last_active_ms.saturating_add(idle_ms)), if !waits => return Err(End::Idle),
+            () = told => return Err(End::Stop),
+            () = idle => return Ok(Woken::ByClock),
         }
-        Ok(())
+        self.last_active_ms = self.shared.rt.mono_ms();
+        Ok(Woken::ByWork)
     }
+
+    /// When the connection is idle, if nothing happens before.
+    fn idle_from_ms(&self) -> i64 {
+        let idle_ms = i64::try_from(self.shared.limits.idle_max.as_millis()).unwrap_or(i64::MAX);
+        self.last_active_ms.saturating_add(idle_ms)
+    }
+
+    fn is_idle(&mut self) -> bool {
+        if std::mem::take(&mut self.has_sent) || self.replies.is_waiting() {
+            self.last_active_ms = self.shared.rt.mono_ms();
+        }
+        self.shared.rt.mono_ms() >= self.idle_from_ms()
+    }
+}
+
+/// What ends a wait.
+enum Woken {
+    ByWork,
+    ByClock,
 }
 
 /// Until a broker that stops has given what goes on its time.

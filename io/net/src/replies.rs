@@ -91,16 +91,22 @@ impl Replies {
 
     /// Keeps the next place for a reply that comes later.
     pub fn later(&mut self, reply: BoxFuture<Out>) {
+        self.forget_empty();
         self.queue.push_back(Reply::Waiting(reply));
         self.waiting += 1;
     }
 
     /// Appends a reply that was made elsewhere.
     pub(crate) fn push(&mut self, out: Out) {
+        self.forget_empty();
+        self.queue.push_back(Reply::Ready(out));
+    }
+
+    /// A reply without bytes is never sent, so it must not stand before others.
+    fn forget_empty(&mut self) {
         if self.queue.len() == 1 && matches!(self.first(), Some(Reply::Ready(first)) if first.is_empty()) {
             self.queue.clear();
         }
-        self.queue.push_back(Reply::Ready(out));
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
@@ -144,17 +150,40 @@ impl Replies {
         }
     }
 
-    /// Gives back what an idle connection need not hold.
+    /// Nothing waits to be sent: gives back what an idle connection should not hold.
     pub(crate) fn shrink(&mut self) {
-        self.queue = VecDeque::new();
+        let is_small = |out: &Out| out.bytes.capacity() <= IDLE_BYTES_MAX && out.files.capacity() <= IDLE_FILES_MAX;
+        match self.queue.front() {
+            Some(Reply::Ready(out)) if is_small(out) && self.queue.capacity() <= IDLE_QUEUE_MAX => {}
+            _ => self.queue = VecDeque::new(),
+        }
     }
 }
 
 /// A reply buffer of at most this capacity is used again within a connection's busy time.
 const KEPT_BYTES_MAX: usize = 64 << 10;
+/// What an idle connection keeps: room for the replies of a few small requests, which come again.
+const IDLE_BYTES_MAX: usize = 512;
+const IDLE_FILES_MAX: usize = 4;
+const IDLE_QUEUE_MAX: usize = 4;
 
 impl std::fmt::Debug for Replies {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Replies({} queued, {} waiting)", self.queue.len(), self.waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_that_waits_is_first_when_all_before_it_have_left() {
+        let mut replies = Replies::default();
+        replies.out().bytes.push(1);
+        replies.sent();
+        replies.shrink();
+        replies.later(Box::pin(std::future::pending()));
+        assert!(matches!(replies.first(), Some(Reply::Waiting(_))));
     }
 }

@@ -35,7 +35,7 @@ pub(crate) async fn send<S>(shared: &Shared<S>, stream: &mut Stream, out: &mut O
 
 async fn send_pieces(rt: &Rt, stream: &mut Stream, out: &mut Out, copied: &mut Vec<u8>) -> io::Result<()> {
     let mut at = 0;
-    for FileRange { before, file, range } in std::mem::take(&mut out.files) {
+    for FileRange { before, file, range } in out.files.drain(..) {
         gather(stream, copied, &out.bytes[at..before]).await?;
         at = before;
         if stream.has_sendfile() && file.raw_fd().is_some() && range.end - range.start >= SENDFILE_BYTES_MIN {

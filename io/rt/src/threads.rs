@@ -85,7 +85,11 @@ impl Handles {
 
     pub(crate) fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono_ms: ms(self.start.elapsed()), wall_ms: ms(wall) }
+        Now { mono_ms: self.mono_ms(), wall_ms: ms(wall) }
+    }
+
+    pub(crate) fn mono_ms(&self) -> i64 {
+        ms(self.start.elapsed())
     }
 }
 

@@ -7,6 +7,7 @@
 //! index's own rule says. Where it is not so, the index is made again from the log, and the question asked again.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -32,7 +33,14 @@ use Claim::{Nonsense, Said};
 impl Segment {
     /// The batch that holds `offset`, else the first behind it, among the batches before the position `end`.
     pub fn find(self: &Arc<Self>, offset: i64, end: u64, wait: Wait) -> Result<Option<Found>, LogError> {
-        self.ask(wait, || self.find_by_index(offset, end, wait))
+        let found = match self.find_next(offset, end, wait)? {
+            Some(found) => Some(found),
+            None => self.ask(wait, || self.find_by_index(offset, end, wait))?,
+        };
+        if let Some(found) = &found {
+            self.last_found.note(found.header.next_offset() - self.base_offset, found.end());
+        }
+        Ok(found)
     }
 
     /// The largest timestamp of the segment.
@@ -129,6 +137,15 @@ impl Segment {
         Ok(())
     }
 
+    /// The batch that follows the one found last, if that is what is sought.
+    fn find_next(self: &Arc<Self>, offset: i64, end: u64, wait: Wait) -> Result<Option<Found>, LogError> {
+        let Some(position) = self.last_found.position_of(offset - self.base_offset) else { return Ok(None) };
+        match self.walk(position, offset, end, wait)? {
+            Walked::To(found) => Ok(Some(found)),
+            Walked::TooFar(_) | Walked::Beyond | Walked::Astray(..) => Ok(None),
+        }
+    }
+
     fn find_by_index(self: &Arc<Self>, offset: i64, end: u64, wait: Wait) -> Result<Claim<Option<Found>>, LogError> {
         let relative = offset.saturating_sub(self.base_offset);
         let beyond = |entry: &OffsetEntry| i64::from(entry.relative) > relative;
@@ -140,10 +157,9 @@ impl Segment {
                 Walked::Astray(position, what) => Err(self.corrupt(position, what)),
             };
         }
-        let path = self.index_path();
         let Some(file) = if_there(self.index_file())? else { return Ok(Nonsense) };
-        let mut entries = FileEntries::new(&*file, wait).doing("read", &path)?;
-        let position = position_of(entries.floor(beyond).doing("read", &path)?);
+        let mut entries = FileEntries::new(&*file, wait).doing("read", &IndexOf(self))?;
+        let position = position_of(entries.floor(beyond).doing("read", &IndexOf(self))?);
         match self.walk(position, offset, end, wait)? {
             Walked::To(found) => Ok(Said(Some(found))),
             Walked::Beyond => Ok(Said(None)),
@@ -238,6 +254,15 @@ impl Segment {
 
     fn offset_of(&self, entry: TimeEntry) -> i64 {
         self.base_offset + i64::from(entry.relative)
+    }
+}
+
+/// Names the file of a segment's offset index.
+struct IndexOf<'a>(&'a Segment);
+
+impl Named for IndexOf<'_> {
+    fn path(&self) -> PathBuf {
+        self.0.index_path()
     }
 }
 

@@ -46,6 +46,27 @@ pub(crate) struct Segment {
     size: AtomicU64,
     files: Mutex<Files>,
     pub index: Mutex<Index>,
+    /// Where the last search ended: one that reads on need not look into the index.
+    pub last_found: LastFound,
+}
+
+/// The end of the batch that a search found, which is where the next one begins: its offset above the segment's in the upper
+/// half, its position in the lower. 0 is none.
+#[derive(Debug, Default)]
+pub(crate) struct LastFound(AtomicU64);
+
+impl LastFound {
+    pub fn note(&self, next_relative: i64, position: u64) {
+        if let (Ok(relative), Ok(position)) = (u32::try_from(next_relative), u32::try_from(position)) {
+            self.0.store(u64::from(relative) << 32 | u64::from(position), Ordering::Relaxed);
+        }
+    }
+
+    /// Where the batch with this offset begins, if that was noted last.
+    pub fn position_of(&self, relative: i64) -> Option<u64> {
+        let noted = self.0.load(Ordering::Relaxed);
+        (noted != 0 && i64::try_from(noted >> 32) == Ok(relative)).then_some(noted & u64::from(u32::MAX))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -157,7 +178,8 @@ impl Segment {
     /// A segment whose index is made, or was checked, by this process.
     pub fn indexed(home: &Arc<Home>, base_offset: i64, size: u64, index: Index) -> Arc<Segment> {
         let (home, files) = (home.clone(), Mutex::default());
-        Arc::new(Segment { home, base_offset, size: AtomicU64::new(size), files, index: Mutex::new(index) })
+        let (size, index) = (AtomicU64::new(size), Mutex::new(index));
+        Arc::new(Segment { home, base_offset, size, files, index, last_found: LastFound::default() })
     }
 
     /// A closed segment of which nothing is known yet.
@@ -200,12 +222,12 @@ impl Segment {
 
     /// The log file, for reading.
     pub fn file(self: &Arc<Self>) -> Result<Arc<dyn DiskFile>, LogError> {
-        self.open(|files| &mut files.log, self.path())
+        self.open(|files| &mut files.log, Segment::path)
     }
 
     /// The file of the offset index, for reading.
     pub fn index_file(self: &Arc<Self>) -> Result<Arc<dyn DiskFile>, LogError> {
-        self.open(|files| &mut files.index, self.index_path())
+        self.open(|files| &mut files.index, Segment::index_path)
     }
 
     /// Closes the files if nobody has used them since the last call. `true`: there is nothing left to close.
@@ -276,14 +298,14 @@ impl Segment {
     fn open(
         self: &Arc<Self>,
         slot: impl Fn(&mut Files) -> &mut Option<Arc<dyn DiskFile>>,
-        path: PathBuf,
+        path: impl Fn(&Segment) -> PathBuf,
     ) -> Result<Arc<dyn DiskFile>, LogError> {
         let mut files = lock(&self.files);
         files.used = true;
         if let Some(file) = slot(&mut files) {
             return Ok(file.clone());
         }
-        let file = self.open_for_reading(&path)?;
+        let file = self.open_for_reading(&path(self))?;
         let first = files.log.is_none() && files.index.is_none();
         *slot(&mut files) = Some(file.clone());
         drop(files);

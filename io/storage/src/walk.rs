@@ -22,8 +22,9 @@ pub(crate) struct Walk<'a> {
     wait: Wait,
     position: u64,
     end: u64,
-    /// What was read last: `filled` bytes from `window_at` on.
-    window: Vec<u8>,
+    /// What was read last: `filled` bytes from `window_at` on. In `large`, if the read was above [`READ_BYTES_MIN`].
+    small: [u8; READ_BYTES_MIN],
+    large: Vec<u8>,
     window_at: u64,
     filled: usize,
     /// Size of the next read.
@@ -66,7 +67,8 @@ impl<'a> Walk<'a> {
             wait,
             position,
             end,
-            window: Vec::new(),
+            small: [0; READ_BYTES_MIN],
+            large: Vec::new(),
             window_at: position,
             filled: 0,
             read_bytes: READ_BYTES_MIN,
@@ -125,15 +127,17 @@ impl<'a> Walk<'a> {
             };
             let left = usize::try_from(self.end.saturating_sub(position)).unwrap_or(usize::MAX);
             let wanted = self.read_bytes.min(left);
-            if self.window.len() < wanted {
-                self.window.resize(wanted, 0);
+            if self.read_bytes > READ_BYTES_MIN && self.large.len() < wanted {
+                self.large.resize(wanted, 0);
             }
             self.window_at = position;
             self.filled = 0;
-            self.filled = read_full_at(self.file, &mut self.window[..wanted], position, self.wait)?;
+            let window = if self.read_bytes > READ_BYTES_MIN { &mut self.large[..] } else { &mut self.small[..] };
+            self.filled = read_full_at(self.file, &mut window[..wanted], position, self.wait)?;
             self.bytes_read += self.filled as u64;
         }
         let from = usize::try_from(position - self.window_at).unwrap_or(usize::MAX);
-        Ok(self.window[..self.filled].get(from..).unwrap_or_default())
+        let window = if self.read_bytes > READ_BYTES_MIN { &self.large[..] } else { &self.small[..] };
+        Ok(window[..self.filled].get(from..).unwrap_or_default())
     }
 }

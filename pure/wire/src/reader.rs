@@ -65,8 +65,10 @@ pub type Result<T, E = DecodeError> = std::result::Result<T, E>;
 /// The cursor. A copy of it reads on by itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
-    bytes: &'a [u8],
-    position: usize,
+    /// Bytes not read yet.
+    rest: &'a [u8],
+    /// Position behind the last of them.
+    end: usize,
 }
 
 macro_rules! integers {
@@ -80,19 +82,19 @@ macro_rules! integers {
 
 impl<'a> Reader<'a> {
     pub fn new(bytes: &'a [u8]) -> Reader<'a> {
-        Reader { bytes, position: 0 }
+        Reader { rest: bytes, end: bytes.len() }
     }
 
     /// Bytes read so far.
     #[inline]
     pub fn position(&self) -> usize {
-        self.position
+        self.end - self.rest.len()
     }
 
     /// Bytes not read yet.
     #[inline]
     pub fn remaining(&self) -> usize {
-        self.bytes.len() - self.position
+        self.rest.len()
     }
 
     integers! { i8 i16 i32 i64 u16 f64 }
@@ -111,25 +113,29 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn uvarint(&mut self, field: &'static str) -> Result<u32> {
         // Nearly all are lengths below 127.
-        match self.bytes.get(self.position) {
-            Some(&byte) if byte < 0x80 => {
-                self.position += 1;
+        match self.rest.split_first() {
+            Some((&byte, rest)) if byte < 0x80 => {
+                self.rest = rest;
                 Ok(u32::from(byte))
             }
-            _ => self.long_uvarint(field),
+            _ => {
+                let (value, behind) = self.long_uvarint(field)?;
+                *self = behind;
+                Ok(value)
+            }
         }
     }
 
     /// The next `len` bytes.
     #[inline]
     pub fn take(&mut self, len: usize, field: &'static str) -> Result<&'a [u8]> {
-        // In this order nothing overflows.
-        if len > self.remaining() {
-            return Err(self.error(field, DecodeErrorKind::Truncated));
+        match self.rest.split_at_checked(len) {
+            Some((taken, rest)) => {
+                self.rest = rest;
+                Ok(taken)
+            }
+            None => Err(self.error(field, DecodeErrorKind::Truncated)),
         }
-        let taken = &self.bytes[self.position..self.position + len];
-        self.position += len;
-        Ok(taken)
     }
 
     /// The bytes of a string, whether or not they are UTF-8.
@@ -187,9 +193,8 @@ impl<'a> Reader<'a> {
     pub fn tag(&mut self) -> Result<(u32, Reader<'a>)> {
         let tag = self.uvarint("tag")?;
         let size = self.uvarint("tag size")? as usize;
-        let position = self.position;
-        self.take(size, "tag")?;
-        Ok((tag, Reader { bytes: &self.bytes[..self.position], position }))
+        let rest = self.take(size, "tag")?;
+        Ok((tag, Reader { rest, end: self.position() }))
     }
 
     /// Reads past the tag section of a struct whose tags nobody wants.
@@ -203,8 +208,8 @@ impl<'a> Reader<'a> {
 
     /// An error about a field that begins here.
     #[cold]
-    pub fn error(&self, field: &'static str, kind: DecodeErrorKind) -> DecodeError {
-        DecodeError { field, offset: self.position, kind }
+    pub fn error(self, field: &'static str, kind: DecodeErrorKind) -> DecodeError {
+        DecodeError { field, offset: self.position(), kind }
     }
 
     /// -1 and everything below is null.
@@ -223,23 +228,23 @@ impl<'a> Reader<'a> {
 
     #[inline]
     fn fixed<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N]> {
-        match self.bytes[self.position..].first_chunk() {
-            Some(chunk) => {
-                self.position += N;
+        match self.rest.split_first_chunk() {
+            Some((chunk, rest)) => {
+                self.rest = rest;
                 Ok(*chunk)
             }
             None => Err(self.error(field, DecodeErrorKind::Truncated)),
         }
     }
 
-    fn long_uvarint(&mut self, field: &'static str) -> Result<u32> {
-        let start = *self;
+    fn long_uvarint(mut self, field: &'static str) -> Result<(u32, Reader<'a>)> {
+        let start = self;
         let mut value = 0;
         for shift in [0, 7, 14, 21, 28] {
             let byte = self.i8(field)? as u8;
             value |= u32::from(byte & 0x7f) << shift;
             if byte < 0x80 {
-                return Ok(value);
+                return Ok((value, self));
             }
         }
         Err(start.error(field, DecodeErrorKind::Varint))

@@ -105,7 +105,28 @@ impl<'a> TopicKey<'a> {
     }
 }
 
+/// Where the topics of a request stand in its bytes: whoever keeps those can walk the topics later, and they need not be
+/// checked again.
+#[derive(Clone, Copy, Debug)]
+pub struct TopicsPlace {
+    position: usize,
+    len: usize,
+    layout: Layout,
+}
+
 impl<'a, P> Topics<'a, P> {
+    /// Counted from the first byte that the reader was given.
+    pub fn place(&self) -> TopicsPlace {
+        TopicsPlace { position: self.reader.position(), len: self.len, layout: self.layout }
+    }
+
+    /// The topics of a request that was decoded from these very bytes. Walking others may panic.
+    pub fn at(place: TopicsPlace, bytes: &'a [u8]) -> Topics<'a, P> {
+        let mut reader = Reader::new(bytes);
+        reader.take(place.position, "topics").expect(CHECKED);
+        Topics { reader, len: place.len, layout: place.layout, partition: PhantomData }
+    }
+
     pub fn len(&self) -> usize {
         self.len
     }

@@ -59,7 +59,8 @@ pub trait DiskFile: Debug + Send + Sync {
     fn start_write_back(&self, range: Range<u64>) -> io::Result<()>;
     /// Takes room for these bytes without lengthening the file.
     fn allocate(&self, range: Range<u64>) -> io::Result<()>;
-    /// Whether reading these bytes would not wait for the disk. Looks at a page here and there.
+    /// Whether reading these bytes would not wait for the disk. Looks at a page here and there, and not at the first: whoever
+    /// asks has just read it, or the page before.
     fn is_resident(&self, range: Range<u64>) -> bool;
     /// For `sendfile`; `None` where there is no such thing.
     fn raw_fd(&self) -> Option<BorrowedFd<'_>>;

@@ -141,7 +141,7 @@ impl DiskFile for RealFile {
             let read = self.read_at(&mut [0], position, Wait::No);
             !matches!(read, Err(e) if e.kind() == ErrorKind::WouldBlock)
         };
-        range.is_empty() || (range.clone().step_by(PROBE_BYTES as usize).all(here) && here(range.end - 1))
+        range.is_empty() || (range.clone().step_by(PROBE_BYTES as usize).skip(1).all(here) && here(range.end - 1))
     }
 
     fn raw_fd(&self) -> Option<BorrowedFd<'_>> {

@@ -7,14 +7,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ottla_base::Now;
 use ottla_net::{Next, Out, Replies};
 use ottla_partition::Acks;
 use ottla_records::{BatchHeader, Codec};
 use ottla_rt::Rt;
 use ottla_storage::Piece;
 use ottla_wire::frame::{RequestStart, ResponseFrame};
-use ottla_wire::produce::{Request, ResponseWriter, fail};
-use ottla_wire::{ApiKey, ErrorCode, Reader, TopicKey};
+use ottla_wire::produce::{Request, ResponseWriter, Topics, fail};
+use ottla_wire::{ApiKey, ErrorCode, Reader, TopicKey, TopicsPlace};
 
 use super::{Api, HotCall, Run, outcome};
 use crate::ctx::{Client, Operation, Resource};
@@ -32,6 +33,8 @@ pub struct Staging {
     batches: Vec<Batch>,
     outcomes: Vec<Outcome>,
     pieces: Vec<Piece<'static>>,
+    /// When the turn's first request was handled.
+    now: Option<Now>,
 }
 
 #[derive(Debug)]
@@ -39,6 +42,7 @@ struct Staged {
     start: RequestStart,
     /// The request's body in the receive buffer: its topics are walked again for the answer.
     body: Range<usize>,
+    topics: TopicsPlace,
     acks: Acks,
     timeout: Duration,
     outcomes: Range<usize>,
@@ -61,7 +65,7 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, _: &mut Replies) -> Next {
     let scratch = scratch.get_or_insert_default();
     let first = produce.outcomes.len();
     let acks = Acks::from_wire(request.acks);
-    let now = broker.rt.now();
+    let now = *produce.now.get_or_insert_with(|| broker.rt.now());
     for topic in request.topics {
         let known = published.topics.find(topic.key);
         for asked in topic.partitions {
@@ -90,6 +94,7 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, _: &mut Replies) -> Next {
     produce.requests.push(Staged {
         start,
         body,
+        topics: request.topics.place(),
         acks: acks.unwrap_or(Acks::Leader),
         timeout: Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)),
         outcomes: first..produce.outcomes.len(),
@@ -132,10 +137,11 @@ fn refuse_transactions(request: &Request<'_>, header: &BatchHeader) -> Result<()
 
 /// Writes what the turn staged, each partition at once, and queues the replies in order.
 pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
-    let Turn { produce: Staging { requests, batches, outcomes, pieces }, broker, .. } = turn;
+    let Turn { produce: Staging { requests, batches, outcomes, pieces, now }, broker, .. } = turn;
     if requests.is_empty() {
         return Next::Frame;
     }
+    *now = None;
     // Batches of one partition together, in the order in which they came. Not by address: a run could not be repeated.
     let place = |batch: &Batch| (batch.partition.index, batch.outcome);
     batches.sort_unstable_by(|a, b| a.partition.topic.cmp(&b.partition.topic).then_with(|| place(a).cmp(&place(b))));
@@ -143,7 +149,7 @@ pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
         let partition = of_one[0].partition.clone();
         let AfterAppend { snapshot, flush_in_ms } = partition.append(of_one, buffer, pieces, outcomes);
         if let Some(ms) = flush_in_ms {
-            broker.flushing.ask(&partition, broker.rt.now().mono_ms.saturating_add(ms));
+            broker.flushing.ask(&partition, broker.rt.mono_ms().saturating_add(ms));
         }
         if let Some(snapshot) = snapshot {
             broker.write_snapshot(partition, snapshot);
@@ -180,11 +186,10 @@ fn answer(
     mut on_outcome: impl FnMut(&Outcome, usize),
 ) {
     let frame = ResponseFrame::begin(&mut out.bytes, staged.start);
-    let request = Request::decode(&mut Reader::new(&buffer[staged.body.clone()]), staged.start.version)
-        .expect("it was decoded when it was staged");
-    let mut writer = ResponseWriter::begin(&mut out.bytes, staged.start.version, request.topics.len());
+    let topics = Topics::at(staged.topics, &buffer[staged.body.clone()]);
+    let mut writer = ResponseWriter::begin(&mut out.bytes, staged.start.version, topics.len());
     let mut outcomes = outcomes.iter();
-    for topic in request.topics {
+    for topic in topics {
         writer.topic(topic.key, topic.partitions.len());
         for (asked, outcome) in topic.partitions.into_iter().zip(&mut outcomes) {
             on_outcome(outcome, outcome.write(asked.index, &mut writer));
@@ -204,7 +209,7 @@ fn later(rt: Rt, staged: &Staged, buffer: &[u8], outcomes: &[Outcome]) -> impl F
     });
     let (acks, timeout_ms) = (staged.acks, i64::try_from(staged.timeout.as_millis()).unwrap_or(i64::MAX));
     async move {
-        let deadline_ms = rt.now().mono_ms.saturating_add(timeout_ms);
+        let deadline_ms = rt.mono_ms().saturating_add(timeout_ms);
         for (Awaits { partition, offset }, at) in awaited {
             let kept = tokio::select! {
                 biased;

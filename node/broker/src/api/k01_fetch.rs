@@ -69,9 +69,8 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
     };
     let broker = &turn.broker;
     let by_id = matches!(start.version, 13..);
-    let now = broker.rt.now();
     let draw = || broker.rt.random_u64() as i32;
-    let session = match broker.fetch_sessions.open(&request, by_id, now.mono_ms, draw) {
+    let session = match broker.fetch_sessions.open(&request, by_id, || broker.rt.mono_ms(), draw) {
         Opened::Refused(error) => {
             refuse(replies.out(), start, error);
             return Next::Frame;
@@ -149,7 +148,7 @@ impl Fetch {
 /// Waits until enough has arrived, the client's patience ends or the broker stops; then answers with what there is.
 async fn wait(broker: Arc<Broker>, mut fetch: Fetch) -> Out {
     let patience_ms = i64::try_from(fetch.wait_max.as_millis()).unwrap_or(i64::MAX);
-    let deadline_ms = broker.rt.now().mono_ms.saturating_add(patience_ms);
+    let deadline_ms = broker.rt.mono_ms().saturating_add(patience_ms);
     let mut stopping = broker.stopping.clone();
     let partitions: Vec<_> = fetch.scratch.asked.iter().filter_map(|asked| asked.partition.clone().ok()).collect();
     let mut total;

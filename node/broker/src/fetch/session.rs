@@ -104,7 +104,13 @@ impl Sessions {
     }
 
     /// Finds or makes the session that a request speaks of. `draw` gives ids for new ones.
-    pub fn open(&self, request: &Request<'_>, by_id: bool, now_ms: i64, draw: impl FnMut() -> i32) -> Opened {
+    pub fn open(
+        &self,
+        request: &Request<'_>,
+        by_id: bool,
+        now_ms: impl FnOnce() -> i64,
+        draw: impl FnMut() -> i32,
+    ) -> Opened {
         match request.session_epoch {
             -1 => {
                 self.close(request.session_id);
@@ -112,9 +118,9 @@ impl Sessions {
             }
             0 => {
                 self.close(request.session_id);
-                self.make(request, by_id, now_ms, draw).map_or(Opened::Sessionless, Opened::New)
+                self.make(request, by_id, now_ms(), draw).map_or(Opened::Sessionless, Opened::New)
             }
-            epoch => self.go_on(request, epoch, by_id, now_ms),
+            epoch => self.go_on(request, epoch, by_id, now_ms()),
         }
     }
 
@@ -348,10 +354,15 @@ mod tests {
             let body = body(session, 7, partitions, forgotten);
             let request = Request::decode(&mut Reader::new(&body), 13).unwrap();
             let next_id = &mut self.next_id;
-            self.sessions.open(&request, true, self.now_ms, || {
-                *next_id += 1;
-                *next_id
-            })
+            self.sessions.open(
+                &request,
+                true,
+                || self.now_ms,
+                || {
+                    *next_id += 1;
+                    *next_id
+                },
+            )
         }
 
         fn begin(&mut self, partitions: &[(u8, i32)]) -> Option<Arc<Mutex<Session>>> {
@@ -431,7 +442,7 @@ mod tests {
         let id = lock(&client.begin(EVERYBODY).unwrap()).id;
         let body = body((id, 1), 0, &[], &[]);
         let request = Request::decode(&mut Reader::new(&body), 13).unwrap();
-        let opened = client.sessions.open(&request, false, 0, || unreachable!());
+        let opened = client.sessions.open(&request, false, || 0, || unreachable!());
         assert!(matches!(opened, Opened::Refused(ErrorCode::FetchSessionTopicIdError)));
     }
 
