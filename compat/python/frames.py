@@ -127,9 +127,10 @@ def frame(key, version, correlation_id, body=b""):
 # Requests, and what the tests want of their answers
 
 
-def create_topic(bootstrap, topic):
+def create_topic(bootstrap, topic, **configs):
     """Makes a topic with one partition, and waits until that has a leader: Kafka answers earlier."""
-    body = array([string(topic) + struct.pack(">ih", 1, 1) + array([]) + array([])]) + struct.pack(">ib", 10_000, 0)
+    configs = array([string(key.replace("_", ".")) + string(value) for key, value in configs.items()])
+    body = array([string(topic) + struct.pack(">ih", 1, 1) + array([]) + configs]) + struct.pack(">ib", 10_000, 0)
     with Connection(bootstrap) as connection:
         answer = connection.ask(CREATE_TOPICS, 2, body)
         answer.int32(), answer.int32(), answer.string()
@@ -154,10 +155,10 @@ def produced(answer):
     return answer.int16(), answer.int64()
 
 
-def fetch(topic, offset=0, max_wait_ms=0):
+def fetch(topic, offset=0, max_wait_ms=0, min_bytes=1):
     """Body of Fetch version 4: one partition, 0."""
     partition = struct.pack(">iqi", 0, offset, 1 << 20)
-    return struct.pack(">iiiib", -1, max_wait_ms, 1, 1 << 20, 0) + array([string(topic) + array([partition])])
+    return struct.pack(">iiiib", -1, max_wait_ms, min_bytes, 1 << 20, 0) + array([string(topic) + array([partition])])
 
 
 def fetched(answer):

@@ -127,6 +127,20 @@ def idle_fetch(ctx):
         assert 0.69 <= took < 5, f"the fetch took {took:.2f} s"
 
 
+def fetch_at_a_segments_end(ctx):
+    """A fetch whose segment ends does not wait for bytes that the next one has."""
+    topic, large = ctx.topic(), batch([bytes(700_000)])
+    create_topic(ctx.bootstrap, topic, segment_bytes="1048576")
+    with Connection(ctx.bootstrap) as connection:
+        for offset in (0, 1):
+            equal(produced(connection.ask(PRODUCE, 7, produce(topic, large))), (0, offset), "error code and offset")
+        start = time.monotonic()
+        answer = fetched(connection.ask(FETCH, 4, fetch(topic, max_wait_ms=5_000, min_bytes=1_000_000)))
+        took = time.monotonic() - start
+        equal((answer[0], len(answer[2])), (0, len(large)), "error code, bytes")
+        assert took < 4, f"the fetch took {took:.2f} s"
+
+
 def gone_while_a_fetch_waits(ctx):
     """Connections that close while their fetch waits."""
     topic = ctx.topic()
@@ -282,7 +296,7 @@ TESTS = [
     then_polite(test)
     for test in (
         impossible_lengths, announced_and_never_sent, other_protocols, half_frames, byte_by_byte, pipelined,
-        pipelined_behind_a_long_poll, idle_fetch, gone_while_a_fetch_waits, unknown_keys_and_versions, api_versions_downgrade,
+        pipelined_behind_a_long_poll, idle_fetch, fetch_at_a_segments_end, gone_while_a_fetch_waits, unknown_keys_and_versions, api_versions_downgrade,
         bad_client_software, bodies_that_lie, header_that_lies, trailing_bytes, topic_name_no_utf8, bad_batches, cut_batches, bad_produce,
         bad_fetch, bad_fetch_sessions)
 ]

@@ -61,6 +61,8 @@ pub struct View {
     pub range: Range<u64>,
     /// Of the first batch, which may begin before the offset wanted.
     pub base_offset: i64,
+    /// The segment is not that of the limit: there is more than this stretch may hold.
+    pub has_more_behind: bool,
 }
 
 /// A record found by its time.
@@ -95,11 +97,12 @@ impl Reader {
                 };
                 let to = end.min(found.position.saturating_add(bytes));
                 let base_offset = found.header.base_offset;
-                return Ok(View { file: segment.file()?, range: found.position..to, base_offset });
+                let has_more_behind = segment.base_offset != limit.segment;
+                return Ok(View { file: segment.file()?, range: found.position..to, base_offset, has_more_behind });
             }
         }
         let active = self.segment(|segments| segments.len() - 1).expect("a log has a segment");
-        Ok(View { file: active.file()?, range: 0..0, base_offset: offset })
+        Ok(View { file: active.file()?, range: 0..0, base_offset: offset, has_more_behind: false })
     }
 
     /// The first record before `limit` with this timestamp or a later one.

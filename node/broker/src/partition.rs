@@ -337,7 +337,11 @@ impl Partition {
         };
         match self.reader.view(&want) {
             Ok(view) if view.range.is_empty() => Ok(found),
-            Ok(view) => Ok(Found { records: Some(FileRange { file: view.file, range: view.range }), ..found }),
+            Ok(view) => Ok(Found {
+                records: Some(FileRange { file: view.file, range: view.range }),
+                has_more_behind: view.has_more_behind,
+                ..found
+            }),
             Err(LogError::Cold) => Err(Cold),
             // Retention was faster than this fetch.
             Err(LogError::OutOfRange { .. }) => Ok(Found::error(ErrorCode::OffsetOutOfRange)),

@@ -31,6 +31,8 @@ pub struct Found {
     pub last_stable_offset: i64,
     pub log_start_offset: i64,
     pub records: Option<FileRange>,
+    /// The records end with their segment and there are more in the next: to wait does not bring them.
+    pub has_more_behind: bool,
     pub diverging_epoch: Option<EpochEndOffset>,
     /// Told along with an error that says that the client does not know the leader.
     pub current_leader: Option<CurrentLeader>,
@@ -55,6 +57,7 @@ impl Found {
             last_stable_offset: -1,
             log_start_offset: -1,
             records: None,
+            has_more_behind: false,
             diverging_epoch: None,
             current_leader: None,
             aborted_transactions: false,
@@ -106,7 +109,7 @@ pub fn plan(
             Err(error) => Found::error(*error),
         };
         total.records_bytes += one.records_bytes();
-        total.has_more_to_tell |= one.error != ErrorCode::None || one.diverging_epoch.is_some();
+        total.has_more_to_tell |= one.error != ErrorCode::None || one.diverging_epoch.is_some() || one.has_more_behind;
         found.push(one);
     }
     Ok(total)

@@ -2,10 +2,11 @@
 //! changed and an answer lists only what has news.
 //!
 //! A session holds memory that a client asked for, so there is a bounded number of them
-//! (`max.incremental.fetch.session.cache.slots`), each with a bounded number of partitions. Whoever gets none is served
-//! in full each time, as without sessions.
+//! (`max.incremental.fetch.session.cache.slots`), with a bounded number of partitions, each and all together. Whoever gets
+//! none is served in full each time, as without sessions.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ottla_base::{LeaderEpoch, Map, Seed, Uuid};
@@ -17,6 +18,8 @@ use ottla_wire::fetch::Request;
 const EVICTION_MS: i64 = 120_000;
 /// More partitions than this are served without a session.
 const SESSION_PARTITIONS_MAX: usize = 50_000;
+/// Partitions in all sessions: about 100 MiB.
+const ALL_PARTITIONS_MAX: usize = 400_000;
 
 /// A topic as the client names it; one session has one kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -77,6 +80,8 @@ pub struct Session {
     /// In the order of answers: a partition that gave records goes to the end, so that none starves.
     partitions: BTreeMap<u64, Remembered>,
     places: Map<(Topic, i32), u64>,
+    /// Partitions in all sessions.
+    all: Arc<AtomicUsize>,
 }
 
 /// What a request is in the eyes of sessions.
@@ -96,11 +101,13 @@ pub struct Sessions {
     slots_max: usize,
     seed: Seed,
     list: Mutex<BTreeMap<i32, Arc<Mutex<Session>>>>,
+    /// Partitions in all sessions.
+    all: Arc<AtomicUsize>,
 }
 
 impl Sessions {
     pub fn new(slots_max: usize, seed: Seed) -> Sessions {
-        Sessions { slots_max, seed, list: Mutex::default() }
+        Sessions { slots_max, seed, list: Mutex::default(), all: Arc::default() }
     }
 
     /// Finds or makes the session that a request speaks of. `draw` gives ids for new ones.
@@ -141,8 +148,10 @@ impl Sessions {
         }
         session.epoch = if epoch == i32::MAX { 1 } else { epoch + 1 };
         session.used_ms = now_ms;
+        let before = session.partitions.len();
         session.update(request);
-        if session.partitions.len() > SESSION_PARTITIONS_MAX {
+        let now = session.partitions.len();
+        if now > SESSION_PARTITIONS_MAX || now > before && self.all.load(Ordering::Relaxed) > ALL_PARTITIONS_MAX {
             drop(session);
             self.close(request.session_id);
             return Opened::Refused(ErrorCode::FetchSessionIdNotFound);
@@ -161,6 +170,9 @@ impl Sessions {
     ) -> Option<Arc<Mutex<Session>>> {
         let count: usize = request.topics.into_iter().map(|topic| topic.partitions.len()).sum();
         if count == 0 || count > SESSION_PARTITIONS_MAX {
+            return None;
+        }
+        if self.all.load(Ordering::Relaxed) + count > ALL_PARTITIONS_MAX {
             return None;
         }
         let mut list = self.list();
@@ -183,6 +195,7 @@ impl Sessions {
             next_place: 0,
             partitions: BTreeMap::new(),
             places: Map::with_hasher(self.seed),
+            all: self.all.clone(),
         };
         session.update(request);
         let session = Arc::new(Mutex::new(session));
@@ -216,6 +229,12 @@ pub fn lock(session: &Mutex<Session>) -> MutexGuard<'_, Session> {
     session.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.partitions.len(), Ordering::Relaxed);
+    }
+}
+
 impl Session {
     /// Everything the client fetches, in the order in which it is to be served.
     pub fn partitions(&self) -> impl Iterator<Item = &Remembered> {
@@ -240,6 +259,12 @@ impl Session {
     }
 
     fn update(&mut self, request: &Request<'_>) {
+        self.all.fetch_sub(self.partitions.len(), Ordering::Relaxed);
+        self.update_partitions(request);
+        self.all.fetch_add(self.partitions.len(), Ordering::Relaxed);
+    }
+
+    fn update_partitions(&mut self, request: &Request<'_>) {
         for topic in request.forgotten_topics {
             let name = Topic::from(topic.key);
             for index in topic.partitions {
@@ -434,6 +459,21 @@ mod tests {
         let session = client.begin(EVERYBODY).unwrap();
         lock(&session).answered(&Topic::Id(Uuid([1; 16])), 0, news(5));
         assert_eq!(listed(&session), [(1, 1), (2, 0), (1, 0)]);
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_partitions_and_no_more() {
+        let mut client = Client::with_slots(1000);
+        let partitions: Vec<_> = (0..40_000).map(|index| (1, index)).collect();
+        let sessions: Vec<_> = (0..10).map(|_| client.begin(&partitions).unwrap()).collect();
+        assert!(client.begin(&[(1, 0)]).is_none(), "the eleventh is served without a session");
+        let id = lock(&sessions[0]).id;
+        drop(sessions);
+        assert!(matches!(
+            client.fetch((id, 1), &[(1, 40_000)], &[]),
+            Opened::Refused(ErrorCode::FetchSessionIdNotFound)
+        ));
+        assert!(client.begin(&[(1, 0)]).is_some(), "a session that ends makes room");
     }
 
     #[test]
