@@ -25,12 +25,7 @@ impl ErrorCode {
         self.row().1
     }
 
-    /// Whether the same request may succeed later.
-    pub fn is_retriable(self) -> bool {
-        self.row().2
-    }
-
-    fn row(self) -> &'static (ErrorCode, &'static str, bool) {
+    fn row(self) -> &'static (ErrorCode, &'static str) {
         // The codes are dense from -1 on.
         &TABLE[(self.code() + 1) as usize]
     }
@@ -56,6 +51,6 @@ mod tests {
             assert_eq!(ErrorCode::from_code(code), None);
         }
         let error = ErrorCode::NotLeaderOrFollower;
-        assert_eq!((error.code(), error.name(), error.is_retriable()), (6, "NOT_LEADER_OR_FOLLOWER", true));
+        assert_eq!((error.code(), error.name()), (6, "NOT_LEADER_OR_FOLLOWER"));
     }
 }
