@@ -22,6 +22,11 @@ const VERBS: &[(&str, &str, Run)] = &[
         test::compat,
     ),
     ("bench", "what a request costs Ottla, beside the floor: [NAME...] [--quick] [--list]", bench::run),
+    (
+        "soak",
+        "what takes long: 50 rounds of kill -9, restarts with 10 GiB, a full disk: [kill|restart|full]...",
+        test::soak::run,
+    ),
     ("sim", "whole brokers in simulation: [SEED] | twice [SEED] | hunt COUNT [FIRST SEED]", sim::run),
     ("gen", "writes pure/wire from its tables; --check only compares", r#gen::run),
 ];

@@ -1,12 +1,12 @@
-//! The broker that all clients share: started on a port of the system's choice, stopped with SIGTERM, its log kept.
+//! A broker process: started on a port of the system's choice, stopped with SIGTERM or killed, its log kept.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::tally::{Tally, Trouble};
 
@@ -18,61 +18,82 @@ pub struct Broker {
     pub address: String,
     /// Its `log.dirs`.
     pub data: PathBuf,
+    /// When its process was started, and how long it took to its ready line.
+    pub started: Instant,
+    pub ready: Duration,
     log: PathBuf,
     pid: u32,
     ended: Receiver<std::io::Result<ExitStatus>>,
+    has_ended: bool,
 }
 
 impl Broker {
     /// Starts `program server` on an empty folder below `folder` and waits for its ready line.
     pub fn start(program: &Path, folder: &Path) -> Result<Broker, Trouble> {
+        let failed = |e: std::io::Error| Trouble::Failed(format!("{}: {e}", folder.display()));
         let (data, log) = (folder.join("data"), folder.join("broker.log"));
-        let failed = |e: std::io::Error| Trouble::Failed(format!("{}: {e}", program.display()));
         if data.exists() {
             fs::remove_dir_all(&data).map_err(failed)?;
         }
+        if log.exists() {
+            fs::remove_file(&log).map_err(failed)?;
+        }
         fs::create_dir_all(folder).map_err(failed)?;
-        let log_file = File::create(&log).map_err(failed)?;
-        let mut command = Command::new(program);
-        command.args([
-            "server",
-            "--set",
-            "listeners=PLAINTEXT://127.0.0.1:0",
-            "--set",
-            &format!("log.dirs={}", data.display()),
-        ]);
+        Broker::start_again(Command::new(program), folder)
+    }
+
+    /// Starts `command server` on what an earlier one has left below `folder`.
+    pub fn start_again(mut command: Command, folder: &Path) -> Result<Broker, Trouble> {
+        let (data, log) = (folder.join("data"), folder.join("broker.log"));
+        let program = command.get_program().display().to_string();
+        let failed = |e: std::io::Error| Trouble::Failed(format!("{program}: {e}"));
+        let log_file = OpenOptions::new().create(true).append(true).open(&log).map_err(failed)?;
+        command.args(["server", "--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set"]);
+        command.arg(format!("log.dirs={}", data.display()));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log_file.try_clone().map_err(failed)?);
+        let started = Instant::now();
         let mut child = command.spawn().map_err(failed)?;
         let (pid, output) = (child.id(), child.stdout.take().expect("it was asked for"));
         let (say_ready, ready) = mpsc::channel();
         thread::spawn(move || follow(BufReader::new(output), log_file, |address| drop(say_ready.send(address))));
         let (say_ended, ended) = mpsc::channel();
         thread::spawn(move || drop(say_ended.send(child.wait())));
-        let broker = Broker { address: String::new(), data, log, pid, ended };
-        match ready.recv_timeout(START_LIMIT) {
-            Ok(address) => Ok(Broker { address, ..broker }),
-            Err(_) => {
-                signal(broker.pid, "KILL");
-                broker.print_log();
-                Err(Trouble::Failed(format!("{} printed no ready line", program.display())))
-            }
-        }
+        let mut broker =
+            Broker { address: String::new(), data, started, ready: Duration::MAX, log, pid, ended, has_ended: false };
+        broker.address =
+            ready.recv_timeout(START_LIMIT).map_err(|_| Trouble::Failed("the broker printed no ready line".into()))?;
+        broker.ready = started.elapsed();
+        Ok(broker)
     }
 
     /// Asks it to stop; it must do so with status 0.
-    pub fn stop(&self) -> Result<Tally, Trouble> {
-        signal(self.pid, "TERM");
-        let trouble = match self.ended.recv_timeout(STOP_LIMIT) {
-            Ok(Ok(status)) if status.success() => return Ok(Tally::passed(1)),
-            Ok(Ok(status)) => format!("the broker ended with {status}"),
-            Ok(Err(e)) => format!("the broker: {e}"),
-            Err(_) => {
-                signal(self.pid, "KILL");
-                format!("the broker did not stop within {} s of SIGTERM", STOP_LIMIT.as_secs())
-            }
+    pub fn stop(mut self) -> Result<Tally, Trouble> {
+        let trouble = match self.end("TERM") {
+            Some(Ok(status)) if status.success() => return Ok(Tally::passed(1)),
+            Some(Ok(status)) => format!("the broker ended with {status}"),
+            Some(Err(e)) => format!("the broker: {e}"),
+            None => format!("the broker did not stop within {} s of SIGTERM", STOP_LIMIT.as_secs()),
         };
-        self.print_log();
+        if self.has_ended {
+            self.print_log();
+        }
         Err(Trouble::Failed(trouble))
+    }
+
+    /// Ends it with SIGKILL.
+    pub fn kill(mut self) -> Result<(), Trouble> {
+        match self.end("KILL") {
+            Some(_) => Ok(()),
+            None => Err(Trouble::Failed("the broker did not end after SIGKILL".into())),
+        }
+    }
+
+    /// Sends a signal, and waits for the process to end.
+    fn end(&mut self, name: &str) -> Option<std::io::Result<ExitStatus>> {
+        signal(self.pid, name);
+        let status = self.ended.recv_timeout(STOP_LIMIT).ok();
+        self.has_ended = status.is_some();
+        status
     }
 
     pub fn print_log(&self) {
@@ -80,6 +101,19 @@ impl Broker {
         let lines: Vec<&str> = text.lines().collect();
         let end = &lines[lines.len().saturating_sub(LOG_LINES)..];
         crate::say(&format!("--- the last {} lines of {}\n{}\n---", end.len(), self.log.display(), end.join("\n")));
+    }
+}
+
+/// Whoever drops a broker that was not ended gives up, and wants to know what it has said.
+impl Drop for Broker {
+    fn drop(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        if self.ended.try_recv().is_err() {
+            self.end("KILL");
+        }
+        self.print_log();
     }
 }
 

@@ -10,6 +10,7 @@ mod foreign;
 mod java;
 mod python;
 mod report;
+pub mod soak;
 mod tally;
 
 use std::path::{Path, PathBuf};
