@@ -58,6 +58,12 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         let clippy = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
         report.stage("clippy", || command::one(place.cargo(&clippy)));
         report.stage("unit tests", || command::cargo_test(place.cargo(&["test", "--workspace", "--no-fail-fast"])));
+        // A workspace of its own, so that nobody else builds it.
+        let bench = ["--manifest-path", "bench/Cargo.toml", "--target-dir", "target/bench-tests"];
+        let clippy = [&["clippy", "--all-targets"][..], &bench, &["--", "-D", "warnings"]].concat();
+        report.stage("bench: format", || command::one(place.cargo(&["fmt", "--all", "--check", bench[0], bench[1]])));
+        report.stage("bench: clippy", || command::one(place.cargo(&clippy)));
+        report.stage("bench: tests", || command::cargo_test(place.cargo(&[&["test"][..], &bench].concat())));
     });
     report.close()
 }

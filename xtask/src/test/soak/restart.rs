@@ -44,19 +44,20 @@ pub fn run(program: &Path, folder: &Path) -> Result<Tally, Trouble> {
     }
     let broker = Broker::start(program, folder)?;
     let mut ends = fill(&broker)?;
-    let stopping = Instant::now();
-    let mut tally = broker.stop()?;
-    crate::say(&format!("stopped in {}", seconds(stopping.elapsed())));
-
-    let broker = Broker::start_again(Command::new(program), folder)?;
-    let after = "after a clean stop";
-    tally += within(&broker, &mut ends, after, LIMIT_CLEAN, |end, acknowledged| end == acknowledged)?;
-
+    // At once, when most is left to be found again.
     kill_under_load(broker, &mut ends)?;
+
     let broker = Broker::start_again(Command::new(program), folder)?;
     // What was under way may have been kept.
     let after = "after kill -9";
-    tally += within(&broker, &mut ends, after, LIMIT_KILLED, |end, acknowledged| end >= acknowledged)?;
+    let mut tally = within(&broker, &mut ends, after, LIMIT_KILLED, |end, acknowledged| end >= acknowledged)?;
+
+    let stopping = Instant::now();
+    tally += broker.stop()?;
+    crate::say(&format!("stopped in {}", seconds(stopping.elapsed())));
+    let broker = Broker::start_again(Command::new(program), folder)?;
+    let after = "after a clean stop";
+    tally += within(&broker, &mut ends, after, LIMIT_CLEAN, |end, acknowledged| end == acknowledged)?;
     // A clean stop would bring to the disk what is about to be removed.
     broker.kill()?;
     Ok(tally)
