@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use ottla_config::ServerConfig;
 use ottla_net::Network;
 use ottla_rt::{Terminate, Threads};
@@ -46,14 +46,17 @@ fn serve(args: &Args) -> anyhow::Result<()> {
     let config = load(args)?;
     let ended = threads.block_on(async {
         let mut terminate = Terminate::listen()?;
-        let running = ottla_broker::start(rt.clone(), Arc::new(RealDisk), Network::Real, Arc::new(config)).await?;
+        let start = ottla_broker::start(rt.clone(), Arc::new(RealDisk), Network::Real, Arc::new(config));
+        let mut running = terminate.or(start).await.context("ended by a signal while it started")??;
         for address in running.addresses() {
             writeln!(std::io::stdout(), "ottla ready on {address} in {} ms", rt.now().mono_ms)?;
         }
-        terminate.next().await;
+        let has_failed = terminate.or(running.failed()).await.is_some();
         tracing::info!("stopping");
         // Whoever asks twice does not want to wait.
-        terminate.or(running.stop()).await;
+        let stopped = terminate.or(running.stop()).await.context("ended by a second signal before it had stopped")?;
+        stopped.context("not stopped cleanly")?;
+        ensure!(!has_failed, "stopped because a task has panicked");
         anyhow::Ok(())
     });
     threads.stop(THREADS_LIMIT);

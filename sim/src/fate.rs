@@ -28,7 +28,7 @@ pub async fn trouble(machine: &mut Machine<'_>, rt: &Rt, dice: &Dice, duration: 
         if !machine.is_up() {
             continue;
         }
-        match dice.within(0..=9) {
+        match dice.within(0..=10) {
             0 | 1 => machine.crash(how(dice)).await,
             2 | 3 => {
                 machine.doom(dice.within(1..=DOOM_OPERATIONS_MAX), how(dice));
@@ -49,6 +49,7 @@ pub async fn trouble(machine: &mut Machine<'_>, rt: &Rt, dice: &Dice, duration: 
                 machine.set_free_bytes(None);
             }
             8 => fail_once(machine, dice),
+            9 => fail_syncs(machine, dice).await,
             _ => {
                 machine.history.tell("== the disk stalls");
                 machine.set_stalls(Stalls { per_mille: dice.within(50..=500), ms_max: dice.within(50..=3000) });
@@ -109,6 +110,18 @@ fn fail_once(machine: &Machine<'_>, dice: &Dice) {
     let path = dice.pick(&[".log", ".log", ".index", "checkpoint", "cluster_metadata", ""]);
     machine.history.tell(format!("== the next {operation:?} of *{path}* fails"));
     machine.disk.fail_next(operation, path, ErrorKind::Other);
+}
+
+/// No sync of some logs succeeds, for a while.
+async fn fail_syncs(machine: &mut Machine<'_>, dice: &Dice) {
+    let path = dice.pick(&["-0/", "-1/", "s.synced-0/", "cluster_metadata", ""]);
+    machine.history.tell(format!("== syncs of *{path}* fail"));
+    machine.disk.fail_all(Operation::Sync, path, ErrorKind::Other);
+    machine.wait(ms(dice, 100..=5000)).await;
+    if dice.one_in(3) {
+        machine.stop().await;
+    }
+    machine.disk.mend();
 }
 
 fn change_weather(machine: &Machine<'_>, dice: &Dice) {

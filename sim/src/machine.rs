@@ -17,6 +17,8 @@ use crate::history::{Event, History};
 const PORT: u16 = 9092;
 const DATA: &str = "/data";
 const CLEAN_MARKER: &str = ".kafka_cleanshutdown";
+/// What a broker says of a directory that it takes for damaged or lost.
+const REFUSAL: &str = "Nothing was changed";
 /// How long a process may take to start or to stop once nothing is in its way.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How often a broker is looked after.
@@ -105,6 +107,9 @@ impl<'w> Machine<'w> {
             }
             Some(Ok(Err(error))) => {
                 self.history.tell(format!("== does not start: {error}"));
+                if error.to_string().contains(REFUSAL) {
+                    self.history.note(Event::Broken { what: format!("a directory of its own is refused: {error}") });
+                }
                 self.bury(process, Crash::Kill).await;
                 false
             }
@@ -121,7 +126,7 @@ impl<'w> Machine<'w> {
         let Some(Broker { process, running }) = self.broker.take() else { return };
         self.history.tell("== stops");
         let stopped = self.finish(process.rt().spawn(Lane::Control, "main", running.stop()), "stop").await;
-        let is_clean = matches!(stopped, Some(Ok(()))) && !process.is_killed() && self.has_marker();
+        let is_clean = matches!(stopped, Some(Ok(Ok(())))) && !process.is_killed() && self.has_marker();
         if !is_clean {
             let how = self.doom.take().unwrap_or(Crash::Kill);
             return self.bury(process, how).await;
@@ -200,6 +205,7 @@ impl<'w> Machine<'w> {
         self.set_odds(0);
         self.set_free_bytes(None);
         self.set_stalls(Stalls::default());
+        self.disk.mend();
     }
 
     /// Ends what is left of a process and does to the disk what befell it.

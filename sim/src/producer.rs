@@ -168,7 +168,7 @@ impl Producer {
                     self.site.history.note(Event::ProducerId { id: response.producer_id });
                     lane.begin(response.producer_id);
                 }
-                Some(ErrorCode::KafkaStorageError) => return Err(Gone),
+                Some(ErrorCode::CoordinatorLoadInProgress) => return Err(Gone),
                 other => {
                     self.site.broken(format!("no producer id: {other:?}"));
                     return Err(Gone);

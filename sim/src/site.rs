@@ -117,7 +117,7 @@ impl Site {
         for result in response.topics {
             match ErrorCode::from_code(result.error_code) {
                 Some(ErrorCode::None) => self.met(&result.name, result.topic_id),
-                Some(ErrorCode::TopicAlreadyExists | ErrorCode::KafkaStorageError) => {}
+                Some(ErrorCode::TopicAlreadyExists | ErrorCode::KafkaStorageError | ErrorCode::RequestTimedOut) => {}
                 other => self.broken(format!("the creation of {}: {other:?}", result.name)),
             }
         }
@@ -140,7 +140,7 @@ impl Site {
                 self.history.note(Event::Deleted { id });
                 Ok(Deletion::WasGone)
             }
-            [Some(ErrorCode::KafkaStorageError)] => Ok(Deletion::Refused),
+            [Some(ErrorCode::KafkaStorageError | ErrorCode::RequestTimedOut)] => Ok(Deletion::Refused),
             _ => {
                 self.broken(format!("the deletion of {id}: {codes:?}"));
                 Ok(Deletion::Refused)

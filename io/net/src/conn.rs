@@ -1,7 +1,9 @@
 //! One connection: takes turns, sends, waits.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,34 +13,27 @@ use ottla_wire::frame::FrameError;
 
 use crate::incoming::Incoming;
 use crate::limits::Place;
-use crate::pool::Pool;
+use crate::pool::BUFFER_BYTES;
 use crate::replies::Reply;
 use crate::send::send;
 use crate::stream::Stream;
-use crate::{Budget, Limits, Next, Replies, Service};
+use crate::{Next, Replies, Service, Shared};
 
 /// Replies are sent before the end of a turn once so much has gathered.
 const GATHERED_BYTES_MAX: usize = 256 << 10;
 const GATHERED_FILES_MAX: usize = 64;
-/// A frame above this is decoded while no other such frame is (see [`Budget::large_decode`]).
+/// A frame above this that amplifies may keep a processor busy for long. It is alone in its turn.
+const HEAVY_FRAME_BYTES: usize = BUFFER_BYTES;
+/// Above this it is decoded while no other such frame is (see `Budget::large_decode`).
 const LARGE_DECODE_BYTES: usize = 1 << 20;
 /// What a stopping broker gives the replies that still wait.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
-/// What all connections of a process share.
-#[derive(Debug)]
-pub(crate) struct Shared<S> {
-    pub rt: Rt,
-    pub service: Arc<S>,
-    pub limits: Limits,
-    pub budget: Budget,
-    pub pool: Pool,
-}
-
 pub(crate) struct Conn<S: Service> {
-    shared: Arc<Shared<S>>,
+    shared: Arc<Shared>,
+    service: Arc<S>,
     stream: Stream,
-    peer: SocketAddr,
+    peer: Peer,
     session: S::Session,
     incoming: Incoming,
     replies: Replies,
@@ -60,6 +55,8 @@ enum End {
     Closed,
     #[error("nothing came for connections.max.idle.ms")]
     Idle,
+    #[error("the peer read nothing for connections.max.idle.ms")]
+    NotReading,
     #[error("the broker stops")]
     Stop,
     #[error("the broker stops, and the peer does not read or an answer does not come")]
@@ -69,14 +66,22 @@ enum End {
 }
 
 impl<S: Service> Conn<S> {
-    pub(crate) fn new(shared: Arc<Shared<S>>, stream: Stream, peer: SocketAddr, place: Place, stop: Stop) -> Conn<S> {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        service: Arc<S>,
+        stream: Stream,
+        peer: SocketAddr,
+        place: Place,
+        stop: Stop,
+    ) -> Conn<S> {
         Conn {
-            session: shared.service.connected(peer),
+            session: service.connected(peer),
             last_active_ms: shared.rt.mono_ms(),
             has_sent: false,
             shared,
+            service,
             stream,
-            peer,
+            peer: Peer(peer),
             incoming: Incoming::Nothing,
             replies: Replies::default(),
             stop,
@@ -86,16 +91,30 @@ impl<S: Service> Conn<S> {
 
     /// Boxed, because the future would hold it twice.
     pub(crate) async fn run(mut self: Box<Self>) {
-        let _report = ReportPanic(self.peer);
-        let (rt, mut stop, mut stopping) = (self.shared.rt.clone(), self.stop.clone(), self.stop.clone());
+        let (shared, writes) = (self.shared.clone(), self.stream.writes());
+        let (mut stop, mut stopping) = (self.stop.clone(), self.stop.clone());
         // Both are made once, not for each wait: most waits are short.
         let mut told = pin!(stopping.told());
-        let mut idle = pin!(rt.sleep_until(self.idle_from_ms()));
+        let mut idle = pin!(shared.rt.sleep_until(shared.idle_from_ms(self.last_active_ms)));
         let end = loop {
-            let turned = tokio::select! {
-                biased;
-                turned = self.turn() => turned,
-                () = late(&rt, &mut stop) => Err(End::Late),
+            let turned = {
+                let (mut turn, mut late) = (pin!(self.turn()), pin!(late(&shared.rt, &mut stop)));
+                let mut seen = None;
+                loop {
+                    tokio::select! {
+                        biased;
+                        turned = turn.as_mut() => break turned,
+                        () = late.as_mut() => break Err(End::Late),
+                        () = idle.as_mut() => {
+                            let pending = writes.pending();
+                            if pending.is_some() && pending == seen {
+                                break Err(End::NotReading);
+                            }
+                            seen = pending;
+                            idle.set(shared.rt.sleep_until(shared.idle_from_ms(shared.rt.mono_ms())));
+                        }
+                    }
+                }
             };
             if let Err(end) = turned {
                 break end;
@@ -103,16 +122,16 @@ impl<S: Service> Conn<S> {
             match self.wait(told.as_mut(), idle.as_mut()).await {
                 Ok(Woken::ByWork) => {}
                 Ok(Woken::ByClock) if self.is_idle() => break End::Idle,
-                Ok(Woken::ByClock) => idle.set(rt.sleep_until(self.idle_from_ms())),
+                Ok(Woken::ByClock) => idle.set(shared.rt.sleep_until(shared.idle_from_ms(self.last_active_ms))),
                 Err(end) => break end,
             }
         };
         match end {
-            End::Refused(_) | End::Frame(_) => tracing::info!(peer = %self.peer, "connection closed: {end}"),
+            End::Refused(_) | End::Frame(_) => tracing::info!(peer = %self.peer.0, "connection closed: {end}"),
             End::Stop => {
-                rt.timeout(STOP_LIMIT, self.drain()).await;
+                shared.rt.timeout(STOP_LIMIT, self.drain()).await;
             }
-            End::Closed | End::Idle | End::Late | End::Io(_) => {}
+            End::Closed | End::Idle | End::NotReading | End::Late | End::Io(_) => {}
         }
     }
 
@@ -120,22 +139,21 @@ impl<S: Service> Conn<S> {
     async fn turn(&mut self) -> Result<(), End> {
         while !self.replies.is_full() {
             let Some(frame) = self.incoming.next_frame(self.shared.limits.request_bytes_max)? else { break };
-            let service = self.shared.service.clone();
-            let bytes = self.incoming.bytes();
-            let _alone = if frame.len() > LARGE_DECODE_BYTES && service.amplifies(&bytes[frame.clone()]) {
-                Some(self.shared.budget.large_decode().await)
-            } else {
-                None
-            };
-            let next = service.frame(&mut self.session, bytes, frame, &mut self.replies);
-            let (bytes, files) = self.replies.gathered();
-            match next {
-                Next::Frame if bytes <= GATHERED_BYTES_MAX && files <= GATHERED_FILES_MAX => {}
-                Next::Frame => self.end_turn().await?,
+            if frame.len() > HEAVY_FRAME_BYTES && self.service.amplifies(&self.incoming.bytes()[frame.clone()]) {
+                self.handle_heavy(frame).await?;
+                continue;
+            }
+            match self.service.frame(&mut self.session, self.incoming.bytes(), frame, &mut self.replies) {
+                Next::Frame => {
+                    let (bytes, files) = self.replies.gathered();
+                    if bytes > GATHERED_BYTES_MAX || files > GATHERED_FILES_MAX {
+                        self.end_turn().await?;
+                    }
+                }
                 Next::Barrier(reply) => {
                     self.end_turn().await?;
                     self.drain().await?;
-                    let out = reply.await;
+                    let out = reply.await.map_err(End::Refused)?;
                     self.replies.push(out);
                 }
                 Next::Close(why) => {
@@ -147,8 +165,37 @@ impl<S: Service> Conn<S> {
         self.end_turn().await
     }
 
+    /// Handles a frame that may become much memory and keep a processor busy. Whatever waits for this client, or for
+    /// others, is done before and after, not while another connection may have to wait for this one.
+    async fn handle_heavy(&mut self, frame: Range<usize>) -> Result<(), End> {
+        self.drain().await?;
+        let shared = self.shared.clone();
+        let alone = if frame.len() > LARGE_DECODE_BYTES { Some(shared.budget.large_decode().await) } else { None };
+        let next = shared
+            .rt
+            .in_place(|| self.service.frame(&mut self.session, self.incoming.bytes(), frame, &mut self.replies));
+        match next {
+            Next::Frame => {
+                drop(alone);
+                self.end_turn().await
+            }
+            Next::Barrier(mut reply) => {
+                self.end_turn().await?;
+                let out = poll_fn(|cx| shared.rt.in_place(|| reply.as_mut().poll(cx))).await.map_err(End::Refused)?;
+                drop(alone);
+                self.replies.push(out);
+                Ok(())
+            }
+            Next::Close(why) => {
+                drop(alone);
+                self.end_turn().await?;
+                Err(End::Refused(why))
+            }
+        }
+    }
+
     async fn end_turn(&mut self) -> Result<(), End> {
-        let next = self.shared.service.end_turn(&mut self.session, self.incoming.bytes(), &mut self.replies);
+        let next = self.service.end_turn(&mut self.session, self.incoming.bytes(), &mut self.replies);
         self.incoming.forget_handled(&self.shared.pool);
         self.send_ready().await?;
         match next {
@@ -190,9 +237,13 @@ impl<S: Service> Conn<S> {
         told: Pin<&mut impl Future<Output = ()>>,
         idle: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Woken, End> {
-        let Conn { shared, stream, incoming, replies, session, .. } = self;
-        let reads = !replies.is_full() && !incoming.has_whole_frame(shared.limits.request_bytes_max);
-        let hold_back = shared.service.hold_back(session);
+        let Conn { shared, service, stream, incoming, replies, session, .. } = self;
+        let most = shared.limits.request_bytes_max;
+        // While it waits behind a long poll, a large frame would keep the memory that it takes for as long.
+        let must_wait =
+            replies.is_waiting() && incoming.large_frame(most).is_some_and(|frame| service.amplifies(frame));
+        let reads = !replies.is_full() && !incoming.has_whole_frame(most) && !must_wait;
+        let hold_back = service.hold_back(session);
         if !replies.is_waiting() && matches!(incoming, Incoming::Nothing) {
             replies.shrink();
         }
@@ -223,17 +274,11 @@ impl<S: Service> Conn<S> {
         Ok(Woken::ByWork)
     }
 
-    /// When the connection is idle, if nothing happens before.
-    fn idle_from_ms(&self) -> i64 {
-        let idle_ms = i64::try_from(self.shared.limits.idle_max.as_millis()).unwrap_or(i64::MAX);
-        self.last_active_ms.saturating_add(idle_ms)
-    }
-
     fn is_idle(&mut self) -> bool {
         if std::mem::take(&mut self.has_sent) || self.replies.is_waiting() {
             self.last_active_ms = self.shared.rt.mono_ms();
         }
-        self.shared.rt.mono_ms() >= self.idle_from_ms()
+        self.shared.rt.mono_ms() >= self.shared.idle_from_ms(self.last_active_ms)
     }
 }
 
@@ -250,12 +295,15 @@ async fn late(rt: &Rt, stop: &mut Stop) {
 }
 
 /// Says whose connection it was when a bug ends its task.
-struct ReportPanic(SocketAddr);
+struct Peer(SocketAddr);
 
-impl Drop for ReportPanic {
+impl Drop for Peer {
     fn drop(&mut self) {
         if std::thread::panicking() {
             tracing::error!(peer = %self.0, "a bug ended this connection");
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,18 @@
 //! What a connection has received and not handled yet.
+//!
+//! A large frame pays the [`Budget`](crate::budget::Budget) for each of its chunks before it reads it. A client could send
+//! part of a chunk and stall, and would have others wait for it. So a frame that reads while the budget is short, which is
+//! to say less than half of it is free, has [`CHUNK_LIMIT`] for each chunk, if others wait when that is over. Whoever is on
+//! the overdraft has [`OVERDRAFT_LIMIT`] for all that is left.
 
 use std::io;
 use std::ops::Range;
+use std::time::Duration;
 
 use ottla_wire::frame::{FrameError, SIZE_BYTES, frame_bytes};
 
-use crate::budget::{Held, OVERDRAFT_LIMIT};
-use crate::conn::Shared;
+use crate::Shared;
+use crate::budget::Held;
 use crate::pool::{BUFFER_BYTES, Pool};
 use crate::stream::Stream;
 
@@ -14,6 +20,10 @@ use crate::stream::Stream;
 const SMALL_FRAME_BYTES_MAX: usize = 32 << 10;
 /// What a large frame pays for at a time.
 const CHUNK_BYTES: usize = 256 << 10;
+/// In which a chunk arrives, or the connection is closed: where the budget is short and others wait for it.
+const CHUNK_LIMIT: Duration = Duration::from_secs(10);
+/// In which a frame is whole, or the connection is closed, from when it took the overdraft.
+const OVERDRAFT_LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) enum Incoming {
     /// Nothing; no buffer is held.
@@ -30,6 +40,8 @@ pub(crate) struct Large {
     size: usize,
     paid: usize,
     held: Held,
+    /// By when what is paid for has to be there; `None` as long as nobody has looked at a clock for that.
+    due_ms: Option<i64>,
     is_handled: bool,
 }
 
@@ -93,8 +105,21 @@ impl Incoming {
         }
     }
 
+    /// As much as has come of the frame that is being received, if it is a large one.
+    pub(crate) fn large_frame(&self, most: usize) -> Option<&[u8]> {
+        match self {
+            Incoming::Nothing => None,
+            Incoming::Frames { buffer, handled } => {
+                let unhandled = &buffer[*handled..];
+                let bytes = frame_bytes(unhandled, most).ok()??;
+                (bytes > SMALL_FRAME_BYTES_MAX).then(|| &unhandled[SIZE_BYTES..])
+            }
+            Incoming::Large(large) => Some(&large.frame),
+        }
+    }
+
     /// Receives what there is, waiting for the first byte. 0 = the peer has closed. Nothing is lost if it is dropped.
-    pub(crate) async fn receive<S>(&mut self, stream: &mut Stream, shared: &Shared<S>) -> io::Result<usize> {
+    pub(crate) async fn receive(&mut self, stream: &mut Stream, shared: &Shared) -> io::Result<usize> {
         if let Incoming::Nothing = self {
             stream.readable().await?;
             *self = Incoming::Frames { buffer: shared.pool.take(), handled: 0 };
@@ -103,7 +128,7 @@ impl Incoming {
             && let Ok(Some(bytes)) = frame_bytes(buffer, shared.limits.request_bytes_max)
             && bytes > SMALL_FRAME_BYTES_MAX
         {
-            let large = Large::begin(bytes - SIZE_BYTES, &buffer[SIZE_BYTES..], shared);
+            let large = Large::begin(bytes - SIZE_BYTES, &buffer[SIZE_BYTES..]);
             shared.pool.give_back(std::mem::take(buffer));
             *self = Incoming::Large(large);
         }
@@ -116,28 +141,47 @@ impl Incoming {
 }
 
 impl Large {
-    fn begin<S>(size: usize, received: &[u8], shared: &Shared<S>) -> Large {
+    fn begin(size: usize, received: &[u8]) -> Large {
         let mut frame = Vec::with_capacity(size);
         frame.extend_from_slice(received);
-        Large { frame, size, paid: 0, held: shared.budget.nothing(), is_handled: false }
+        Large { frame, size, paid: 0, held: Held::default(), due_ms: None, is_handled: false }
     }
 
     fn is_whole(&self) -> bool {
         self.frame.len() == self.size
     }
 
-    async fn receive<S>(&mut self, stream: &mut Stream, shared: &Shared<S>) -> io::Result<usize> {
+    async fn receive(&mut self, stream: &mut Stream, shared: &Shared) -> io::Result<usize> {
         if self.paid <= self.frame.len() {
             let chunk = CHUNK_BYTES.max(self.frame.len()).min(self.size - self.paid);
-            self.held.more(chunk).await;
+            if !self.held.is_on_overdraft() {
+                shared.budget.more(&mut self.held, chunk).await;
+                self.due_ms = None;
+            }
             self.paid += chunk;
         }
         let most = self.paid.min(self.size) - self.frame.len();
-        let read = stream.read(&mut self.frame, most);
-        if self.held.is_on_overdraft() {
-            return shared.rt.timeout(OVERDRAFT_LIMIT, read).await.unwrap_or(Err(io::ErrorKind::TimedOut.into()));
+        if self.held.is_on_overdraft() || shared.budget.is_short() {
+            return self.receive_in_time(stream, shared, most).await;
         }
-        read.await
+        self.due_ms = None;
+        stream.read(&mut self.frame, most).await
+    }
+
+    async fn receive_in_time(&mut self, stream: &mut Stream, shared: &Shared, most: usize) -> io::Result<usize> {
+        let limit = if self.held.is_on_overdraft() { OVERDRAFT_LIMIT } else { CHUNK_LIMIT };
+        loop {
+            let now_ms = shared.rt.mono_ms();
+            let due_ms = *self.due_ms.get_or_insert(now_ms + limit.as_millis() as i64);
+            let left = Duration::from_millis(u64::try_from(due_ms - now_ms).unwrap_or(0));
+            if let Some(read) = shared.rt.timeout(left, stream.read(&mut self.frame, most)).await {
+                return read;
+            }
+            if self.held.is_on_overdraft() || shared.budget.is_waited_for() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.due_ms = None;
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //! order, the service may stage what it has to write and is told when the turn ends, and all replies that are ready leave
 //! in one write. A reply that must wait keeps its place in [`Replies`]; what is behind it may go on.
 //!
-//! Nothing here knows what is in a frame. Memory follows what has arrived, not what was announced ([`Budget`]); an idle
+//! Nothing here knows what is in a frame. Memory follows what has arrived, not what was announced (`budget.rs`); an idle
 //! connection holds no buffer; record bytes go from file to socket without passing through ours ([`Out::parts`]).
 
 mod budget;
@@ -18,13 +18,14 @@ mod pipe;
 mod pool;
 mod replies;
 mod send;
+mod shared;
 mod stream;
 
-pub use budget::Budget;
 pub use limits::Limits;
 pub use listen::{Bound, Listening, Network, SocketOptions};
 pub use memory::{MemoryNetwork, MemoryStream, Weather};
 pub use replies::{Files, Out, Replies};
+pub use shared::Shared;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -40,7 +41,8 @@ pub trait Service: Send + Sync + 'static {
 
     fn connected(&self, peer: SocketAddr) -> Self::Session;
 
-    /// Whether decoding this frame takes many times its size: such frames, if large, are handled one at a time.
+    /// Whether decoding this frame, of which the beginning is given, takes many times its size: such frames, if large, are
+    /// handled one at a time, and not read before all earlier replies have left.
     fn amplifies(&self, frame: &[u8]) -> bool;
 
     /// Handles the frame that lies at `frame` in `buffer` (without its size). What it stages for the end of the turn may
@@ -59,8 +61,9 @@ pub trait Service: Send + Sync + 'static {
 pub enum Next {
     /// Goes on with the next frame.
     Frame,
-    /// A barrier: runs this after all earlier replies have left, and handles nothing until it is done.
-    Barrier(BoxFuture<Out>),
+    /// A barrier: runs this after all earlier replies have left, and handles nothing until it is done. An error closes the
+    /// connection; its text is for the log.
+    Barrier(BoxFuture<Result<Out, &'static str>>),
     /// Closes the connection, after what was already ready to leave. The text is for the log.
     Close(&'static str),
 }

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Limits of a listener's connections; each field is the Kafka key of that name.
+/// Limits of a process's connections; each field is the Kafka key of that name.
 #[derive(Clone, Debug)]
 pub struct Limits {
     /// `socket.request.max.bytes`
     pub request_bytes_max: usize,
     /// `connections.max.idle.ms`
     pub idle_max: Duration,
-    /// `max.connections`: further ones wait in the kernel's backlog.
+    /// `max.connections`: of further ones each listener accepts one, which waits; the others wait in the kernel's backlog.
     pub connections_max: usize,
     /// `max.connections.per.ip`: further ones are closed.
     pub connections_per_ip_max: usize,
@@ -23,7 +23,7 @@ pub struct Limits {
 }
 
 /// Counts the connections of a process.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Connections {
     places: Arc<Semaphore>,
     per_ip: Arc<Mutex<BTreeMap<IpAddr, usize>>>,

@@ -5,16 +5,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_rt::{Lane, Rt, Stop, Stopper};
+use ottla_rt::{Lane, Stop, Stopper};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
-use crate::conn::{Conn, Shared};
-use crate::limits::Connections;
+use crate::conn::Conn;
 use crate::memory::{MemoryListener, MemoryNetwork};
-use crate::pool::Pool;
-use crate::stream::Stream;
-use crate::{Budget, Limits, Service};
+use crate::stream::{Carrier, Stream};
+use crate::{Service, Shared};
 
 /// How long the accept loop rests when the process has no descriptors left.
 const OUT_OF_DESCRIPTORS_REST: Duration = Duration::from_millis(100);
@@ -80,8 +78,12 @@ fn bind_tcp(address: SocketAddr, options: SocketOptions) -> io::Result<TcpListen
 impl Listener {
     async fn accept(&mut self) -> io::Result<(Stream, SocketAddr)> {
         match self {
-            Listener::Tcp(listener) => listener.accept().await.map(|(tcp, peer)| (Stream::Tcp(tcp), peer)),
-            Listener::Mem(listener) => listener.accept().await.map(|(mem, peer)| (Stream::Mem(mem), peer)),
+            Listener::Tcp(listener) => {
+                listener.accept().await.map(|(tcp, peer)| (Stream::new(Carrier::Tcp(tcp)), peer))
+            }
+            Listener::Mem(listener) => {
+                listener.accept().await.map(|(mem, peer)| (Stream::new(Carrier::Mem(mem)), peer))
+            }
         }
     }
 }
@@ -95,12 +97,11 @@ pub struct Listening {
 }
 
 impl Listening {
-    pub fn start<S: Service>(rt: &Rt, bound: Bound, service: Arc<S>, limits: Limits, budget: Budget) -> Listening {
+    /// `shared` is the same for all listeners of a process.
+    pub fn start<S: Service>(shared: &Arc<Shared>, bound: Bound, service: Arc<S>) -> Listening {
         let stop = Stopper::default();
         let (alive, ended) = mpsc::channel(1);
-        let connections = Connections::new(&limits);
-        let shared = Arc::new(Shared { rt: rt.clone(), service, limits, budget, pool: Pool::default() });
-        rt.spawn(Lane::Data, "accept", accept(bound.listener, shared, connections, stop.listener(), alive));
+        shared.rt.spawn(Lane::Data, "accept", accept(bound.listener, shared.clone(), service, stop.listener(), alive));
         Listening { stop, ended }
     }
 
@@ -113,16 +114,17 @@ impl Listening {
 
 async fn accept<S: Service>(
     mut listener: Listener,
-    shared: Arc<Shared<S>>,
-    connections: Connections,
+    shared: Arc<Shared>,
+    service: Arc<S>,
     stopped: Stop,
     alive: mpsc::Sender<()>,
 ) {
     let mut stopping = stopped.clone();
     loop {
+        // Accepts first: a listener to which nobody comes must not keep a place.
         let accepted = async {
-            let room = connections.room().await;
-            listener.accept().await.map(|(stream, peer)| (stream, peer, room))
+            let (stream, peer) = listener.accept().await?;
+            io::Result::Ok((stream, peer, shared.connections.room().await))
         };
         let (stream, peer, room) = tokio::select! {
             biased;
@@ -137,11 +139,11 @@ async fn accept<S: Service>(
                 }
             },
         };
-        let Some(place) = connections.enter(room, peer.ip(), &shared.limits) else { continue };
+        let Some(place) = shared.connections.enter(room, peer.ip(), &shared.limits) else { continue };
         if stream.set_nodelay().is_err() {
             continue;
         }
-        let conn = Box::new(Conn::new(shared.clone(), stream, peer, place, stopped.clone()));
+        let conn = Box::new(Conn::new(shared.clone(), service.clone(), stream, peer, place, stopped.clone()));
         let alive = alive.clone();
         shared.rt.spawn(Lane::Data, "connection", async move {
             conn.run().await;

@@ -163,7 +163,7 @@ impl Replies {
 /// A reply buffer of at most this capacity is used again within a connection's busy time.
 const KEPT_BYTES_MAX: usize = 64 << 10;
 /// What an idle connection keeps: room for the replies of a few small requests, which come again.
-const IDLE_BYTES_MAX: usize = 512;
+const IDLE_BYTES_MAX: usize = 768;
 const IDLE_FILES_MAX: usize = 4;
 const IDLE_QUEUE_MAX: usize = 4;
 
@@ -185,5 +185,20 @@ mod tests {
         replies.shrink();
         replies.later(Box::pin(std::future::pending()));
         assert!(matches!(replies.first(), Some(Reply::Waiting(_))));
+    }
+
+    #[test]
+    fn an_idle_connection_keeps_small_buffers_and_no_large_ones() {
+        let kept_after = |bytes: usize| {
+            let mut replies = Replies::default();
+            (0..bytes).for_each(|_| replies.out().bytes.push(0));
+            replies.sent();
+            replies.shrink();
+            replies.queue.front().map_or(0, |reply| match reply {
+                Reply::Ready(out) => out.bytes.capacity(),
+                Reply::Waiting(_) => unreachable!("there is none"),
+            })
+        };
+        assert_eq!([400, 5000].map(kept_after), [512, 0]);
     }
 }

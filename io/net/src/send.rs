@@ -11,7 +11,7 @@ use std::sync::Arc;
 use ottla_rt::Rt;
 use ottla_storage::disk::{DiskFile, Wait};
 
-use crate::conn::Shared;
+use crate::Shared;
 use crate::replies::{FileRange, Out};
 use crate::stream::Stream;
 
@@ -23,7 +23,7 @@ const STEP_BYTES: u64 = 1 << 20;
 
 /// A range that was promised in a reply's length and is not there cannot be mended: it is an error, and the connection is
 /// closed.
-pub(crate) async fn send<S>(shared: &Shared<S>, stream: &mut Stream, out: &mut Out) -> io::Result<()> {
+pub(crate) async fn send(shared: &Shared, stream: &mut Stream, out: &mut Out) -> io::Result<()> {
     if out.files.is_empty() {
         return stream.write_all(&out.bytes).await;
     }

@@ -3,6 +3,8 @@
 use std::io;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use ottla_storage::disk::DiskFile;
@@ -12,19 +14,50 @@ use tokio::net::TcpStream;
 
 use crate::memory::MemoryStream;
 
-/// A connection's byte stream. TLS becomes another variant.
+/// A connection's byte stream.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub(crate) struct Stream {
+    carrier: Carrier,
+    writes: Arc<Writes>,
+}
+
+/// TLS becomes another variant.
+#[derive(Debug)]
+pub(crate) enum Carrier {
     Tcp(TcpStream),
     Mem(MemoryStream),
 }
 
+/// How writing goes, for one who looks on while the stream is lent out: a count of how often a write has begun or ended.
+#[derive(Debug, Default)]
+pub(crate) struct Writes(AtomicU64);
+
+impl Writes {
+    /// Only the stream writes here, so this need not be one step.
+    fn count(&self) {
+        self.0.store(self.0.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// `None` while nothing is being written; else a number that stays the same as long as nothing gets through.
+    pub(crate) fn pending(&self) -> Option<u64> {
+        Some(self.0.load(Ordering::Relaxed)).filter(|count| count % 2 == 1)
+    }
+}
+
 impl Stream {
+    pub(crate) fn new(carrier: Carrier) -> Stream {
+        Stream { carrier, writes: Arc::default() }
+    }
+
+    pub(crate) fn writes(&self) -> Arc<Writes> {
+        self.writes.clone()
+    }
+
     /// Waits until a read would not wait (or the peer has closed), without holding a buffer.
     pub(crate) async fn readable(&self) -> io::Result<()> {
-        match self {
-            Stream::Tcp(tcp) => tcp.readable().await,
-            Stream::Mem(mem) => mem.readable().await,
+        match &self.carrier {
+            Carrier::Tcp(tcp) => tcp.readable().await,
+            Carrier::Mem(mem) => mem.readable().await,
         }
     }
 
@@ -41,9 +74,9 @@ impl Stream {
         most: usize,
     ) -> Poll<io::Result<usize>> {
         let mut read = ReadBuf::uninit(&mut buffer.spare_capacity_mut()[..most]);
-        ready!(match self {
-            Stream::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut read),
-            Stream::Mem(mem) => Pin::new(mem).poll_read(cx, &mut read),
+        ready!(match &mut self.carrier {
+            Carrier::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut read),
+            Carrier::Mem(mem) => Pin::new(mem).poll_read(cx, &mut read),
         })?;
         let n = read.filled().len();
         // SAFETY: the first `n` bytes of the spare capacity are filled, and so initialised: that is what `ReadBuf` keeps.
@@ -53,11 +86,13 @@ impl Stream {
 
     pub(crate) async fn write_all(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         while !bytes.is_empty() {
-            let n = std::future::poll_fn(|cx| match self {
-                Stream::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-                Stream::Mem(mem) => Pin::new(mem).poll_write(cx, bytes),
+            self.writes.count();
+            let n = std::future::poll_fn(|cx| match &mut self.carrier {
+                Carrier::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+                Carrier::Mem(mem) => Pin::new(mem).poll_write(cx, bytes),
             })
             .await?;
+            self.writes.count();
             if n == 0 {
                 return Err(io::ErrorKind::WriteZero.into());
             }
@@ -70,24 +105,26 @@ impl Stream {
 impl Stream {
     /// Has small writes leave at once.
     pub(crate) fn set_nodelay(&self) -> io::Result<()> {
-        match self {
-            Stream::Tcp(tcp) => tcp.set_nodelay(true),
-            Stream::Mem(_) => Ok(()),
+        match &self.carrier {
+            Carrier::Tcp(tcp) => tcp.set_nodelay(true),
+            Carrier::Mem(_) => Ok(()),
         }
     }
 
     pub(crate) fn has_sendfile(&self) -> bool {
-        match self {
-            Stream::Tcp(_) => true,
-            Stream::Mem(_) => false,
+        match &self.carrier {
+            Carrier::Tcp(_) => true,
+            Carrier::Mem(_) => false,
         }
     }
 
     /// Writes bytes that more will follow at once, so that they leave in one packet with it.
     pub(crate) async fn write_more(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        let Stream::Tcp(tcp) = self else { return self.write_all(bytes).await };
+        let Carrier::Tcp(tcp) = &self.carrier else { return self.write_all(bytes).await };
         while !bytes.is_empty() {
-            let n = tcp.async_io(Interest::WRITABLE, || Ok(rustix::net::send(&*tcp, bytes, SendFlags::MORE)?)).await?;
+            self.writes.count();
+            let n = tcp.async_io(Interest::WRITABLE, || Ok(rustix::net::send(tcp, bytes, SendFlags::MORE)?)).await?;
+            self.writes.count();
             bytes = &bytes[n..];
         }
         Ok(())
@@ -95,12 +132,15 @@ impl Stream {
 
     /// Sends the beginning of a range from the page cache; gives how many bytes went. 0 = the file is shorter.
     pub(crate) async fn sendfile(&mut self, file: &dyn DiskFile, range: Range<u64>) -> io::Result<u64> {
-        let Stream::Tcp(tcp) = self else { return Err(io::ErrorKind::Unsupported.into()) };
+        let Carrier::Tcp(tcp) = &self.carrier else { return Err(io::ErrorKind::Unsupported.into()) };
         let fd = file.raw_fd().ok_or(io::ErrorKind::Unsupported)?;
-        tcp.async_io(Interest::WRITABLE, || {
+        self.writes.count();
+        let sent = tcp.async_io(Interest::WRITABLE, || {
             let mut at = range.start;
-            Ok(rustix::fs::sendfile(&*tcp, fd, Some(&mut at), (range.end - range.start) as usize)? as u64)
-        })
-        .await
+            Ok(rustix::fs::sendfile(tcp, fd, Some(&mut at), (range.end - range.start) as usize)? as u64)
+        });
+        let bytes = sent.await?;
+        self.writes.count();
+        Ok(bytes)
     }
 }

@@ -118,6 +118,15 @@ impl Rt {
         tokio::time::timeout(limit, future).await.ok()
     }
 
+    /// How much can run at once.
+    pub fn cores(&self) -> usize {
+        match &self.0 {
+            Runs::Threads(_) => threads::cores(),
+            #[cfg(feature = "sim")]
+            Runs::Simulated(_) => 2,
+        }
+    }
+
     /// Memory of the machine.
     pub fn memory_bytes(&self) -> u64 {
         match &self.0 {

@@ -17,7 +17,7 @@ impl Terminate {
         Ok(Terminate { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
     }
 
-    pub async fn next(&mut self) {
+    async fn next(&mut self) {
         tokio::select! {
             biased;
             _ = self.term.recv() => {}
@@ -25,12 +25,12 @@ impl Terminate {
         }
     }
 
-    /// Runs `future` to its end, unless a signal comes first.
-    pub async fn or(&mut self, future: impl Future<Output = ()>) {
+    /// Runs `future` to its end; `None` if a signal comes first.
+    pub async fn or<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
-            () = self.next() => {}
-            () = future => {}
+            () = self.next() => None,
+            output = future => Some(output),
         }
     }
 }

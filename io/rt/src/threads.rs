@@ -30,9 +30,8 @@ pub(crate) struct Handles {
 
 impl Threads {
     pub fn start() -> std::io::Result<(Threads, Rt)> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let data = Builder::new_multi_thread()
-            .worker_threads(cores)
+            .worker_threads(cores())
             .max_blocking_threads(BLOCKING_THREADS_MAX)
             .thread_name("data")
             .enable_all()
@@ -91,6 +90,10 @@ impl Handles {
     pub(crate) fn mono_ms(&self) -> i64 {
         ms(self.start.elapsed())
     }
+}
+
+pub(crate) fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn ms(duration: Duration) -> i64 {

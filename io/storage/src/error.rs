@@ -6,10 +6,13 @@ use std::sync::Arc;
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    #[error("cannot {op} {path}: {source}")]
-    Io { op: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot {op} {path}: {cause}")]
+    Io { op: &'static str, path: PathBuf, cause: io::Error },
     #[error("{path} is damaged at byte {position}: {what}")]
     Corrupt { path: PathBuf, position: u64, what: &'static str },
+    /// Nothing was changed. See [`Checkpointed::kept`](crate::Checkpointed::kept).
+    #[error("{path} is damaged at byte {position}, at offset {offset}: everything up to offset {kept} had been synced")]
+    Lost { path: PathBuf, position: u64, offset: i64, kept: i64 },
     #[error("offset {offset} is not in the log: it holds {start} to {end}")]
     OutOfRange { offset: i64, start: i64, end: i64 },
     /// The answer is on the disk and not in memory, and the caller did not want to wait.
@@ -23,7 +26,7 @@ impl LogError {
     /// The disk is full, or a quota of the file system is: what was refused may be tried again later.
     pub fn is_out_of_space(&self) -> bool {
         let full = |kind| matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
-        matches!(self, LogError::Io { source, .. } if full(source.kind()))
+        matches!(self, LogError::Io { cause, .. } if full(cause.kind()))
     }
 }
 
@@ -39,9 +42,9 @@ pub(crate) trait Named {
 
 impl<T> Doing<T> for io::Result<T> {
     fn doing(self, op: &'static str, to: &(impl Named + ?Sized)) -> Result<T, LogError> {
-        self.map_err(|source| match source.kind() {
+        self.map_err(|cause| match cause.kind() {
             ErrorKind::WouldBlock => LogError::Cold,
-            _ => LogError::Io { op, path: to.path(), source },
+            _ => LogError::Io { op, path: to.path(), cause },
         })
     }
 }

@@ -52,6 +52,8 @@ pub(crate) struct Progress {
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
     dirty_bytes: AtomicU64,
+    /// All that flushes have covered so far.
+    flushed_bytes: AtomicU64,
     queue: Mutex<Queue>,
 }
 
@@ -63,8 +65,8 @@ struct Queue {
 
 #[derive(Clone, Copy, Debug)]
 pub struct FlushOptions {
-    /// Dirty bytes of the directory beyond which producers should be held back.
-    pub dirty_bytes_max: u64,
+    /// Dirty bytes of the directory beyond which logs are flushed, the dirtiest first, until half of them are left.
+    pub flush_from_bytes: u64,
     /// How long a log may stay dirty.
     pub dirty_ms_max: i64,
     /// Bytes of a log after which they are written back, not waiting for a flush.
@@ -92,12 +94,18 @@ struct Dirty {
     log: Arc<Shared>,
     since_ms: i64,
     written_back: Place,
+    /// Its last flush failed.
+    has_failed: bool,
 }
 
 impl Backlog {
     /// Bytes of all logs of the directory that no flush has covered.
     pub fn dirty_bytes(&self) -> u64 {
         self.dirty_bytes.load(Ordering::Relaxed)
+    }
+
+    pub fn flushed_bytes(&self) -> u64 {
+        self.flushed_bytes.load(Ordering::Relaxed)
     }
 
     pub fn add(&self, bytes: u64) {
@@ -142,9 +150,9 @@ impl Flusher {
         let newly = std::mem::take(&mut lock(&self.dir.backlog.queue).dirty);
         self.dirty.extend(newly.into_iter().map(|log| {
             let written_back = lock(&log.progress).flushed;
-            Dirty { log, since_ms: now.mono_ms, written_back }
+            Dirty { log, since_ms: now.mono_ms, written_back, has_failed: false }
         }));
-        let too_much = self.dir.backlog.dirty_bytes() > self.options.dirty_bytes_max / 2;
+        let too_much = self.dir.backlog.dirty_bytes() > self.options.flush_from_bytes;
         if too_much {
             self.dirty.sort_by_cached_key(|dirty| Reverse(lock(&dirty.log.progress).dirty_bytes));
         }
@@ -152,11 +160,15 @@ impl Flusher {
             if dirty.log.is_clean() {
                 continue;
             }
-            let much = too_much && self.dir.backlog.dirty_bytes() > self.options.dirty_bytes_max / 4;
+            // One that fails is not tried again each time: it has much to write once more.
+            let much =
+                too_much && !dirty.has_failed && self.dir.backlog.dirty_bytes() > self.options.flush_from_bytes / 2;
             if much || now.mono_ms - dirty.since_ms >= self.options.dirty_ms_max {
                 // Whoever waits does not wait for this as well.
                 self.flush_asked(&mut flushed);
-                flushed.push(flush(&dirty.log));
+                let outcome = flush(&dirty.log);
+                dirty.has_failed = outcome.outcome.is_err();
+                flushed.push(outcome);
                 dirty.since_ms = now.mono_ms;
             } else {
                 dirty.write_back(self.options.write_back_bytes);
@@ -230,7 +242,9 @@ impl Shared {
                 progress.recovery_point = progress.recovery_point.max(recovery_point);
                 progress.in_doubt = false;
                 progress.dirty_bytes -= task.dirty_bytes;
-                self.home.log_dir.backlog.subtract(task.dirty_bytes);
+                let backlog = &self.home.log_dir.backlog;
+                backlog.subtract(task.dirty_bytes);
+                backlog.flushed_bytes.fetch_add(task.dirty_bytes, Ordering::Relaxed);
                 Ok(task.to)
             }
             Err(e) => {

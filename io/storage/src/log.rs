@@ -24,9 +24,6 @@ use crate::segment::{Home, Index, Indexing, Segment};
 use crate::time_index::TimeEntry;
 use crate::{LogDir, Place, lock};
 
-/// A file name has at most this many bytes.
-const NAME_BYTES_MAX: usize = 255;
-
 #[derive(Clone, Copy, Debug)]
 pub struct LogOptions {
     /// `segment.bytes`
@@ -177,10 +174,7 @@ impl Log {
         let _naming = lock(&home.naming);
         home.deleted.store(true, Ordering::SeqCst);
         let old = home.dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let end = format!(".{:032x}-delete", u128::from_be_bytes(id.0));
-        let name = format!("{}{end}", &old[..old.floor_char_boundary(NAME_BYTES_MAX - end.len())]);
-        home.log_dir.disk.rename(&home.dir, &home.log_dir.path.join(&name)).doing("rename", &home.dir)?;
-        Ok(name)
+        home.log_dir.set_to_be_removed(old, id)
     }
 
     /// Writes the pieces, rolling where it must; returns their bytes. The segments that were active before go to `rolled`.

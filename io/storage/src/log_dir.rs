@@ -15,6 +15,9 @@ const LOCK_FILE: &str = ".lock";
 /// Closed segments of a directory whose files are open at once.
 const OPEN_SEGMENTS_MAX: usize = 256;
 
+/// A file name has at most this many bytes.
+const NAME_BYTES_MAX: usize = 255;
+
 /// A log directory whose lock this process holds.
 #[derive(Debug)]
 pub struct LogDir {
@@ -66,10 +69,22 @@ impl LogDir {
         self.backlog.dirty_bytes()
     }
 
+    /// Bytes of the directory's logs that flushes have covered since it was opened.
+    pub fn flushed_bytes(&self) -> u64 {
+        self.backlog.flushed_bytes()
+    }
+
     /// Names of the directories in it.
     pub fn list(&self) -> Result<Vec<String>, LogError> {
         let entries = self.disk.list(&self.path).doing("list", &self.path)?;
         Ok(entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name).collect())
+    }
+
+    /// Names of the files in a directory of it, or, for the empty name, in itself.
+    pub fn files(&self, name: &str) -> Result<Vec<String>, LogError> {
+        let dir = self.path.join(name);
+        let entries = missing(self.disk.list(&dir)).doing("list", &dir)?.unwrap_or_default();
+        Ok(entries.into_iter().filter(|entry| !entry.is_dir).map(|entry| entry.name).collect())
     }
 
     /// Whether a replica's directory is there and has records.
@@ -87,14 +102,26 @@ impl LogDir {
     /// Renames a replica's directory that is not what its name says, so that it is kept and in nobody's way. Gives the new
     /// name.
     pub fn set_aside(&self, name: &str, id: Uuid) -> Result<String, LogError> {
-        let stray = format!("{name}.{:032x}-stray", u128::from_be_bytes(id.0));
-        let from = self.path.join(name);
-        self.disk.rename(&from, &self.path.join(&stray)).doing("rename", &from)?;
+        let stray = self.rename(name, id, "stray")?;
         self.disk.sync_dir(&self.path).doing("sync", &self.path)?;
         Ok(stray)
     }
 
-    /// Removes a directory that [`Log::delete`](crate::Log::delete) has renamed, now or before a restart.
+    /// Gives the directory of a replica that is not open the name under which Kafka keeps what is to be removed, and returns
+    /// that name.
+    pub fn set_to_be_removed(&self, name: &str, id: Uuid) -> Result<String, LogError> {
+        self.rename(name, id, "delete")
+    }
+
+    fn rename(&self, name: &str, id: Uuid, fate: &str) -> Result<String, LogError> {
+        let end = format!(".{:032x}-{fate}", u128::from_be_bytes(id.0));
+        let new = format!("{}{end}", &name[..name.floor_char_boundary(NAME_BYTES_MAX - end.len())]);
+        let from = self.path.join(name);
+        self.disk.rename(&from, &self.path.join(&new)).doing("rename", &from)?;
+        Ok(new)
+    }
+
+    /// Removes a directory that was set to be removed, now or before a restart.
     pub fn remove(&self, name: &str) -> Result<(), LogError> {
         let dir = self.path.join(name);
         let Some(entries) = missing(self.disk.list(&dir)).doing("list", &dir)? else { return Ok(()) };

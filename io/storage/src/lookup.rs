@@ -278,7 +278,7 @@ enum Walked {
 fn if_there<T>(opened: Result<T, LogError>) -> Result<Option<T>, LogError> {
     match opened {
         Ok(file) => Ok(Some(file)),
-        Err(LogError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(LogError::Io { cause, .. }) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
 }

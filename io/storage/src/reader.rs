@@ -8,6 +8,8 @@
 //! [`Log`]: crate::Log
 
 use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, RwLock};
 
 use ottla_records::{BatchHeader, Scratch, find_timestamp};
@@ -155,6 +157,14 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Runs `f` on the log's directory, which keeps its name meanwhile. `None` once the log is deleted: another may have the
+    /// name.
+    pub fn in_directory<T>(&self, f: impl FnOnce(&Path) -> T) -> Option<T> {
+        let home = &self.0.home;
+        let _naming = lock(&home.naming);
+        (!home.deleted.load(Ordering::SeqCst)).then(|| f(&home.dir))
     }
 
     /// First offset of the log.

@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, RwLock};
 
 use crate::disk::{Entry, Open, Wait, missing};
-use crate::error::{Doing, LogError};
+use crate::error::{Doing, LogError, Named};
 use crate::flush::Progress;
 use crate::index::{Entries, IndexEntry};
 use crate::log::{Active, LogOptions, State};
@@ -37,8 +37,9 @@ const PROBE: &str = "recovery.tmp";
 pub struct Checkpointed {
     /// Everything before it has been synced. 0 if it is not known: all of the log is checked.
     pub recovery_point: i64,
-    /// First offset of the log, if that is not the one of its first segment.
-    pub log_start: i64,
+    /// Where not everything before it is there, the log is left as it is found and not opened. 0 if it is to be repaired
+    /// whatever is lost.
+    pub kept: i64,
 }
 
 /// What opening a log took.
@@ -80,17 +81,20 @@ pub(crate) fn open(
     let bases = segments_among(&home, files.as_deref().unwrap_or_default())?;
     let mut recovered = Recovered::default();
     let (segments, active, known_end) = if bases.is_empty() {
+        if known.kept > 0 {
+            return Err(LogError::Lost { path: path(&home, 0, "log"), position: 0, offset: 0, kept: known.kept });
+        }
         dir.disk.create_dir(&home.dir).doing("create", &home.dir)?;
-        let active = Active::create(&home, known.log_start)?;
+        let active = Active::create(&home, 0)?;
         let end = active.end();
         (vec![active.segment.clone()], active, end)
     } else {
-        recover(&home, &bases, known.recovery_point, &mut recovered)?
+        recover(&home, &bases, &known, &mut recovered)?
     };
     let end = active.end();
     remove_later_snapshots(&home, files.as_deref().unwrap_or_default(), end.offset)?;
     recovered.synced_offsets_lost = (known.recovery_point - end.offset).max(0);
-    let start = known.log_start.clamp(segments[0].base_offset, end.offset);
+    let start = segments[0].base_offset;
     let recovery_point = known.recovery_point.clamp(segments[0].base_offset, end.offset);
     let queued = recovery_point < end.offset;
     let flushed = if queued { known_end } else { end };
@@ -137,22 +141,25 @@ fn offset_in_name(file: &Entry, extension: &str) -> Option<i64> {
 fn recover(
     home: &Arc<Home>,
     bases: &[i64],
-    recovery_point: i64,
+    known: &Checkpointed,
     recovered: &mut Recovered,
 ) -> Result<(Vec<Arc<Segment>>, Active, Place), LogError> {
+    let recovery_point = known.recovery_point;
     // A segment that ends at the recovery point was active then, and its index is not to be relied on.
     let first = bases.partition_point(|&base| base < recovery_point).saturating_sub(1);
     let mut segments: Vec<_> = bases[..first].iter().map(|&base| Segment::found(home, base)).collect();
     let mut last = scan(home, bases[first], recovery_point, recovered)?;
-    let known = last.known;
+    let known_end = last.known;
     for (i, &base) in bases.iter().enumerate().skip(first + 1) {
         if last.is_torn() || last.active.state.next_offset != base {
+            last.check_kept(known.kept)?;
             remove_segments(home, &bases[i..], recovered)?;
             break;
         }
         let closed = std::mem::replace(&mut last, scan(home, base, recovery_point, recovered)?);
         segments.push(closed.active.close());
     }
+    last.check_kept(known.kept)?;
     if last.is_torn() {
         check_writable(home)?;
         last.active.cut()?;
@@ -160,12 +167,21 @@ fn recover(
         recovered.bytes_cut += last.file_bytes - last.active.state.position;
     }
     segments.push(last.active.segment.clone());
-    Ok((segments, last.active, known))
+    Ok((segments, last.active, known_end))
 }
 
 impl Scanned {
     fn is_torn(&self) -> bool {
         self.active.state.position < self.file_bytes
+    }
+
+    /// Whether everything before `kept` is there, if this is the last of the log.
+    fn check_kept(&self, kept: i64) -> Result<(), LogError> {
+        let State { next_offset: offset, position, .. } = self.active.state;
+        if offset >= kept {
+            return Ok(());
+        }
+        Err(LogError::Lost { path: self.active.segment.path(), position, offset, kept })
     }
 }
 

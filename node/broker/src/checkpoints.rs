@@ -1,26 +1,35 @@
-//! How far the logs have come, written down now and then: what a start after a crash need not read.
+//! How far the logs have come, written down now and then, and when much was flushed: what a start after a crash need not read.
 //!
 //! The lines of Kafka's files name a log by topic and partition. When a topic is deleted and another one of its name is made,
 //! a line that was left over would say of the new log that it is on the disk when it is not: its end would never be synced,
 //! and torn batches would not be looked for. So a log is begun only when the files have no line for its name.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ottla_rt::{Rt, Stop};
-use ottla_storage::checkpoint::offsets::{self, HIGH_WATERMARKS, LOG_STARTS, RECOVERY_POINTS};
-use ottla_storage::{Checkpointed, LogDir, LogError};
+use ottla_storage::checkpoint::offsets::{self, HIGH_WATERMARKS, RECOVERY_POINTS};
+use ottla_storage::{Checkpointed, LogDir, LogError, Reader};
+use tokio::sync::Notify;
 
+use crate::control::opening;
 use crate::partition::Partition;
 use crate::topics::Published;
+
+/// Bytes that may be flushed before the files are written, though their time has not come.
+const UNWRITTEN_BYTES_MAX: u64 = 256 << 20;
 
 /// The files of a log directory.
 #[derive(Debug)]
 pub struct Checkpoints {
     dir: Arc<LogDir>,
     written: Mutex<Written>,
+    /// [`LogDir::flushed_bytes`] when the task was last woken for them.
+    woken_at_bytes: AtomicU64,
+    wake: Notify,
 }
 
 #[derive(Debug)]
@@ -34,11 +43,14 @@ struct Written {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Offsets {
     recovery_points: BTreeMap<String, i64>,
-    log_starts: BTreeMap<String, i64>,
     high_watermarks: BTreeMap<String, i64>,
 }
 
 impl Offsets {
+    pub fn add_metadata(&mut self, metadata: &Reader) {
+        self.recovery_points.insert(opening::DIR.to_owned(), metadata.recovery_point());
+    }
+
     pub fn add(&mut self, partition: &Partition) {
         let name = partition.directory();
         self.recovery_points.insert(name.clone(), partition.reader.recovery_point());
@@ -46,15 +58,16 @@ impl Offsets {
     }
 
     /// Of all logs that are open.
-    fn now(published: &Published) -> Offsets {
+    fn now(published: &Published, metadata: &Reader) -> Offsets {
         let mut offsets = Offsets::default();
+        offsets.add_metadata(metadata);
         let all = published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten());
         all.filter(|partition| partition.marks().is_ok()).for_each(|partition| offsets.add(partition));
         offsets
     }
 
     fn forget(&mut self, name: &str) -> bool {
-        let lines = [&mut self.recovery_points, &mut self.log_starts, &mut self.high_watermarks];
+        let lines = [&mut self.recovery_points, &mut self.high_watermarks];
         lines.map(|lines| lines.remove(name).is_some()).contains(&true)
     }
 }
@@ -62,19 +75,25 @@ impl Offsets {
 impl Checkpoints {
     pub fn load(dir: &Arc<LogDir>) -> Result<Checkpoints, LogError> {
         let load = |file| offsets::load(dir.disk(), dir.path(), file).map(Option::unwrap_or_default);
-        let offsets = Offsets {
-            recovery_points: load(RECOVERY_POINTS)?,
-            log_starts: load(LOG_STARTS)?,
-            high_watermarks: load(HIGH_WATERMARKS)?,
-        };
-        Ok(Checkpoints { dir: dir.clone(), written: Mutex::new(Written { offsets, in_doubt: false }) })
+        let offsets = Offsets { recovery_points: load(RECOVERY_POINTS)?, high_watermarks: load(HIGH_WATERMARKS)? };
+        let written = Mutex::new(Written { offsets, in_doubt: false });
+        Ok(Checkpoints { dir: dir.clone(), written, woken_at_bytes: AtomicU64::new(0), wake: Notify::new() })
+    }
+
+    /// Something was flushed. Where it was much the files are written at once: what they do not say is read again after a
+    /// crash.
+    pub fn flushed(&self) {
+        let flushed = self.dir.flushed_bytes();
+        if flushed - self.woken_at_bytes.load(Ordering::Relaxed) >= UNWRITTEN_BYTES_MAX {
+            self.woken_at_bytes.store(flushed, Ordering::Relaxed);
+            self.wake.notify_one();
+        }
     }
 
     /// What a log needs to know to be opened.
     pub fn known(&self, name: &str) -> Checkpointed {
         let Written { offsets, .. } = &*self.written();
-        let of = |lines: &BTreeMap<String, i64>| lines.get(name).copied().unwrap_or(0);
-        Checkpointed { recovery_point: of(&offsets.recovery_points), log_start: of(&offsets.log_starts) }
+        Checkpointed { recovery_point: offsets.recovery_points.get(name).copied().unwrap_or(0), kept: 0 }
     }
 
     /// Takes out what is said of a log that is not there any more.
@@ -99,7 +118,6 @@ impl Checkpoints {
             if must || new != old { offsets::store(self.dir.disk(), self.dir.path(), file, new) } else { Ok(()) }
         };
         store(RECOVERY_POINTS, &new.recovery_points, &old.recovery_points)?;
-        store(LOG_STARTS, &new.log_starts, &old.log_starts)?;
         store(HIGH_WATERMARKS, &new.high_watermarks, &old.high_watermarks)?;
         *old = new;
         *in_doubt = false;
@@ -112,26 +130,30 @@ impl Checkpoints {
     }
 }
 
-/// Writes the files every `interval`, where something has changed. Runs until `stop`.
+/// Writes the files now and every `interval`, where something has changed. Runs until `stop`.
 pub async fn run(
     rt: Rt,
     checkpoints: Arc<Checkpoints>,
     published: Arc<ArcSwap<Published>>,
+    metadata: Reader,
     interval: Duration,
     mut stop: Stop,
 ) {
+    let (wake, mut is_failing) = (checkpoints.clone(), false);
     loop {
+        let (checkpoints, published, metadata) = (checkpoints.clone(), published.clone(), metadata.clone());
+        let written = rt.blocking(move || checkpoints.write(|| Offsets::now(&published.load(), &metadata))).await;
+        match &written {
+            Err(error) if !is_failing => tracing::error!("cannot write the checkpoints: {error}"),
+            Ok(()) if is_failing => tracing::info!("the checkpoints can be written again"),
+            _ => {}
+        }
+        is_failing = written.is_err();
         tokio::select! {
             biased;
             () = stop.told() => return,
+            () = wake.wake.notified() => {}
             () = rt.sleep(interval) => {}
         }
-        let (checkpoints, published) = (checkpoints.clone(), published.clone());
-        rt.blocking(move || {
-            if let Err(error) = checkpoints.write(|| Offsets::now(&published.load())) {
-                tracing::error!("cannot write the checkpoints: {error}");
-            }
-        })
-        .await;
     }
 }

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use crate::Broker;
 
+/// Rows of an answer that are made within a millisecond.
+const QUICK_ROWS_MAX: usize = 1000;
+
 /// The context of one request of a cold API.
 #[derive(Clone, Debug)]
 pub struct Ctx {
@@ -18,6 +21,8 @@ pub struct Ctx {
 #[derive(Debug)]
 pub struct Client {
     pub address: SocketAddr,
+    /// Name of the listener that it has connected to: it is told where brokers are reached by that one.
+    pub listener: Arc<str>,
 }
 
 /// What a request wants to do, with Kafka's codes of operations (`AclOperation`).
@@ -57,6 +62,11 @@ impl Resource<'_> {
 }
 
 impl Ctx {
+    /// Makes so many rows of an answer; the other connections go elsewhere meanwhile, if that takes long.
+    pub fn make<T>(&self, rows: usize, make: impl FnOnce() -> T) -> T {
+        if rows > QUICK_ROWS_MAX { self.broker.rt.in_place(make) } else { make() }
+    }
+
     /// Asked before a handler looks at a resource.
     pub fn may(&self, operation: Operation, resource: Resource<'_>) -> bool {
         self.client.may(operation, resource)

@@ -2,23 +2,30 @@
 //!
 //! Whoever needs a flush puts itself on the list, wakes the task and goes on; what gathers while the disk works shares the
 //! next sync. Nobody awaits a flush here: those it is for are told what is on the disk now.
+//!
+//! A log whose sync fails takes no more until one succeeds, which is tried again and again; what was not asked for counts
+//! like what was. The metadata log has no partition, and is told through its host.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use ottla_net::BoxFuture;
 use ottla_rt::{Rt, Stop};
-use ottla_storage::{Flushed, Flusher, LogDir};
+use ottla_storage::{Flushed, Flusher, LogDir, LogError, Reader};
 use tokio::sync::Notify;
 
+use crate::checkpoints::Checkpoints;
 use crate::control::host::Host;
 use crate::partition::Partition;
 use crate::room::Room;
+use crate::topics::Published;
 
 /// How often the task looks for what has been dirty for too long.
 const TICK_MS: i64 = 1000;
-/// The pause after a flush that failed.
-const RETRY: Duration = Duration::from_millis(100);
+/// The pause after a flush that failed, and after each one that failed after it.
+const RETRY_MS: i64 = 100;
+const RETRY_AGAIN_MS: i64 = 1000;
 
 /// Where a flush is asked for.
 #[derive(Debug)]
@@ -29,6 +36,8 @@ pub struct Flushing {
     asked: Mutex<Vec<Asked>>,
     pub wake: Arc<Notify>,
     pub room: Arc<Room>,
+    /// Some partition's log cannot be synced.
+    is_failing: AtomicBool,
     /// Told after each flush.
     flushed: Notify,
 }
@@ -47,6 +56,7 @@ impl Flushing {
             asked: Mutex::default(),
             wake: Arc::default(),
             room: Arc::default(),
+            is_failing: AtomicBool::new(false),
             flushed: Notify::new(),
         }
     }
@@ -64,7 +74,8 @@ impl Flushing {
         self.wake.notify_one();
     }
 
-    /// While too much is dirty: until a flush has made it less.
+    /// While too much is dirty: until a flush has made it less. Not where flushes fail: whoever waits for one would not
+    /// hear of it.
     pub fn hold_back(self: &Arc<Self>) -> Option<BoxFuture<()>> {
         if !self.is_too_dirty() {
             return None;
@@ -83,7 +94,12 @@ impl Flushing {
     }
 
     fn is_too_dirty(&self) -> bool {
-        self.dir.dirty_bytes() > self.dirty_bytes_max
+        self.dir.dirty_bytes() > self.dirty_bytes_max && !self.is_failing.load(Ordering::Relaxed)
+    }
+
+    fn look_for_failing(&self) {
+        let is_failing = self.asked().iter().any(|asked| asked.partition.cannot_be_synced());
+        self.is_failing.store(is_failing, Ordering::Relaxed);
     }
 
     fn take_due(&self, now_ms: i64) -> Vec<Arc<Partition>> {
@@ -99,10 +115,52 @@ impl Flushing {
     }
 }
 
+/// Whose logs the task flushes.
+#[derive(Debug)]
+pub struct Logs {
+    pub metadata: Arc<Host>,
+    pub published: Arc<ArcSwap<Published>>,
+    pub checkpoints: Arc<Checkpoints>,
+}
+
+impl Logs {
+    /// Tells whose log could not be synced. Gives when to try again.
+    fn failed(&self, due: &[Arc<Partition>], log: &Reader, error: &LogError, now_ms: i64) -> Retry {
+        let after = |is_first| now_ms + if is_first { RETRY_MS } else { RETRY_AGAIN_MS };
+        if log.is_same(self.metadata.reader()) {
+            return Retry::Metadata { due_ms: after(self.metadata.sync_failed(error)) };
+        }
+        let published = self.published.load();
+        let mut all = due.iter().chain(published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten()));
+        match all.find(|partition| partition.reader.is_same(log)) {
+            Some(partition) => {
+                Retry::Partition { due_ms: after(partition.sync_failed(error)), partition: partition.clone() }
+            }
+            None => Retry::ByItself,
+        }
+    }
+}
+
+enum Retry {
+    Metadata {
+        due_ms: i64,
+    },
+    Partition {
+        partition: Arc<Partition>,
+        due_ms: i64,
+    },
+    /// It is not served yet. It stays dirty, and so its turn comes again.
+    ByItself,
+}
+
 /// Runs until `stop`.
-pub async fn run(rt: Rt, flushing: Arc<Flushing>, metadata: Arc<Host>, mut flusher: Flusher, mut stop: Stop) {
+pub async fn run(rt: Rt, flushing: Arc<Flushing>, logs: Logs, mut flusher: Flusher, mut stop: Stop) {
+    let metadata = logs.metadata.reader().clone();
+    // Before then the metadata log is not tried again.
+    let mut metadata_due_ms = i64::MIN;
     loop {
-        let next_ms = flushing.next_due_ms().min(rt.now().mono_ms + TICK_MS);
+        let retry_ms = if logs.metadata.is_failing() { metadata_due_ms } else { i64::MAX };
+        let next_ms = flushing.next_due_ms().min(rt.now().mono_ms + TICK_MS).min(retry_ms);
         tokio::select! {
             biased;
             () = stop.told() => return,
@@ -112,8 +170,9 @@ pub async fn run(rt: Rt, flushing: Arc<Flushing>, metadata: Arc<Host>, mut flush
         let now = rt.now();
         let due = flushing.take_due(now.mono_ms);
         due.iter().for_each(|partition| partition.ask_flush());
-        if metadata.reader().flushed() != metadata.reader().end() {
-            metadata.reader().ask_flush();
+        let is_dirty = logs.metadata.is_failing() || metadata.flushed() != metadata.end();
+        if is_dirty && now.mono_ms >= metadata_due_ms {
+            metadata.ask_flush();
         }
         let flushed;
         let look_at = flushing.clone();
@@ -124,28 +183,28 @@ pub async fn run(rt: Rt, flushing: Arc<Flushing>, metadata: Arc<Host>, mut flush
                 (flusher, flushed)
             })
             .await;
-        let failed = report(&flushed);
-        metadata.flushed(metadata.reader().flushed().offset);
-        for partition in due {
-            partition.flushed(partition.reader.flushed());
-            if failed.iter().any(|failed| failed.log.is_same(&partition.reader)) {
-                flushing.ask(&partition, now.mono_ms);
+        let now_ms = rt.now().mono_ms;
+        for Flushed { log, outcome } in flushed {
+            match outcome {
+                Ok(_) if log.is_same(&metadata) => {
+                    metadata_due_ms = i64::MIN;
+                    logs.metadata.sync_succeeded();
+                }
+                Ok(to) => {
+                    due.iter().filter(|partition| partition.reader.is_same(&log)).for_each(|one| one.flushed(to));
+                }
+                // Whoever waits has been told that it is gone.
+                Err(LogError::Deleted) => {}
+                Err(error) => match logs.failed(&due, &log, &error, now_ms) {
+                    Retry::Metadata { due_ms } => metadata_due_ms = due_ms,
+                    Retry::Partition { partition, due_ms } => flushing.ask(&partition, due_ms),
+                    Retry::ByItself => {}
+                },
             }
         }
+        logs.metadata.flushed(metadata.flushed().offset);
+        logs.checkpoints.flushed();
+        flushing.look_for_failing();
         flushing.flushed.notify_waiters();
-        if !failed.is_empty() {
-            rt.sleep(RETRY).await;
-        }
     }
-}
-
-/// The flushes that failed, logged.
-fn report(flushed: &[Flushed]) -> Vec<&Flushed> {
-    let failed: Vec<_> = flushed.iter().filter(|flushed| flushed.outcome.is_err()).collect();
-    for Flushed { outcome, .. } in &failed {
-        if let Err(error) = outcome {
-            tracing::error!("a flush failed, and is tried again: {error}");
-        }
-    }
-    failed
 }

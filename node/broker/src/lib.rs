@@ -41,7 +41,6 @@ use ottla_config::ServerConfig;
 use ottla_partition::ProducerSnapshot;
 use ottla_rt::{Lane, Rt, Stop};
 use ottla_storage::LogDir;
-use ottla_storage::checkpoint::producers;
 
 use checkpoints::Checkpoints;
 use control::Control;
@@ -53,7 +52,7 @@ use settings::Settings;
 use topics::Published;
 
 pub use start::{StartError, start};
-pub use stop::Running;
+pub use stop::{Running, StopError};
 
 /// What handlers reach.
 #[derive(Debug)]
@@ -82,8 +81,8 @@ impl Broker {
     pub(crate) fn write_snapshot(&self, partition: Arc<Partition>, snapshot: ProducerSnapshot) {
         let (rt, dir) = (self.rt.clone(), self.dir.clone());
         self.rt.spawn(Lane::Control, "snapshot", async move {
-            let path = dir.path().join(partition.directory());
-            let written = rt.blocking(move || producers::store(dir.disk(), &path, &snapshot::to_file(&snapshot))).await;
+            let of = partition.clone();
+            let written = rt.blocking(move || control::replicas::store_snapshot(&dir, &of, &snapshot)).await;
             if let Err(error) = written {
                 tracing::warn!(topic = %partition.topic, partition = partition.index, "no producer snapshot: {error}");
             }

@@ -9,13 +9,13 @@
 
 use std::ops::Range;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ottla_base::{LeaderEpoch, NodeId, Now};
 use ottla_partition::{
-    Acks, Admitted, EpochEnd, EpochMismatch, Expiry, LastFetched, Leader, Marks, Moved, ProducerSnapshot,
+    Acks, Admitted, EpochEnd, EpochEntry, EpochMismatch, Expiry, LastFetched, Leader, Marks, Moved, ProducerSnapshot,
 };
 use ottla_records::{BatchHeader, Rules, Scratch, Stamp, check};
 use ottla_storage::disk::Wait;
@@ -42,18 +42,29 @@ pub struct Partition {
     pub file_delete_delay: Duration,
     /// `flush.ms`
     flush_ms: i64,
+    /// What `leader-epoch-checkpoint` says.
+    pub stored_epochs: Mutex<Vec<EpochEntry>>,
     /// A flush is asked for, to come in time for `flush.ms`.
     flush_is_due: AtomicBool,
     pub reader: Reader,
     pub waits: Waits,
     room: Arc<Room>,
-    /// The last append failed: that is logged once.
-    is_failing: AtomicBool,
+    /// One of [`health`].
+    health: AtomicU8,
     /// `None` once the partition is offline.
     state: Mutex<Option<State>>,
     tail: Mutex<Tail>,
     /// Told when marks move that acks wait for, and when the partition goes offline.
     acked: Notify,
+}
+
+/// What the disk does to a partition. Changes are logged, not what comes of them.
+mod health {
+    pub const WELL: u8 = 0;
+    /// The last append failed; the next one may succeed.
+    pub const APPEND_FAILED: u8 = 1;
+    /// The last sync failed: nothing is appended until one succeeds.
+    pub const SYNC_FAILED: u8 = 2;
 }
 
 #[derive(Debug)]
@@ -132,11 +143,13 @@ pub struct Opening {
     pub room: Arc<Room>,
     pub leader: Leader,
     pub log: Log,
+    pub stored_epochs: Vec<EpochEntry>,
 }
 
 impl Partition {
     pub fn new(opening: Opening) -> Partition {
-        let Opening { topic, index, node_id, rules, file_delete_delay, flush_ms, room, leader, log } = opening;
+        let Opening { topic, index, node_id, rules, file_delete_delay, flush_ms, room, leader, log, stored_epochs } =
+            opening;
         let marks = leader.marks();
         // Where only what is flushed counts, the high watermark begins where the flushed part ends.
         let reader = log.reader();
@@ -149,11 +162,12 @@ impl Partition {
             rules,
             file_delete_delay,
             flush_ms,
+            stored_epochs: Mutex::new(stored_epochs),
             flush_is_due: AtomicBool::new(false),
             reader,
             waits: Waits::default(),
             room,
-            is_failing: AtomicBool::new(false),
+            health: AtomicU8::new(health::WELL),
             state: Mutex::new(Some(State { leader, log })),
             tail: Mutex::new(tail),
             acked: Notify::new(),
@@ -185,7 +199,8 @@ impl Partition {
             refuse(batches, outcomes, outcome::STORAGE);
             return AfterAppend::default();
         };
-        if self.room.is_full() {
+        let health = self.health.load(Ordering::Relaxed);
+        if health == health::SYNC_FAILED || self.room.is_full() {
             refuse(batches, outcomes, outcome::STORAGE);
             return AfterAppend::default();
         }
@@ -216,15 +231,14 @@ impl Partition {
                 drop(staged);
                 drop(guard);
                 self.room.note(&error);
-                if !self.is_failing.swap(true, Ordering::Relaxed) {
+                if self.turn(health::WELL, health::APPEND_FAILED) {
                     tracing::error!(topic = %self.topic, partition = self.index, "append failed: {error}");
                 }
                 refuse(batches, outcomes, outcome::of_storage(&error));
                 return AfterAppend::default();
             }
         };
-        if self.is_failing.load(Ordering::Relaxed) {
-            self.is_failing.store(false, Ordering::Relaxed);
+        if health == health::APPEND_FAILED && self.turn(health::APPEND_FAILED, health::WELL) {
             tracing::info!(topic = %self.topic, partition = self.index, "appends work again");
         }
         let rolled = appended.start.segment != appended.end.segment;
@@ -257,8 +271,33 @@ impl Partition {
         self.reader.ask_flush();
     }
 
-    /// The log survives a loss of power up to this place.
+    /// A sync of the log failed. Those who wait for it are told; until one succeeds nothing is appended. Gives whether the
+    /// one before had succeeded.
+    pub fn sync_failed(&self, error: &LogError) -> bool {
+        let is_first = self.health.swap(health::SYNC_FAILED, Ordering::Relaxed) != health::SYNC_FAILED;
+        if is_first {
+            tracing::error!(
+                topic = %self.topic, partition = self.index,
+                "the log cannot be synced, which is tried again; produce is refused: {error}"
+            );
+        }
+        self.acked.notify_waiters();
+        is_first
+    }
+
+    pub fn cannot_be_synced(&self) -> bool {
+        self.health.load(Ordering::Relaxed) == health::SYNC_FAILED
+    }
+
+    fn turn(&self, from: u8, to: u8) -> bool {
+        self.health.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// The log was synced: it survives a loss of power up to this place.
     pub fn flushed(&self, to: Place) {
+        if self.turn(health::SYNC_FAILED, health::WELL) {
+            tracing::info!(topic = %self.topic, partition = self.index, "the log can be synced again");
+        }
         let mut guard = self.state.lock();
         let Some(State { leader, .. }) = guard.as_deref_mut().ok().and_then(Option::as_mut) else { return };
         let moved = leader.flushed(to.offset);
@@ -290,6 +329,9 @@ impl Partition {
             }
             if let Some(gone) = tail.gone {
                 return Err(gone.error());
+            }
+            if self.cannot_be_synced() {
+                return Err(outcome::STORAGE);
             }
             moved.as_mut().await;
             moved.set(self.acked.notified());
@@ -370,6 +412,10 @@ impl Partition {
     /// The leader epoch that wrote `offset`, -1 if it is not known.
     pub fn epoch_for(&self, offset: i64) -> Result<i32, ErrorCode> {
         self.with_leader(|leader| leader.epochs().epoch_for(offset).map_or(-1, |epoch| epoch.0))
+    }
+
+    pub fn leader_epochs(&self) -> Result<Vec<EpochEntry>, ErrorCode> {
+        self.with_leader(|leader| leader.epochs().entries().to_vec())
     }
 
     /// OffsetForLeaderEpoch: see [`Leader::end_offset_for`].

@@ -24,17 +24,20 @@ pub struct Turn {
     pub scratch: Option<Box<Scratch>>,
 }
 
-/// The broker as a service.
+/// The broker as the service of one of its listeners.
 #[derive(Debug)]
-pub struct Served(pub Arc<Broker>);
+pub struct Served {
+    pub broker: Arc<Broker>,
+    pub listener: Arc<str>,
+}
 
 impl Service for Served {
     type Session = Turn;
 
     fn connected(&self, address: SocketAddr) -> Turn {
         Turn {
-            broker: self.0.clone(),
-            client: Arc::new(Client { address }),
+            broker: self.broker.clone(),
+            client: Arc::new(Client { address, listener: self.listener.clone() }),
             produce: produce::Staging::default(),
             fetch: fetch::Scratch::default(),
             scratch: None,

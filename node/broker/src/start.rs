@@ -1,38 +1,38 @@
 //! Starting: the order in which a broker comes up.
 //!
-//! 1. Bind the listeners, so that nothing is touched where that fails.
-//! 2. Lock the log directory, see whose it is and how it was left.
-//! 3. Begin an epoch of the metadata log, load the controller from it.
+//! 1. Lock the log directory: a second start finds out here, and says who holds it.
+//! 2. Bind the listeners.
+//! 3. See whose the directory is and how it was left, load the controller from the metadata log, begin an epoch of it. Nothing
+//!    is written before all of this is found good.
 //! 4. Register; once the controller has this broker unfenced, its logs are opened and published.
 //! 5. Accept connections.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use ottla_base::{NodeId, Seed, Uuid};
+use ottla_base::{NodeId, Seed};
 use ottla_config::{Listener, ServerConfig, keys};
-use ottla_machine::At;
-use ottla_metadata::Image;
-use ottla_net::{Bound, Budget, Limits, Listening, Network, SocketOptions};
+use ottla_net::{Bound, Limits, Listening, Network, Shared, SocketOptions};
 use ottla_rt::{Lane, Rt, Stopper};
-use ottla_storage::checkpoint::{clean, meta, quorum, topic_id};
+use ottla_storage::checkpoint::meta;
 use ottla_storage::disk::Disk;
-use ottla_storage::{Checkpointed, FlushOptions, Flusher, Log, LogDir, LogError, LogOptions, OpenDirError};
+use ottla_storage::{FlushOptions, Flusher, LogDir, LogError, OpenDirError};
+use tokio::sync::Notify;
 
 use crate::Broker;
 use crate::checkpoints::{self, Checkpoints};
 use crate::control::Control;
-use crate::control::host::Host;
-use crate::control::log::{LoadError, MetadataLog};
+use crate::control::host::NoReply;
+use crate::control::opening::{self, OpenError, Opened};
 use crate::control::publisher::{Publisher, State};
 use crate::control::replicas::Replicas;
 use crate::expiry;
 use crate::fetch::session::Sessions;
-use crate::flushing::{self, Flushing};
+use crate::flushing::{self, Flushing, Logs};
 use crate::identity::{Endpoint, Identity};
 use crate::serve::Served;
 use crate::settings::Settings;
@@ -45,43 +45,34 @@ const QUEUED_BYTES_DEFAULT: usize = 64 << 20;
 const DIRTY_MS_MAX: i64 = 30_000;
 /// So many dirty bytes of one log are written back without waiting for its flush.
 const WRITE_BACK_BYTES: u64 = 8 << 20;
-/// The part of the machine's memory that may hold what is not on the disk yet.
+/// So many dirty bytes of all logs are not waited with either: a start after a crash reads them in less than a second.
+const FLUSH_FROM_BYTES: u64 = 512 << 20;
+/// The part of the machine's memory that may hold what is not on the disk yet; beyond it, producers are held back.
 const DIRTY_SHARE: u64 = 10;
-/// The metadata log is one segment until it is trimmed by snapshots.
-const METADATA_LOG: LogOptions = LogOptions {
-    segment_bytes: 1 << 30,
-    segment_ms: i64::MAX,
-    index_bytes: 10 << 20,
-    index_interval_bytes: 4096,
-    reserve_bytes: 1 << 20,
-};
-
-const METADATA_DIR: &str = "__cluster_metadata-0";
 
 /// Why a broker does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot listen on {listener}: {source}")]
-    Listen { listener: Listener, source: io::Error },
+    #[error("cannot listen on {listener}: {cause}")]
+    Listen { listener: Listener, cause: io::Error },
     #[error(transparent)]
     Dir(#[from] OpenDirError),
     #[error(transparent)]
     Log(#[from] LogError),
     #[error(transparent)]
-    Metadata(#[from] LoadError),
+    Metadata(#[from] OpenError),
     #[error("{path} is of node {found}, and node.id is {configured}")]
     OtherNode { path: PathBuf, found: i32, configured: i32 },
-    #[error("the metadata log cannot be written")]
-    Controller,
+    #[error("this start cannot be written to the metadata log: {0}")]
+    Controller(NoReply),
 }
 
-/// What a log directory tells at the start.
-struct Found {
-    dir: Arc<LogDir>,
+/// What a log directory tells of itself.
+struct Told {
     meta: meta::Meta,
-    /// Broker epoch of the last stop, if that was clean.
-    clean_epoch: Option<i64>,
-    checkpoints: Checkpoints,
+    /// It told nothing: `meta` was made up, and is to be written.
+    is_new: bool,
+    checkpoints: Arc<Checkpoints>,
 }
 
 /// Starts a broker, which serves when this returns.
@@ -93,20 +84,17 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     let began_ms = rt.now().mono_ms;
     let seed = Seed::new(rt.random_u64());
+    let path = PathBuf::from(config.log_dir());
+    let dir = rt.blocking(move || LogDir::open(disk, &path)).await?;
     let bound = bind_all(&network, &config)?;
-    let found = {
-        let (rt_again, config) = (rt.clone(), config.clone());
-        rt.blocking(move || open_dir(&rt_again, disk, &config)).await?
-    };
-    let Found { dir, meta, clean_epoch, checkpoints } = found;
-    let checkpoints = Arc::new(checkpoints);
-    let identity = Arc::new(identity(&rt, &config, &bound, meta));
     let flushing = Arc::new(Flushing::new(dir.clone(), rt.memory_bytes() / DIRTY_SHARE));
-    let (host, image) = {
-        let (rt_again, dir, identity, wake) = (rt.clone(), dir.clone(), identity.clone(), flushing.wake.clone());
-        rt.blocking(move || open_metadata(&rt_again, &dir, &identity, wake)).await?
+    let (told, opened) = {
+        let (rt_again, dir, config, wake) = (rt.clone(), dir.clone(), config.clone(), flushing.wake.clone());
+        rt.blocking(move || open_metadata(&rt_again, &dir, &config, wake)).await?
     };
-    let host = Arc::new(host);
+    let Told { meta, checkpoints, .. } = told;
+    let Opened { host, image, clean_epoch } = opened;
+    let (host, identity) = (Arc::new(host), Arc::new(identity(&rt, &config, &bound, meta)));
     let topics = Topics::empty(seed);
     let published = Arc::new(ArcSwap::from_pointee(Published { image: image.clone(), topics: topics.clone() }));
     let replicas = Arc::new(Replicas {
@@ -121,7 +109,7 @@ pub async fn start(
     });
     let (stopper, tasks) = (Stopper::default(), Stopper::default());
     let flush_options = FlushOptions {
-        dirty_bytes_max: rt.memory_bytes() / DIRTY_SHARE,
+        flush_from_bytes: FLUSH_FROM_BYTES.min(rt.memory_bytes() / DIRTY_SHARE / 2),
         dirty_ms_max: DIRTY_MS_MAX,
         write_back_bytes: WRITE_BACK_BYTES,
     };
@@ -129,7 +117,13 @@ pub async fn start(
     let flush_task = rt.spawn(
         Lane::Control,
         "flush",
-        flushing::run(rt.clone(), flushing.clone(), host.clone(), flusher, tasks.listener()),
+        flushing::run(
+            rt.clone(),
+            flushing.clone(),
+            Logs { metadata: host.clone(), published: published.clone(), checkpoints: checkpoints.clone() },
+            flusher,
+            tasks.listener(),
+        ),
     );
     let publisher = Publisher {
         rt: rt.clone(),
@@ -141,9 +135,14 @@ pub async fn start(
     let publish_task = rt.spawn(Lane::Control, "publish", publisher.run(tasks.listener()));
 
     let control = Control::new(rt.clone(), host.clone(), config.clone(), identity.clone());
-    control.register(clean_epoch.unwrap_or(-1)).await.map_err(|_| StartError::Controller)?;
+    control.register(clean_epoch.unwrap_or(-1)).await.map_err(StartError::Controller)?;
     let took_ms = u64::try_from(rt.now().mono_ms - began_ms).unwrap_or(0);
     replicas.work.report(Duration::from_millis(took_ms));
+    {
+        // Before anybody can make a topic, whose directory would be there before the topic is published.
+        let (replicas, published) = (replicas.clone(), published.load_full());
+        rt.blocking(move || replicas.set_strays_aside(&published.image)).await;
+    }
 
     let interval = config.get(keys::LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS);
     let checkpoint_task = rt.spawn(
@@ -153,6 +152,7 @@ pub async fn start(
             rt.clone(),
             checkpoints.clone(),
             published.clone(),
+            host.reader().clone(),
             Duration::from_millis(u64::try_from(interval).unwrap_or(0)),
             tasks.listener(),
         ),
@@ -180,13 +180,13 @@ pub async fn start(
         checkpoints,
         config: config.clone(),
     });
-    let service = Arc::new(Served(broker.clone()));
-    let budget = Budget::new(queued_bytes(&config));
     let addresses = bound.iter().map(|bound| bound.address).collect();
-    let listening = bound
-        .into_iter()
-        .map(|bound| Listening::start(&rt, bound, service.clone(), limits(&config), budget.clone()))
-        .collect();
+    let shared = Shared::new(rt.clone(), limits(&config), queued_bytes(&config));
+    let listen = |(bound, listener): (Bound, &Listener)| {
+        let service = Served { broker: broker.clone(), listener: listener.name.as_str().into() };
+        Listening::start(&shared, bound, Arc::new(service))
+    };
+    let listening = bound.into_iter().zip(&config.listeners().broker).map(listen).collect();
     let replica_dirs = replicas.clone();
     rt.spawn(Lane::Control, "leftovers", {
         let rt = rt.clone();
@@ -211,7 +211,7 @@ fn bind_all(network: &Network, config: &ServerConfig) -> Result<Vec<Bound>, Star
         backlog: u32::try_from(config.get(keys::SOCKET_LISTEN_BACKLOG_SIZE)).unwrap_or(1),
     };
     let bind_one = |listener: &Listener| {
-        let fail = |source| StartError::Listen { listener: listener.clone(), source };
+        let fail = |cause| StartError::Listen { listener: listener.clone(), cause };
         let address = address_of(listener).map_err(fail)?;
         network.bind(address, options).map_err(fail)
     };
@@ -243,59 +243,31 @@ fn queued_bytes(config: &ServerConfig) -> usize {
     if bytes == 0 { QUEUED_BYTES_DEFAULT } else { bytes }
 }
 
-/// Takes the log directory, and sees whose it is and how it was left.
-fn open_dir(rt: &Rt, disk: Arc<dyn Disk>, config: &ServerConfig) -> Result<Found, StartError> {
-    let path = PathBuf::from(config.log_dir());
-    let dir = LogDir::open(disk, &path)?;
-    let node_id = config.get(keys::NODE_ID);
-    let meta = match meta::load(dir.disk(), &path)? {
-        Some(meta) if meta.node_id != node_id => {
-            return Err(StartError::OtherNode { path, found: meta.node_id, configured: node_id });
-        }
-        Some(meta) => meta,
-        None => {
-            let (cluster_id, directory_id) = (rt.random_uuid().to_string(), rt.random_uuid());
-            let meta = meta::Meta { cluster_id, node_id, directory_id };
-            meta::store(dir.disk(), &path, &meta)?;
-            meta
-        }
-    };
-    let checkpoints = Checkpoints::load(&dir)?;
-    let clean_epoch = clean::take(dir.disk(), &path)?;
-    Ok(Found { dir, meta, clean_epoch, checkpoints })
-}
-
-/// Begins a new epoch of the metadata log and loads the controller from it.
+/// Sees whose the directory is and how it was left, and begins a new epoch of its metadata log.
 fn open_metadata(
     rt: &Rt,
     dir: &Arc<LogDir>,
-    identity: &Identity,
-    flush_asked: Arc<tokio::sync::Notify>,
-) -> Result<(Host, Image), StartError> {
-    let path = dir.path().join(METADATA_DIR);
-    let (log, recovered) = Log::open(dir, METADATA_DIR, METADATA_LOG, Checkpointed::default())?;
-    if recovered.bytes_cut > 0 {
-        tracing::warn!("cut {} torn bytes from the metadata log", recovered.bytes_cut);
-    }
-    if topic_id::load(dir.disk(), &path)?.is_none() {
-        topic_id::store(dir.disk(), &path, Uuid::METADATA_TOPIC)?;
-    }
-    let epoch = begin_epoch(dir.disk(), &path, identity.node_id)?;
-    let mut log = MetadataLog::new(log, epoch);
-    log.append_leader_change(identity.node_id, rt.now().wall_ms)?;
-    let mut image = Image::default();
-    let host = Host::load(rt.clone(), log, flush_asked, |offset, record| Ok(image.apply(At { offset }, record)?))?;
-    Ok((host, image))
+    config: &ServerConfig,
+    flush_asked: Arc<Notify>,
+) -> Result<(Told, Opened), StartError> {
+    let told = ask(rt, dir, config)?;
+    let Told { meta, is_new, checkpoints } = &told;
+    let opened = opening::open(rt, &opening::Found { dir, meta, is_new: *is_new, checkpoints }, flush_asked)?;
+    Ok((told, opened))
 }
 
-/// The quorum has one voter: it leads at once, in an epoch that is on the disk before anything is written in it.
-fn begin_epoch(disk: &dyn Disk, path: &Path, node_id: NodeId) -> Result<i32, StartError> {
-    let last = quorum::load(disk, path)?.map_or(0, |state| state.leader_epoch);
-    let leader_epoch = last.checked_add(1).ok_or(StartError::Controller)?;
-    let state =
-        quorum::QuorumState { leader_id: node_id.0, leader_epoch, voted_id: -1, voted_directory_id: Uuid::ZERO };
-    quorum::store(disk, path, &state)?;
-    Ok(leader_epoch)
+fn ask(rt: &Rt, dir: &Arc<LogDir>, config: &ServerConfig) -> Result<Told, StartError> {
+    let node_id = config.get(keys::NODE_ID);
+    let found = meta::load(dir.disk(), dir.path())?;
+    if let Some(found) = found.as_ref().filter(|found| found.node_id != node_id) {
+        return Err(StartError::OtherNode { path: dir.path().to_owned(), found: found.node_id, configured: node_id });
+    }
+    let is_new = found.is_none();
+    let make = || {
+        let (cluster_id, directory_id) = (rt.random_uuid().to_string(), rt.random_uuid());
+        meta::Meta { cluster_id, node_id, directory_id }
+    };
+    Ok(Told { meta: found.unwrap_or_else(make), is_new, checkpoints: Arc::new(Checkpoints::load(dir)?) })
 }
 
 fn identity(rt: &Rt, config: &ServerConfig, bound: &[Bound], meta: meta::Meta) -> Identity {

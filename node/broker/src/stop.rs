@@ -5,24 +5,44 @@
 //! 3. Flush and close every log, with its producers and epochs beside it.
 //! 4. Write the checkpoints, then the marker that says that all of this was done; release the lock.
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ottla_net::Listening;
-use ottla_rt::{Stopper, Task};
+use ottla_rt::{Lane, Panicked, Stopper, Task};
 use ottla_storage::checkpoint::{clean, producers};
-use ottla_storage::{LogDir, LogError};
+use ottla_storage::{LogDir, LogError, Reader};
 
 use crate::Broker;
 use crate::checkpoints::Offsets;
 use crate::control::host::Host;
+use crate::control::opening;
 use crate::control::replicas::store_epochs;
 use crate::partition::{Gone, Partition};
 use crate::snapshot;
 
 /// What the controller is given to answer: a disk that does not write must not keep a broker from stopping.
 const CONTROLLER_LIMIT: Duration = Duration::from_secs(5);
+/// And where the disk does not stall, but fails.
+const FAILING_LIMIT: Duration = Duration::from_secs(1);
+
+/// Why a stop was not clean: the next start takes it for a crash.
+#[derive(Debug, thiserror::Error)]
+pub enum StopError {
+    #[error(
+        "{count} logs could not be closed, among them {name}, which is on the disk up to offset {flushed} of {end}: {cause}"
+    )]
+    Logs { count: usize, name: String, flushed: i64, end: i64, cause: LogError },
+    #[error("the logs are closed, the checkpoints are not written: {0}")]
+    Checkpoints(LogError),
+}
+
+/// Threads that close partitions.
+const CLOSED_AT_ONCE: usize = 16;
 
 /// A broker that serves.
 #[derive(Debug)]
@@ -51,48 +71,117 @@ impl Running {
         &self.0.addresses
     }
 
-    /// Stops the broker cleanly.
-    pub async fn stop(self) {
+    /// Until a task of the broker itself has panicked. Nobody does its work any more: the broker is to be stopped.
+    pub async fn failed(&mut self) {
+        poll_fn(|cx| poll_panicked(&mut self.0.running, cx)).await;
+    }
+
+    /// Stops the broker, cleanly if it can be.
+    pub async fn stop(self) -> Result<(), StopError> {
         let Parts { broker, host, listening, stopper, tasks, running, .. } = self.0;
         stopper.stop();
+        if host.is_failing() {
+            host.give_up();
+        }
         for listening in listening {
             listening.stop().await;
         }
-        let rt = broker.rt.clone();
-        if !matches!(rt.timeout(CONTROLLER_LIMIT, broker.control.shut_down()).await, Some(Ok(()))) {
+        if !controller_agrees(&broker, &host).await {
             tracing::warn!("the controller did not answer; the next start takes this for a crash");
         }
         tasks.stop();
         for task in running {
             let _ = task.await;
         }
-        rt.blocking(move || match close(&broker, &host) {
-            Ok(()) => tracing::info!("stopped cleanly"),
-            Err(error) => tracing::error!("not stopped cleanly: {error}"),
-        })
-        .await;
+        let closed = close_partitions(&broker).await;
+        broker.rt.clone().blocking(move || close(&broker, &host, closed)).await?;
+        tracing::info!("stopped cleanly");
+        Ok(())
     }
 }
 
-/// Closes all logs. The marker is written only if all of them are closed as they should be.
-fn close(broker: &Broker, host: &Host) -> Result<(), LogError> {
+/// Ready when one of the tasks has panicked. Those that have ended are taken out.
+fn poll_panicked(tasks: &mut Vec<Task<()>>, cx: &mut Context<'_>) -> Poll<()> {
+    let mut has_panicked = false;
+    tasks.retain_mut(|task| match Pin::new(task).poll(cx) {
+        Poll::Pending => true,
+        Poll::Ready(ended) => {
+            has_panicked |= ended == Err(Panicked);
+            false
+        }
+    });
+    if has_panicked { Poll::Ready(()) } else { Poll::Pending }
+}
+
+async fn controller_agrees(broker: &Broker, host: &Host) -> bool {
+    tokio::select! {
+        biased;
+        agreed = broker.rt.timeout(CONTROLLER_LIMIT, broker.control.shut_down()) => matches!(agreed, Some(Ok(()))),
+        () = host.has_failed_for(FAILING_LIMIT) => false,
+    }
+}
+
+type Closed = (Arc<Partition>, Result<(), LogError>);
+
+/// Closes the partitions, whatever becomes of some; many at once, because syncs that are waited for together cost a disk
+/// little more than one.
+async fn close_partitions(broker: &Arc<Broker>) -> Vec<Closed> {
     let published = broker.published.load_full();
+    let open: Vec<_> = published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten().cloned()).collect();
+    let share = open.len().div_ceil(CLOSED_AT_ONCE).max(1);
+    let close_some = |some: &[Arc<Partition>]| {
+        let (broker, some) = (broker.clone(), some.to_vec());
+        broker.rt.clone().spawn(Lane::Control, "close", async move {
+            let of = broker.clone();
+            let close = move |partition: Arc<Partition>| {
+                let closed = close_partition(&of.dir, &partition);
+                (partition, closed)
+            };
+            broker.rt.blocking(move || some.into_iter().map(close).collect::<Vec<Closed>>()).await
+        })
+    };
+    let closing: Vec<_> = open.chunks(share).map(close_some).collect();
+    let mut all = Vec::new();
+    for closed in closing {
+        all.extend(closed.await.expect("closing a log does not panic"));
+    }
+    all
+}
+
+/// Closes what is left. The marker is written only if all logs are closed as they should be.
+fn close(broker: &Broker, host: &Host, partitions: Vec<Closed>) -> Result<(), StopError> {
+    let mut unclosed = None;
     let mut offsets = Offsets::default();
     // One that could not be opened is not mentioned: all of its log will be read again.
-    for partition in published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten()) {
-        close_partition(&broker.dir, partition)?;
-        offsets.add(partition);
+    for (partition, closed) in partitions {
+        note(&mut unclosed, &partition.directory(), &partition.reader, closed);
+        offsets.add(&partition);
     }
-    broker.checkpoints.write(|| offsets)?;
-    host.close_log()?;
-    clean::store(broker.dir.disk(), broker.dir.path(), broker.control.broker_epoch())?;
-    Ok(())
+    note(&mut unclosed, opening::DIR, host.reader(), host.close_log());
+    offsets.add_metadata(host.reader());
+    let written = broker.checkpoints.write(|| offsets);
+    unclosed.map_or(Ok(()), Err)?;
+    written
+        .and_then(|()| clean::store(broker.dir.disk(), broker.dir.path(), broker.control.broker_epoch()))
+        .map_err(StopError::Checkpoints)
 }
 
 fn close_partition(dir: &LogDir, partition: &Partition) -> Result<(), LogError> {
     let Some((leader, log)) = partition.take_offline(Gone::Closed) else { return Ok(()) };
     let path = dir.path().join(partition.directory());
-    log.close()?;
-    producers::store(dir.disk(), &path, &snapshot::to_file(&leader.producer_snapshot()))?;
-    store_epochs(dir, &path, &leader)
+    let end = log.close()?.offset;
+    store_epochs(dir.disk(), &path, partition, leader.epochs().entries(), end)?;
+    producers::store(dir.disk(), &path, &snapshot::to_file(&leader.producer_snapshot()))
+}
+
+/// Takes note of a log that could not be closed: of the first all is told, the others are counted.
+fn note(unclosed: &mut Option<StopError>, name: &str, log: &Reader, closed: Result<(), LogError>) {
+    match (closed, unclosed) {
+        (Ok(()), _) => {}
+        (Err(_), Some(StopError::Logs { count, .. })) => *count += 1,
+        (Err(cause), first) => {
+            let (flushed, end) = (log.flushed().offset, log.end().offset);
+            *first = Some(StopError::Logs { count: 1, name: name.to_owned(), flushed, end, cause });
+        }
+    }
 }

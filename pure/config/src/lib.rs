@@ -38,7 +38,7 @@ pub use value::{Kind, Value};
 /// The broker keys that a broker reads by themselves. Listeners, directory and limits per address have methods of
 /// [`ServerConfig`], and the defaults of topics are in [`TopicConfig`].
 pub mod keys {
-    pub use crate::broker::log::LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS;
+    pub use crate::broker::log::{LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS, LOG_SEGMENT_DELETE_DELAY_MS};
     pub use crate::broker::network::{
         CONNECTIONS_MAX_IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_IP, QUEUED_MAX_REQUEST_BYTES,
         SOCKET_LISTEN_BACKLOG_SIZE, SOCKET_RECEIVE_BUFFER_BYTES, SOCKET_REQUEST_MAX_BYTES, SOCKET_SEND_BUFFER_BYTES,

@@ -39,12 +39,14 @@ pub(crate) struct Settings {
     pub protocol_map_is_set: bool,
     pub controller_names: Vec<String>,
     pub controller_names_are_set: bool,
+    pub between_brokers: Option<String>,
 }
 
 const LISTENERS: &str = "listeners";
 const ADVERTISED: &str = "advertised.listeners";
 const PROTOCOL_MAP: &str = "listener.security.protocol.map";
 const CONTROLLER_NAMES: &str = "controller.listener.names";
+const BETWEEN_BROKERS: &str = "inter.broker.listener.name";
 
 const FOR_CLIENTS: &str = "there must be one for clients, not only for the controller";
 
@@ -81,6 +83,12 @@ impl Settings {
             }
         };
         check_advertised(&advertised, &broker, errors);
+        if let Some(name) = &self.between_brokers
+            && !advertised.iter().any(|listener| listener.name.eq_ignore_ascii_case(name))
+        {
+            let why = format!("{ADVERTISED} has no listener {name}");
+            errors.push(ConfigError::conflict(BETWEEN_BROKERS, why));
+        }
         Listeners { broker, controller, advertised }
     }
 

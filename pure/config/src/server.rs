@@ -7,6 +7,7 @@ use crate::broker::log::{LOG_DIR, LOG_DIRS};
 use crate::broker::network::*;
 use crate::broker::node::{BROKER_ID, NODE_ID, PROCESS_ROLES};
 use crate::broker::quorum::*;
+use crate::broker::security::OF_THE_AUTHORIZER;
 use crate::broker::{find, find_base, meant_by};
 use crate::key::{Effect, Key};
 use crate::listeners::{Listeners, Settings, parse_address};
@@ -103,6 +104,10 @@ impl Loader {
         let mut set = BTreeMap::new();
         let mut without_effect = Vec::new();
         for (name, (text, place)) in std::mem::take(&mut self.written) {
+            if OF_THE_AUTHORIZER.contains(&name.as_str()) && !text.trim().is_empty() {
+                self.errors.push(ConfigError::Unprotected { setting: format!("{name} = {}", text.trim()) });
+                continue;
+            }
             let Some(def) = find_base(&name) else {
                 self.warnings.push(Warning::UnknownKey { key: name.clone(), place, meant: meant_by(&name) });
                 set.insert(name, text);
@@ -237,6 +242,7 @@ fn listener_settings(config: &ServerConfig) -> Settings {
         protocol_map_is_set: config.is_set(&LISTENER_SECURITY_PROTOCOL_MAP),
         controller_names: config.get(CONTROLLER_LISTENER_NAMES),
         controller_names_are_set: config.is_set(&CONTROLLER_LISTENER_NAMES),
+        between_brokers: config.get(INTER_BROKER_LISTENER_NAME),
     }
 }
 

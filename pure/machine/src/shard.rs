@@ -52,6 +52,12 @@ impl<M: Machine> Shard<M> {
     pub fn hard(&self) -> &M::Hard {
         &self.hard
     }
+
+    /// Ends it. Gives what still waits, each with the offset that the high watermark must reach: a host that drops a shard
+    /// whose last batch could not be appended still owes what was parked behind the batches before.
+    pub fn into_parked(self) -> VecDeque<(i64, OutputOf<M>)> {
+        self.parked
+    }
 }
 
 /// A machine that is being loaded, record by record as the host reads its log.
@@ -202,6 +208,17 @@ mod tests {
         assert_eq!(shard.high_watermark(1).len(), 1);
         submit(&mut shard, 2, Command::Read);
         assert_eq!(shard.high_watermark(0), [Output::Reply(Waiter(2), 1)], "the caller was overtaken");
+    }
+
+    #[test]
+    fn what_waits_outlives_the_shard() {
+        let mut shard = shard();
+        submit(&mut shard, 1, Command::Add(vec![1]));
+        submit(&mut shard, 2, Command::Add(vec![2]));
+        shard.high_watermark(1);
+        submit(&mut shard, 3, Command::Read);
+        let parked: Vec<_> = shard.into_parked().into();
+        assert_eq!(parked, [(2, Output::Reply(Waiter(2), 3)), (2, Output::Reply(Waiter(3), 3))]);
     }
 
     #[test]

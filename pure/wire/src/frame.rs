@@ -124,8 +124,16 @@ impl ResponseFrame {
     /// If the frame has 2 GiB or more.
     #[inline]
     pub fn end(self, out: &mut [u8], bytes_elsewhere: usize) {
+        self.try_end(out, bytes_elsewhere).expect("no answer has 2 GiB");
+    }
+
+    /// [`ResponseFrame::end`] for an answer whose size follows from what its client asks: an error if it has 2 GiB or more.
+    #[inline]
+    pub fn try_end(self, out: &mut [u8], bytes_elsewhere: usize) -> Result<(), FrameError> {
         let body = self.start + SIZE_BYTES;
-        let bytes = i32::try_from(out.len() - body + bytes_elsewhere).expect("no answer has 2 GiB");
-        out[self.start..body].copy_from_slice(&bytes.to_be_bytes());
+        let bytes = out.len() - body + bytes_elsewhere;
+        let too_long = |_| FrameError::TooLong { bytes, bytes_max: i32::MAX as usize };
+        out[self.start..body].copy_from_slice(&i32::try_from(bytes).map_err(too_long)?.to_be_bytes());
+        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{format_lines, parse_lines, read, write_lazily};
+use super::{format_lines, parse_lines, read, write};
 use crate::LogError;
 use crate::disk::Disk;
 
@@ -13,9 +13,10 @@ pub fn load(disk: &dyn Disk, replica: &Path) -> Result<Option<Vec<(i32, i64)>>, 
     Ok(read(disk, &replica.join(FILE))?.and_then(|bytes| parse(&bytes)))
 }
 
+/// When this returns it survives a loss of power.
 pub fn store(disk: &dyn Disk, replica: &Path, epochs: &[(i32, i64)]) -> Result<(), LogError> {
     let lines = epochs.iter().map(|(epoch, start)| format!("{epoch} {start}"));
-    write_lazily(disk, &replica.join(FILE), format_lines(lines).as_bytes())
+    write(disk, &replica.join(FILE), format_lines(lines).as_bytes())
 }
 
 fn parse(bytes: &[u8]) -> Option<Vec<(i32, i64)>> {

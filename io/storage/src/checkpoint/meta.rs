@@ -8,7 +8,7 @@ use super::{read, write};
 use crate::LogError;
 use crate::disk::Disk;
 
-const FILE: &str = "meta.properties";
+pub const FILE: &str = "meta.properties";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meta {

@@ -1,5 +1,5 @@
-//! `recovery-point-offset-checkpoint`, `log-start-offset-checkpoint`, `replication-offset-checkpoint`: an offset for each
-//! replica of a log directory, by the name of its directory (`<topic>-<partition>`).
+//! `recovery-point-offset-checkpoint` and `replication-offset-checkpoint`: an offset for each replica of a log directory, by
+//! the name of its directory (`<topic>-<partition>`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,6 @@ use crate::LogError;
 use crate::disk::Disk;
 
 pub const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
-pub const LOG_STARTS: &str = "log-start-offset-checkpoint";
 pub const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
 
 pub fn load(disk: &dyn Disk, dir: &Path, file: &str) -> Result<Option<BTreeMap<String, i64>>, LogError> {

@@ -8,7 +8,7 @@ use super::{read, write};
 use crate::LogError;
 use crate::disk::Disk;
 
-const FILE: &str = "quorum-state";
+pub const FILE: &str = "quorum-state";
 
 /// An epoch, and what this node knows and has promised in it. Ids are -1 where there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -95,6 +95,6 @@ pub struct Entry {
 pub enum LockError {
     #[error("{path} is locked by process {pid}")]
     Held { path: PathBuf, pid: i32 },
-    #[error("{path} cannot be locked: {source}")]
-    Io { path: PathBuf, source: io::Error },
+    #[error("{path} cannot be locked: {cause}")]
+    Io { path: PathBuf, cause: io::Error },
 }

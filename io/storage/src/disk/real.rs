@@ -78,7 +78,7 @@ impl Disk for RealDisk {
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn DiskLock>, LockError> {
-        let trouble = |source| LockError::Io { path: path.to_owned(), source };
+        let trouble = |cause| LockError::Io { path: path.to_owned(), cause };
         let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).map_err(trouble)?;
         match rustix::fs::fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Box::new(RealLock { _file: file })),

@@ -217,6 +217,30 @@ fn a_directory_that_cannot_be_written_is_left_alone() {
     }
 }
 
+#[test]
+fn a_log_that_must_be_whole_is_not_cut() {
+    let spoil = |byte: fn(u64) -> u64| {
+        let (disk, dir, _, end) = closed_log();
+        let path = files(&disk, &["log"]).pop().unwrap();
+        let mut bytes = read_file(&disk, &path).unwrap();
+        let at = byte(bytes.len() as u64) as usize;
+        bytes[at] ^= 1;
+        write(&disk, &path, &bytes);
+        let all = || files(&disk, &["log"]).iter().map(|path| read_file(&disk, path).unwrap()).collect::<Vec<_>>();
+        let before = all();
+        let opened = |kept| Log::open(&dir, "t-0", OPTIONS, Checkpointed { recovery_point: 0, kept });
+        let lost = opened(end).unwrap_err();
+        assert!(matches!(&lost, LogError::Lost { path: p, kept, .. } if *p == path && *kept == end), "{lost}");
+        assert!(all() == before, "it was changed");
+        let LogError::Lost { offset, .. } = lost else { unreachable!() };
+        assert!(opened(offset).is_ok(), "what was not synced is cut as ever");
+    };
+    spoil(|bytes| bytes - 1);
+    spoil(|_| 100);
+    let empty = Log::open(&log_dir(FaultyDisk::new(1)), "t-0", OPTIONS, Checkpointed { kept: 1, recovery_point: 1 });
+    assert!(matches!(empty, Err(LogError::Lost { .. })));
+}
+
 /// What recovery has cut or removed stays away, though the log grows over the place where it was.
 #[test]
 fn what_was_cut_does_not_come_back() {
@@ -236,7 +260,7 @@ fn what_was_cut_does_not_come_back() {
         let other = Batch::new(14, &[7], 100);
         append(&mut log, std::slice::from_ref(&other)).unwrap();
         log.reader().ask_flush();
-        let flush = FlushOptions { dirty_bytes_max: 1 << 30, dirty_ms_max: 1 << 30, write_back_bytes: 1 << 30 };
+        let flush = FlushOptions { flush_from_bytes: 1 << 29, dirty_ms_max: 1 << 30, write_back_bytes: 1 << 30 };
         assert!(Flusher::new(&dir, flush).run_once(Default::default())[0].outcome.is_ok());
         disk.power_loss();
         let (log, _) = open(&log_dir(disk), 15);

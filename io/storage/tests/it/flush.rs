@@ -9,7 +9,7 @@ use ottla_storage::{Checkpointed, FlushOptions, Flusher, Log};
 
 use crate::support::*;
 
-const FLUSH: FlushOptions = FlushOptions { dirty_bytes_max: 1 << 30, dirty_ms_max: 10_000, write_back_bytes: 1 << 30 };
+const FLUSH: FlushOptions = FlushOptions { flush_from_bytes: 1 << 29, dirty_ms_max: 10_000, write_back_bytes: 1 << 30 };
 
 fn at(mono_ms: i64) -> Now {
     Now { mono_ms, wall_ms: 0 }
@@ -60,7 +60,7 @@ fn nothing_stays_dirty_for_long() {
 #[test]
 fn the_dirtiest_is_flushed_when_there_is_too_much() {
     let dir = log_dir(FaultyDisk::new(1));
-    let mut flusher = Flusher::new(&dir, FlushOptions { dirty_bytes_max: 10_000, ..FLUSH });
+    let mut flusher = Flusher::new(&dir, FlushOptions { flush_from_bytes: 5000, ..FLUSH });
     let (mut small, _) = open(&dir, 0);
     let (mut large, _) = Log::open(&dir, "t-1", OPTIONS, Checkpointed::default()).unwrap();
     append(&mut small, &singles(0, 1, 100)).unwrap();
@@ -74,6 +74,21 @@ fn the_dirtiest_is_flushed_when_there_is_too_much() {
     drop(small);
     drop(flusher);
     assert_eq!(dir.dirty_bytes(), 0, "a log that is gone is not dirty");
+}
+
+#[test]
+fn one_that_fails_is_not_tried_each_time_there_is_too_much() {
+    let disk = FaultyDisk::new(1);
+    let dir = log_dir(disk.clone());
+    let mut flusher = Flusher::new(&dir, FlushOptions { flush_from_bytes: 3000, ..FLUSH });
+    let (mut log, _) = open(&dir, 0);
+    append(&mut log, &singles(0, 1, 4000)).unwrap();
+    disk.fail_all(Operation::Sync, ".log", ErrorKind::Other);
+    let mut tried = |now| flusher.run_once(at(now)).len();
+    assert_eq!([tried(0), tried(1), tried(9_999), tried(10_000), tried(10_001)], [1, 0, 0, 1, 0]);
+    disk.mend();
+    assert_eq!([tried(19_999), tried(20_000), tried(20_001)], [0, 1, 0]);
+    assert_eq!(dir.dirty_bytes(), 0);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::support::*;
-use ottla_storage::disk::{Disk, FaultyDisk, Wait, read_file};
+use ottla_storage::disk::{Disk, FaultyDisk, Open, Wait, read_file};
 use ottla_storage::{Appended, Checkpointed, FirstBatch, Log, LogError, LogOptions, Place, Want};
 
 #[test]
@@ -93,9 +93,11 @@ fn index_files_are_those_of_kafka() {
 
 #[test]
 fn offsets_outside_of_the_log_are_refused() {
-    let dir = log_dir(FaultyDisk::new(1));
-    let known = Checkpointed { log_start: 100, ..Default::default() };
-    let (mut log, _) = Log::open(&dir, "t-0", OPTIONS, known).unwrap();
+    let disk = FaultyDisk::new(1);
+    let dir = log_dir(disk.clone());
+    disk.create_dir(Path::new("/data/t-0")).unwrap();
+    disk.open(Path::new("/data/t-0/00000000000000000100.log"), Open::Create).unwrap();
+    let (mut log, _) = open(&dir, 0);
     let end = append(&mut log, &singles(100, 5, 10)).unwrap();
     let view = |offset| {
         let want = Want { offset, limit: end, bytes_max: 1, first: FirstBatch::IfItFits, wait: Wait::Yes };
@@ -130,6 +132,11 @@ fn a_deleted_log_gives_its_name_away() {
     let reader = log.reader();
     let name = log.delete(ottla_base::Uuid([0xab; 16])).unwrap();
     assert_eq!(name, format!("t-0.{}-delete", "ab".repeat(16)));
+    let long = "t".repeat(249) + "-0";
+    disk.create_dir(&dir.path().join(&long)).unwrap();
+    let stray = dir.set_aside(&long, ottla_base::Uuid([0xab; 16])).unwrap();
+    assert!(stray.len() == 255 && stray.ends_with(&format!(".{}-stray", "ab".repeat(16))), "{stray}");
+    dir.remove(&stray).unwrap();
     let (new, _) = open(&dir, 0);
     assert_eq!(new.end().offset, 0);
     let want = Want { offset: 3, limit: reader.end(), bytes_max: 1, first: FirstBatch::Whole, wait: Wait::Yes };

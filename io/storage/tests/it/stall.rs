@@ -153,7 +153,7 @@ fn neither_readers_nor_appends_wait_for_a_stalled_flush() {
     gate.set_closed(true);
     std::thread::scope(|scope| {
         let flusher = scope.spawn(|| {
-            let options = ottla_storage::FlushOptions { dirty_bytes_max: 1, dirty_ms_max: 0, write_back_bytes: 1 };
+            let options = ottla_storage::FlushOptions { flush_from_bytes: 0, dirty_ms_max: 0, write_back_bytes: 1 };
             ottla_storage::Flusher::new(&dir, options).run_once(Default::default())
         });
         gate.until_somebody_waits();

@@ -58,7 +58,7 @@ pub fn open(dir: &Arc<LogDir>, recovery_point: i64) -> (Log, Recovered) {
 }
 
 pub fn open_with(dir: &Arc<LogDir>, options: LogOptions, recovery_point: i64) -> (Log, Recovered) {
-    Log::open(dir, "t-0", options, Checkpointed { recovery_point, log_start: 0 }).unwrap()
+    Log::open(dir, "t-0", options, Checkpointed { recovery_point, kept: 0 }).unwrap()
 }
 
 pub fn append(log: &mut Log, batches: &[Batch]) -> Result<Place, LogError> {

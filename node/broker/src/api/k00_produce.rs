@@ -144,7 +144,10 @@ pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
     *now = None;
     // Batches of one partition together, in the order in which they came. Not by address: a run could not be repeated.
     let place = |batch: &Batch| (batch.partition.index, batch.outcome);
-    batches.sort_unstable_by(|a, b| a.partition.topic.cmp(&b.partition.topic).then_with(|| place(a).cmp(&place(b))));
+    if batches.iter().skip(1).any(|batch| !Arc::ptr_eq(&batch.partition, &batches[0].partition)) {
+        batches
+            .sort_unstable_by(|a, b| a.partition.topic.cmp(&b.partition.topic).then_with(|| place(a).cmp(&place(b))));
+    }
     for of_one in batches.chunk_by_mut(|a, b| Arc::ptr_eq(&a.partition, &b.partition)) {
         let partition = of_one[0].partition.clone();
         let AfterAppend { snapshot, flush_in_ms } = partition.append(of_one, buffer, pieces, outcomes);

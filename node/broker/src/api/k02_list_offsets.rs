@@ -3,7 +3,7 @@
 //! Versions 1-11 (KIP-79, KIP-734, KIP-405, KIP-1005, KIP-1023). The times below zero ask for an end; each came with a
 //! version, and a request of an earlier one that has it is refused for that partition.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ottla_base::LeaderEpoch;
@@ -18,6 +18,7 @@ use ottla_wire::{ApiKey, ErrorCode, TopicKey};
 use super::{Api, Run, outcome};
 use crate::ctx::{Ctx, Operation, Resource};
 use crate::partition::{Isolation, Partition};
+use crate::topics::Topic;
 
 pub const API: Api = Api { key: ApiKey::ListOffsets, run: Run::Cold(|call| call.answer(handle)) };
 
@@ -49,29 +50,25 @@ impl Asked {
 
 async fn handle(ctx: Ctx, request: ListOffsetsRequest) -> ListOffsetsResponse {
     let isolation = if request.isolation_level == 1 { Isolation::ReadCommitted } else { Isolation::ReadUncommitted };
-    let mut seen = BTreeSet::new();
-    let mut twice = BTreeSet::new();
+    // By topic and then by partition: names are as long as a client likes, and should not be compared for each partition.
+    let mut times = BTreeMap::<Arc<str>, BTreeMap<i32, usize>>::new();
     for topic in &request.topics {
-        for partition in &topic.partitions {
-            let place = (topic.name.clone(), partition.partition_index);
-            if !seen.insert(place.clone()) {
-                twice.insert(place);
-            }
-        }
+        let times = times.entry(topic.name.clone()).or_default();
+        topic.partitions.iter().for_each(|asked| *times.entry(asked.partition_index).or_default() += 1);
     }
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let mut partitions = Vec::with_capacity(topic.partitions.len());
+        let found = find(&ctx, &topic.name);
+        let times = times.entry(topic.name.clone()).or_default();
         for asked in topic.partitions {
-            let place = (topic.name.clone(), asked.partition_index);
-            if twice.contains(&place) {
-                if seen.remove(&place) {
-                    partitions.push(refused(asked.partition_index, ErrorCode::InvalidRequest));
-                }
-                continue;
-            }
             let index = asked.partition_index;
-            let answer = one(&ctx, &topic.name, asked, isolation).await;
+            let answer = match (times.insert(index, 0), &found) {
+                (Some(0), _) => continue,
+                (Some(1), Ok(topic)) => one(&ctx, topic, asked, isolation).await,
+                (Some(1), Err(error)) => Err(*error),
+                _ => Err(ErrorCode::InvalidRequest),
+            };
             partitions.push(answer.unwrap_or_else(|error| refused(index, error)));
         }
         topics.push(ListOffsetsTopicResponse { name: topic.name, partitions, ..Default::default() });
@@ -81,11 +78,11 @@ async fn handle(ctx: Ctx, request: ListOffsetsRequest) -> ListOffsetsResponse {
 
 async fn one(
     ctx: &Ctx,
-    topic: &str,
+    topic: &Topic,
     asked: ListOffsetsPartition,
     isolation: Isolation,
 ) -> Result<ListOffsetsPartitionResponse, ErrorCode> {
-    let partition = find(ctx, topic, asked.partition_index)?;
+    let partition = topic.partition(asked.partition_index)?;
     let marks = partition.marks()?;
     marks.check_epoch(LeaderEpoch(asked.current_leader_epoch)).map_err(outcome::of_epoch)?;
     let end = match isolation {
@@ -96,10 +93,10 @@ async fn one(
         Asked::Latest => Some((end, -1, partition.latest_epoch()?)),
         Asked::Earliest => Some((marks.start, -1, partition.epoch_for(marks.start)?)),
         Asked::Tiered => None,
-        Asked::MaxTimestamp => look_up(ctx, &partition, |partition| partition.reader.max_timestamp(Wait::Yes)).await?,
+        Asked::MaxTimestamp => look_up(ctx, partition, |partition| partition.reader.max_timestamp(Wait::Yes)).await?,
         Asked::AtOrAfter(timestamp) => {
             let limit = partition.readable_end();
-            look_up(ctx, &partition, move |partition| partition.reader.find_timestamp(timestamp, limit, Wait::Yes))
+            look_up(ctx, partition, move |partition| partition.reader.find_timestamp(timestamp, limit, Wait::Yes))
                 .await?
         }
     };
@@ -125,13 +122,12 @@ async fn look_up(
     Ok(found.map(|Stamped { offset, timestamp, leader_epoch }| (offset, timestamp, leader_epoch)))
 }
 
-fn find(ctx: &Ctx, topic: &str, index: i32) -> Result<Arc<Partition>, ErrorCode> {
+fn find(ctx: &Ctx, topic: &str) -> Result<Arc<Topic>, ErrorCode> {
     if !ctx.may(Operation::Describe, Resource::Topic(topic)) {
         return Err(ErrorCode::TopicAuthorizationFailed);
     }
     let published = ctx.broker.published();
-    let topic = published.topics.find(TopicKey::Name(topic)).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-    topic.partition(index).cloned()
+    published.topics.find(TopicKey::Name(topic)).cloned().ok_or(ErrorCode::UnknownTopicOrPartition)
 }
 
 fn refused(index: i32, error: ErrorCode) -> ListOffsetsPartitionResponse {

@@ -3,7 +3,7 @@
 //! Versions 0-13. `auto.create.topics.enable` acts as in Kafka, except that the answer waits for the new topic and has it;
 //! Kafka answers UNKNOWN_TOPIC_OR_PARTITION and lets the client ask again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ottla_base::Uuid;
@@ -20,11 +20,14 @@ use crate::ctx::{Ctx, Operation, Resource};
 
 pub const API: Api = Api { key: ApiKey::Metadata, run: Run::Cold(|call| call.answer(handle)) };
 
+/// The version since which clients know LISTENER_NOT_FOUND.
+const LISTENER_NOT_FOUND_FROM: i16 = 6;
+
 async fn handle(ctx: Ctx, request: MetadataRequest) -> MetadataResponse {
     let MetadataRequest { topics, include_topic_authorized_operations: operations, .. } = request;
     // Version 0 has no null: an empty list means all.
     let asked = topics.filter(|topics| ctx.version > 0 || !topics.is_empty());
-    let mut refused = Vec::new();
+    let mut refused = Refused::new();
     if let Some(asked) = &asked
         && request.allow_auto_topic_creation
         && ctx.broker.settings.auto_create_topics
@@ -34,19 +37,20 @@ async fn handle(ctx: Ctx, request: MetadataRequest) -> MetadataResponse {
     let published = ctx.broker.published();
     let image = &published.image;
     let describe = |topic: &Topic| described_topic(&ctx, image, topic, operations);
-    let topics = match asked {
+    let rows = asked.as_ref().map_or(image.topics().len(), Vec::len);
+    let topics = ctx.make(rows, || match asked {
         None => {
             let visible = |topic: &&Topic| ctx.may(Operation::Describe, Resource::Topic(&topic.name));
             image.topics().iter().filter(visible).map(describe).collect()
         }
         Some(asked) => {
             let mut seen = BTreeSet::new();
-            let asked = asked.into_iter().filter(|topic| seen.insert((topic.name.clone(), topic.topic_id)));
+            let asked = asked.into_iter().filter(|topic| seen.insert(identity(topic)));
             asked.map(|asked| find(&ctx, image, &asked, &refused).map_or_else(|missing| missing, describe)).collect()
         }
-    };
+    });
     MetadataResponse {
-        brokers: brokers(image),
+        brokers: brokers(&ctx, image),
         cluster_id: Some(ctx.broker.identity.cluster_id.clone()),
         controller_id: ctx.broker.identity.node_id.0,
         topics,
@@ -58,8 +62,16 @@ async fn handle(ctx: Ctx, request: MetadataRequest) -> MetadataResponse {
     }
 }
 
-/// Makes the topics that have a name, and are not there. Gives those that could not be made, and why.
-async fn create_missing(ctx: &Ctx, asked: &[MetadataRequestTopic]) -> Vec<(Arc<str>, ErrorCode)> {
+/// Topics that could not be made, and why.
+type Refused = BTreeMap<Arc<str>, ErrorCode>;
+
+/// What is meant: a topic is described once, however often it is asked for, and beside an id a name means nothing.
+fn identity(asked: &MetadataRequestTopic) -> (Option<Arc<str>>, Uuid) {
+    (asked.name.clone().filter(|_| asked.topic_id.is_zero()), asked.topic_id)
+}
+
+/// Makes the topics that have a name, and are not there.
+async fn create_missing(ctx: &Ctx, asked: &[MetadataRequestTopic]) -> Refused {
     let published = ctx.broker.published();
     let missing: BTreeSet<Arc<str>> = asked
         .iter()
@@ -72,7 +84,7 @@ async fn create_missing(ctx: &Ctx, asked: &[MetadataRequestTopic]) -> Vec<(Arc<s
         .collect();
     drop(published);
     if missing.is_empty() {
-        return Vec::new();
+        return Refused::new();
     }
     let results = ctx.broker.control.auto_create(missing).await;
     let is_there = [ErrorCode::None, ErrorCode::TopicAlreadyExists];
@@ -83,7 +95,7 @@ fn find<'i>(
     ctx: &Ctx,
     image: &'i Image,
     asked: &MetadataRequestTopic,
-    refused: &[(Arc<str>, ErrorCode)],
+    refused: &Refused,
 ) -> Result<&'i Topic, MetadataResponseTopic> {
     let missing = |error: ErrorCode| MetadataResponseTopic {
         error_code: error.code(),
@@ -100,7 +112,7 @@ fn find<'i>(
         None => return Err(missing(ErrorCode::InvalidRequest)),
         Some(name) if topic_name::check(name).is_err() => return Err(missing(ErrorCode::InvalidTopicException)),
         Some(name) => image.topics().get(name).ok_or_else(|| {
-            let why = refused.iter().find(|(refused, _)| refused == name).map(|(_, error)| *error);
+            let why = refused.get(name).copied();
             missing(why.unwrap_or(ErrorCode::UnknownTopicOrPartition))
         })?,
     };
@@ -111,15 +123,22 @@ fn find<'i>(
 }
 
 fn described_topic(ctx: &Ctx, image: &Image, topic: &Topic, operations: bool) -> MetadataResponseTopic {
-    let partitions = topic.partitions().map(|(index, partition)| MetadataResponsePartition {
-        error_code: described::partition_error(partition).code(),
-        partition_index: index,
-        leader_id: partition.leader.0,
-        leader_epoch: partition.leader_epoch.0,
-        replica_nodes: described::node_ids(&partition.replicas),
-        isr_nodes: described::node_ids(&partition.isr),
-        offline_replicas: described::offline_replicas(image, partition),
-        ..Default::default()
+    let partitions = topic.partitions().map(|(index, partition)| {
+        let (leader_id, error) = described::leader(ctx, image, partition);
+        let error = match error {
+            ErrorCode::ListenerNotFound if ctx.version < LISTENER_NOT_FOUND_FROM => ErrorCode::LeaderNotAvailable,
+            error => error,
+        };
+        MetadataResponsePartition {
+            error_code: error.code(),
+            partition_index: index,
+            leader_id,
+            leader_epoch: partition.leader_epoch.0,
+            replica_nodes: described::node_ids(&partition.replicas),
+            isr_nodes: described::node_ids(&partition.isr),
+            offline_replicas: described::offline_replicas(ctx, image, partition),
+            ..Default::default()
+        }
     });
     MetadataResponseTopic {
         name: Some(topic.name.clone()),
@@ -131,10 +150,10 @@ fn described_topic(ctx: &Ctx, image: &Image, topic: &Topic, operations: bool) ->
     }
 }
 
-fn brokers(image: &Image) -> Vec<MetadataResponseBroker> {
+fn brokers(ctx: &Ctx, image: &Image) -> Vec<MetadataResponseBroker> {
     let live = image.brokers().iter().filter(|broker| !broker.fenced);
     live.filter_map(|broker| {
-        let (host, port) = described::endpoint(broker)?;
+        let (host, port) = described::endpoint(broker, &ctx.client)?;
         Some(MetadataResponseBroker {
             node_id: broker.id.0,
             host,

@@ -46,7 +46,7 @@ async fn handle(ctx: Ctx, request: ApiVersionsRequest) -> ApiVersionsResponse {
 }
 
 /// The answer to a version that is not known: version 0, UNSUPPORTED_VERSION, and the one key with which to ask again.
-pub fn unsupported(start: RequestStart) -> Out {
+pub fn unsupported(start: RequestStart) -> Result<Out, &'static str> {
     let response = ApiVersionsResponse {
         error_code: ErrorCode::UnsupportedVersion.code(),
         api_keys: vec![version_range(ApiKey::ApiVersions)],

@@ -11,15 +11,16 @@ use ottla_wire::{ApiKey, ErrorCode, TopicKey};
 
 use super::{Api, Run, outcome};
 use crate::ctx::{Ctx, Operation, Resource};
-use crate::topics::Published;
+use crate::topics::{Published, Topic};
 
 pub const API: Api = Api { key: ApiKey::OffsetForLeaderEpoch, run: Run::Cold(|call| call.answer(handle)) };
 
 async fn handle(ctx: Ctx, request: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
     let published = ctx.broker.published();
     let topics = request.topics.into_iter().map(|topic| {
+        let found = find(&ctx, &published, &topic.topic);
         let partitions = topic.partitions.iter().map(|asked| {
-            let (end, error) = match one(&ctx, &published, &topic.topic, asked) {
+            let (end, error) = match found.and_then(|topic| one(topic, asked)) {
                 Ok(end) => (end, ErrorCode::None),
                 Err(error) => (None, error),
             };
@@ -40,16 +41,14 @@ async fn handle(ctx: Ctx, request: OffsetForLeaderEpochRequest) -> OffsetForLead
     OffsetForLeaderEpochResponse { topics: topics.collect(), ..Default::default() }
 }
 
-fn one(
-    ctx: &Ctx,
-    published: &Published,
-    topic: &str,
-    asked: &OffsetForLeaderPartition,
-) -> Result<Option<EpochEnd>, ErrorCode> {
+fn find<'p>(ctx: &Ctx, published: &'p Published, topic: &str) -> Result<&'p Topic, ErrorCode> {
     if !ctx.may(Operation::Describe, Resource::Topic(topic)) {
         return Err(ErrorCode::TopicAuthorizationFailed);
     }
-    let topic = published.topics.find(TopicKey::Name(topic)).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    published.topics.find(TopicKey::Name(topic)).map(|topic| &**topic).ok_or(ErrorCode::UnknownTopicOrPartition)
+}
+
+fn one(topic: &Topic, asked: &OffsetForLeaderPartition) -> Result<Option<EpochEnd>, ErrorCode> {
     let partition = topic.partition(asked.partition)?;
     partition.marks()?.check_epoch(LeaderEpoch(asked.current_leader_epoch)).map_err(outcome::of_epoch)?;
     partition.end_offset_for(LeaderEpoch(asked.leader_epoch))

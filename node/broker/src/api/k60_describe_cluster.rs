@@ -26,7 +26,7 @@ async fn handle(ctx: Ctx, request: DescribeClusterRequest) -> DescribeClusterRes
         controller_id: ctx.broker.identity.node_id.0,
         brokers: brokers
             .filter_map(|broker| {
-                let (host, port) = described::endpoint(broker)?;
+                let (host, port) = described::endpoint(broker, &ctx.client)?;
                 Some(DescribeClusterBroker {
                     broker_id: broker.id.0,
                     host,

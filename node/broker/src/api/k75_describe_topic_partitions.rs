@@ -64,16 +64,17 @@ impl Page {
                 break;
             }
             self.room -= 1;
+            let (leader_id, error) = described::leader(ctx, image, partition);
             partitions.push(Partition {
-                error_code: described::partition_error(partition).code(),
+                error_code: error.code(),
                 partition_index: index,
-                leader_id: partition.leader.0,
+                leader_id,
                 leader_epoch: partition.leader_epoch.0,
                 replica_nodes: described::node_ids(&partition.replicas),
                 isr_nodes: described::node_ids(&partition.isr),
                 eligible_leader_replicas: Some(described::node_ids(&partition.eligible_leader_replicas)),
                 last_known_elr: Some(described::node_ids(&partition.last_known_elr)),
-                offline_replicas: described::offline_replicas(image, partition),
+                offline_replicas: described::offline_replicas(ctx, image, partition),
                 ..Default::default()
             });
         }

@@ -56,8 +56,11 @@ pub struct Api {
 #[derive(Clone, Copy, Debug)]
 pub enum Run {
     Hot(fn(&mut Turn, HotCall<'_>, &mut Replies) -> Next),
-    Cold(fn(ColdCall<'_>) -> Result<BoxFuture<Out>, DecodeError>),
+    Cold(fn(ColdCall<'_>) -> Result<Answer, DecodeError>),
 }
+
+/// What answers a request of a cold key, or why its connection is closed instead.
+pub type Answer = BoxFuture<Result<Out, &'static str>>;
 
 /// A request of a hot key, whose body lies at `body` in the connection's receive buffer.
 #[derive(Debug)]
@@ -77,7 +80,7 @@ pub struct ColdCall<'a> {
 
 impl ColdCall<'_> {
     /// Decodes the request and gives what answers it. Nothing is done before that is awaited.
-    pub fn answer<Q, F>(self, handle: fn(Ctx, Q) -> F) -> Result<BoxFuture<Out>, DecodeError>
+    pub fn answer<Q, F>(self, handle: fn(Ctx, Q) -> F) -> Result<Answer, DecodeError>
     where
         Q: Request + Send + 'static,
         F: Future<Output = Q::Response> + Send + 'static,
@@ -93,11 +96,11 @@ pub fn find(key: i16) -> Option<&'static Api> {
     TABLE.iter().find(|api| api.key.code() == key)
 }
 
-/// A response with its frame.
-pub fn encode<Q: Request>(response: &Q::Response, start: RequestStart) -> Out {
+/// A response with its frame, unless it is larger than any frame.
+pub fn encode<Q: Request>(response: &Q::Response, start: RequestStart) -> Result<Out, &'static str> {
     let mut out = Out::default();
     let frame = ResponseFrame::begin(&mut out.bytes, start);
     response.encode(&mut Writer::new(&mut out.bytes), start.version);
-    frame.end(&mut out.bytes, 0);
-    out
+    frame.try_end(&mut out.bytes, 0).map_err(|_| "an answer of 2 GiB or more")?;
+    Ok(out)
 }

@@ -5,6 +5,7 @@ use ottla_records::{RecordCause, RecordFault, Refusal};
 use ottla_storage::LogError;
 use ottla_wire::{ErrorCode, TopicKey};
 
+use crate::control::host::NoReply;
 use crate::produced::{Details, Refused};
 
 pub fn unknown_topic(key: TopicKey<'_>) -> ErrorCode {
@@ -19,6 +20,14 @@ pub const STORAGE: ErrorCode = ErrorCode::KafkaStorageError;
 
 pub fn of_storage(_: &LogError) -> ErrorCode {
     STORAGE
+}
+
+/// Why the controller has not answered.
+pub fn of_controller(no_reply: NoReply) -> ErrorCode {
+    match no_reply {
+        NoReply::Unavailable => STORAGE,
+        NoReply::Late => ErrorCode::RequestTimedOut,
+    }
 }
 
 pub fn of_epoch(mismatch: EpochMismatch) -> ErrorCode {

@@ -2,13 +2,17 @@
 //!
 //! A command is decided, its records are appended and the asker is parked, all in one go and in the order of arrival. The
 //! records count as committed when they are flushed; only when the broker has applied them as well does the reply leave
-//! ([`Host::release`]). If the log refuses records, the machine's state is ahead of the log: the machine is dropped, its
-//! askers are told to try again, and it is loaded anew from the log.
+//! ([`Host::release`]). If the log refuses records, the machine's state is ahead of the log: the machine is dropped, the
+//! asker is told to try again, and it is loaded anew from the log. Those who wait for records that are in the log wait on.
+//!
+//! While the log cannot be synced no command is decided: who is refused then can rely on it that nothing comes of what it
+//! asked. Who was waiting by then cannot, and is not told anything but that it took too long.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
-use ottla_machine::{At, Load, Output, Shard, Waiter};
+use ottla_machine::{At, Load, Output, OutputOf, Shard, Waiter};
 use ottla_metadata::{Command, Controller, Record, Reply};
 use ottla_rt::Rt;
 use ottla_storage::{LogError, Reader};
@@ -16,10 +20,16 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::log::{LoadError, MetadataLog, load};
 
-/// The controller cannot decide now; the same command may succeed later.
+/// Why a command has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the controller is not available")]
-pub struct Unavailable;
+pub enum NoReply {
+    /// Nothing comes of it. The same command may succeed later.
+    #[error("the controller cannot write its log")]
+    Unavailable,
+    /// It was not committed in time. It may come true yet.
+    #[error("the controller could not sync its log in time")]
+    Late,
+}
 
 #[derive(Debug)]
 pub struct Host {
@@ -28,6 +38,8 @@ pub struct Host {
     state: Mutex<State>,
     /// What is flushed: everything before this offset is committed.
     flushed: watch::Sender<i64>,
+    /// The log's last sync failed.
+    is_failing: watch::Sender<bool>,
     /// Wakes the flusher.
     flush_asked: Arc<Notify>,
 }
@@ -38,6 +50,8 @@ struct State {
     log: Option<MetadataLog>,
     /// `None` while it must be loaded anew.
     shard: Option<Shard<Controller>>,
+    /// What a shard that was dropped has owed, in order of the offset that must be released.
+    owed: VecDeque<(i64, OutputOf<Controller>)>,
     waiting: BTreeMap<Waiter, oneshot::Sender<Reply>>,
     next_waiter: u64,
     /// Records in the log that the broker has not taken to apply them.
@@ -47,52 +61,53 @@ struct State {
 }
 
 impl Host {
-    /// Loads the machine. Each record of the log goes to `on_record` first, which may find it wrong.
-    pub fn load(
-        rt: Rt,
-        log: MetadataLog,
-        flush_asked: Arc<Notify>,
-        mut on_record: impl FnMut(i64, &Record) -> Result<(), LoadError>,
-    ) -> Result<Host, LoadError> {
+    /// The machine that was loaded from `log`, and goes on from its end.
+    pub fn new(rt: Rt, log: MetadataLog, machine: Load<Controller>, flush_asked: Arc<Notify>) -> Host {
         let reader = log.reader();
-        let mut machine = Load::<Controller>::default();
-        load(&reader, |offset, record| {
-            on_record(offset, &record)?;
-            machine.replay(At { offset }, &record);
-            Ok(())
-        })?;
         let end = log.end_offset();
         let state = State {
             shard: Some(machine.finish(end)),
             log: Some(log),
+            owed: VecDeque::new(),
             waiting: BTreeMap::new(),
             next_waiter: 0,
             unapplied: VecDeque::new(),
             released: 0,
         };
-        Ok(Host { rt, reader, state: Mutex::new(state), flushed: watch::Sender::new(0), flush_asked })
+        let (flushed, is_failing) = (watch::Sender::new(0), watch::Sender::new(false));
+        Host { rt, reader, state: Mutex::new(state), flushed, is_failing, flush_asked }
     }
 
     /// Decides a command, and gives its reply once it can be relied upon.
-    pub async fn submit(&self, command: Command) -> Result<Reply, Unavailable> {
+    pub async fn submit(&self, command: Command, patience: Duration) -> Result<Reply, NoReply> {
+        // As in Kafka, which does nothing then.
+        if patience.is_zero() {
+            return Err(NoReply::Late);
+        }
         let reply = self.decide(command)?;
-        reply.await.map_err(|_| Unavailable)
+        match self.rt.timeout(patience, reply).await {
+            Some(Ok(reply)) => Ok(reply),
+            Some(Err(_)) | None => Err(NoReply::Late),
+        }
     }
 
-    fn decide(&self, command: Command) -> Result<oneshot::Receiver<Reply>, Unavailable> {
+    fn decide(&self, command: Command) -> Result<oneshot::Receiver<Reply>, NoReply> {
+        if self.is_failing() {
+            return Err(NoReply::Unavailable);
+        }
         let now = self.rt.now();
         let mut state = self.state();
         let waiter = Waiter(state.next_waiter);
         state.next_waiter += 1;
         let State { shard, log, .. } = &mut *state;
-        let (shard, log) = shard.as_mut().zip(log.as_mut()).ok_or(Unavailable)?;
+        let (shard, log) = shard.as_mut().zip(log.as_mut()).ok_or(NoReply::Unavailable)?;
         let batch = shard.submit(now, waiter, command);
         if !batch.records.is_empty() {
             if let Err(error) = log.append(&batch.records, now.wall_ms) {
                 tracing::error!("the metadata log refuses records: {error}");
                 state.drop_shard();
                 self.flush_asked.notify_one();
-                return Err(Unavailable);
+                return Err(NoReply::Unavailable);
             }
             state.unapplied.extend((batch.base_offset..).zip(batch.records));
         }
@@ -109,6 +124,42 @@ impl Host {
     /// The log is flushed up to this offset.
     pub fn flushed(&self, offset: i64) {
         self.flushed.send_if_modified(|flushed| std::mem::replace(flushed, offset.max(*flushed)) < offset);
+    }
+
+    /// The log was synced.
+    pub fn sync_succeeded(&self) {
+        if self.is_failing.send_replace(false) {
+            tracing::info!("the metadata log can be synced again");
+        }
+    }
+
+    /// Gives whether the sync before this one had succeeded.
+    pub fn sync_failed(&self, error: &LogError) -> bool {
+        let is_first = !self.is_failing.send_replace(true);
+        if is_first {
+            tracing::error!("the metadata log cannot be synced, which is tried again; no change is accepted: {error}");
+        }
+        is_first
+    }
+
+    pub fn is_failing(&self) -> bool {
+        *self.is_failing.borrow()
+    }
+
+    /// Until no sync has succeeded for so long, though some were tried.
+    pub async fn has_failed_for(&self, limit: Duration) {
+        let mut failing = self.is_failing.subscribe();
+        loop {
+            let _ = failing.wait_for(|is_failing| *is_failing).await;
+            if self.rt.timeout(limit, failing.wait_for(|is_failing| !*is_failing)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Those who wait are told that it took too long.
+    pub fn give_up(&self) {
+        self.state().waiting.clear();
     }
 
     /// Tells of every flush that commits records.
@@ -156,6 +207,7 @@ impl Host {
     pub fn close_log(&self) -> Result<(), LogError> {
         let mut state = self.state();
         state.drop_shard();
+        state.waiting.clear();
         state.log.take().map_or(Ok(()), |log| log.close())
     }
 
@@ -173,8 +225,10 @@ impl Host {
 impl State {
     fn release(&mut self, offset: i64) {
         self.released = offset.max(self.released);
-        let Some(shard) = &mut self.shard else { return };
-        for output in shard.high_watermark(self.released) {
+        let free = self.owed.partition_point(|(offset, _)| *offset <= self.released);
+        let mut outputs: Vec<_> = self.owed.drain(..free).map(|(_, output)| output).collect();
+        outputs.extend(self.shard.as_mut().map(|shard| shard.high_watermark(self.released)).unwrap_or_default());
+        for output in outputs {
             match output {
                 Output::Reply(waiter, reply) => {
                     if let Some(asker) = self.waiting.remove(&waiter) {
@@ -188,7 +242,8 @@ impl State {
     }
 
     fn drop_shard(&mut self) {
-        self.shard = None;
-        self.waiting.clear();
+        let end = self.log.as_ref().map_or(0, MetadataLog::end_offset);
+        let parked = self.shard.take().map(Shard::into_parked).unwrap_or_default();
+        self.owed.extend(parked.into_iter().filter(|(offset, _)| *offset <= end));
     }
 }

@@ -6,7 +6,7 @@ use ottla_base::NodeId;
 use ottla_metadata::{Record, RecordError};
 use ottla_records::{
     Attributes, BatchBuilder, BatchHeader, BatchOptions, ControlType, NewRecord, ReadError, STAMP_BYTES, Scratch,
-    records,
+    crc_of, records,
 };
 use ottla_storage::disk::Wait;
 use ottla_storage::{FirstBatch, Log, LogError, Piece, Reader, Want};
@@ -31,12 +31,14 @@ pub struct MetadataLog {
 pub enum LoadError {
     #[error(transparent)]
     Log(#[from] LogError),
-    #[error("reading the metadata log: {0}")]
-    Io(#[from] io::Error),
-    #[error("the metadata log has a batch that cannot be read at offset {offset}: {source}")]
-    Batch { offset: i64, source: ReadError },
-    #[error("at offset {offset}: {source}")]
-    Record { offset: i64, source: RecordError },
+    #[error("cannot read at offset {offset}: {cause}")]
+    Io { offset: i64, cause: io::Error },
+    #[error("the batch at offset {offset} is damaged")]
+    Damaged { offset: i64 },
+    #[error("the batch at offset {offset} cannot be read: {cause}")]
+    Batch { offset: i64, cause: ReadError },
+    #[error("at offset {offset}: {cause}")]
+    Record { offset: i64, cause: RecordError },
     #[error(transparent)]
     Apply(#[from] ottla_metadata::ApplyError),
 }
@@ -52,6 +54,11 @@ impl MetadataLog {
 
     pub fn end_offset(&self) -> i64 {
         self.log.end().offset
+    }
+
+    /// Makes it survive a power loss, here and now. For who begins a log; afterwards there is the flusher.
+    pub fn flush(&self) -> Result<(), LogError> {
+        self.log.flush().map(drop)
     }
 
     pub fn close(self) -> Result<(), LogError> {
@@ -110,21 +117,31 @@ pub fn load(reader: &Reader, mut on_record: impl FnMut(i64, Record) -> Result<()
         let mut bytes = vec![0; (view.range.end - view.range.start) as usize];
         let mut read = 0;
         while read < bytes.len() {
-            match view.file.read_at(&mut bytes[read..], view.range.start + read as u64, Wait::Yes)? {
+            let position = view.range.start + read as u64;
+            let some = view.file.read_at(&mut bytes[read..], position, Wait::Yes);
+            match some.map_err(|cause| LoadError::Io { offset, cause })? {
                 0 => break,
                 n => read += n,
             }
         }
         let mut rest = &bytes[..read];
+        let from = offset;
         while let Ok(header) = BatchHeader::parse(rest)
             && header.size_bytes() <= rest.len()
         {
             let (batch, after) = rest.split_at(header.size_bytes());
             rest = after;
+            // Opening the log has not looked at what lies before the recovery point.
+            if crc_of(batch) != header.crc {
+                return Err(LoadError::Damaged { offset: header.base_offset });
+            }
             offset = header.next_offset();
             if !header.attributes.is_control() {
                 read_batch(batch, &header, &mut scratch, &mut on_record)?;
             }
+        }
+        if offset == from {
+            return Err(LoadError::Damaged { offset });
         }
     }
     Ok(())
@@ -136,12 +153,12 @@ fn read_batch(
     scratch: &mut Scratch,
     on_record: &mut impl FnMut(i64, Record) -> Result<(), LoadError>,
 ) -> Result<(), LoadError> {
-    let unreadable = |source| LoadError::Batch { offset: header.base_offset, source };
+    let unreadable = |cause| LoadError::Batch { offset: header.base_offset, cause };
     for record in records(batch, UNPACKED_BYTES_MAX, scratch).map_err(unreadable)? {
         let record = record.map_err(|fault| unreadable(fault.into()))?;
         let offset = record.offset;
         let value = record.value.unwrap_or_default();
-        on_record(offset, Record::decode(value).map_err(|source| LoadError::Record { offset, source })?)?;
+        on_record(offset, Record::decode(value).map_err(|cause| LoadError::Record { offset, cause })?)?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! The control plane: everything that changes the cluster's metadata goes through [`Control`].
 //!
 //! ```text
+//! opening     reads the log and finds it good, then begins an epoch of it
 //! host        the controller's machine on its log: decides, appends, parks the reply
 //!   log         the bytes of that log
 //! publisher   applies what is committed, opens and closes partitions, publishes, then lets the replies go
@@ -12,6 +13,7 @@
 
 pub mod host;
 pub mod log;
+pub mod opening;
 pub mod publisher;
 pub mod replicas;
 
@@ -20,6 +22,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use ottla_config::ServerConfig;
 use ottla_metadata::{Bootstrap, Command, CreateTopics, Entropy, Reply};
@@ -33,7 +36,7 @@ use ottla_wire::messages::{
 
 use crate::api::outcome;
 use crate::identity::Identity;
-use host::{Host, Unavailable};
+use host::{Host, NoReply};
 
 #[derive(Debug)]
 pub struct Control {
@@ -49,11 +52,11 @@ pub struct Control {
 
 /// Takes the reply of one kind: a machine that answers a command with the reply to another is a bug.
 macro_rules! submit {
-    ($host:expr, $kind:ident($command:expr)) => {
-        match $host.submit(Command::$kind($command)).await {
+    ($host:expr, $patience:expr, $kind:ident($command:expr)) => {
+        match $host.submit(Command::$kind($command), $patience).await {
             Ok(Reply::$kind(reply)) => Ok(reply),
             Ok(other) => panic!("the controller answered {} with {other:?}", stringify!($kind)),
-            Err(unavailable) => Err(unavailable),
+            Err(no_reply) => Err(no_reply),
         }
     };
 }
@@ -68,16 +71,21 @@ impl Control {
         self.broker_epoch.load(Ordering::Relaxed)
     }
 
+    /// Waits for no longer than `timeout_ms`; what takes longer may be done yet, as in Kafka.
     pub async fn create_topics(&self, request: CreateTopicsRequest) -> CreateTopicsResponse {
+        let patience = millis(request.timeout_ms);
         let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
         let seed = u128::from(self.rt.random_u64()) << 64 | u128::from(self.rt.random_u64());
         let command = CreateTopics { request, server: self.config.clone(), entropy: Entropy::new(seed) };
-        submit!(self.host, CreateTopics(command)).unwrap_or_else(|Unavailable| CreateTopicsResponse {
-            topics: names
-                .into_iter()
-                .map(|name| CreatableTopicResult { name, error_code: UNAVAILABLE.code(), ..Default::default() })
-                .collect(),
-            ..Default::default()
+        submit!(self.host, patience, CreateTopics(command)).unwrap_or_else(|no_reply| {
+            let (error_code, message) = (outcome::of_controller(no_reply).code(), Arc::from(no_reply.to_string()));
+            let topics = names.into_iter().map(|name| CreatableTopicResult {
+                name,
+                error_code,
+                error_message: Some(Arc::clone(&message)),
+                ..Default::default()
+            });
+            CreateTopicsResponse { topics: topics.collect(), ..Default::default() }
         })
     }
 
@@ -89,28 +97,39 @@ impl Control {
             replication_factor: -1,
             ..Default::default()
         });
-        let request = CreateTopicsRequest { topics: topics.collect(), ..Default::default() };
+        let timeout_ms = i32::try_from(PATIENCE.as_millis()).unwrap_or(i32::MAX);
+        let request = CreateTopicsRequest { topics: topics.collect(), timeout_ms, ..Default::default() };
         let results = self.create_topics(request).await.topics;
         let code = |code| ErrorCode::from_code(code).unwrap_or(ErrorCode::UnknownServerError);
-        results.into_iter().map(|result| (result.name, code(result.error_code))).collect()
+        let is_coming = |error| match error {
+            // As Kafka answers while a topic is being made.
+            ErrorCode::RequestTimedOut => ErrorCode::UnknownTopicOrPartition,
+            error => error,
+        };
+        results.into_iter().map(|result| (result.name, is_coming(code(result.error_code)))).collect()
     }
 
+    /// Waits for no longer than `timeout_ms`; what takes longer may be done yet, as in Kafka.
     pub async fn delete_topics(&self, request: DeleteTopicsRequest) -> DeleteTopicsResponse {
+        let patience = millis(request.timeout_ms);
         let asked = request.clone();
-        submit!(self.host, DeleteTopics(request)).unwrap_or_else(|Unavailable| {
+        submit!(self.host, patience, DeleteTopics(request)).unwrap_or_else(|no_reply| {
+            let (error_code, message) = (outcome::of_controller(no_reply).code(), Arc::from(no_reply.to_string()));
             let by_name = asked.topic_names.into_iter().map(|name| (Some(name), Default::default()));
             let states = asked.topics.into_iter().map(|topic| (topic.name, topic.topic_id));
             let responses = by_name.chain(states).map(|(name, topic_id)| DeletableTopicResult {
                 name,
                 topic_id,
-                error_code: UNAVAILABLE.code(),
+                error_code,
+                error_message: Some(Arc::clone(&message)),
                 ..Default::default()
             });
             DeleteTopicsResponse { responses: responses.collect(), ..Default::default() }
         })
     }
 
-    /// An id that no producer has had.
+    /// An id that no producer has had. Where there is none Kafka says COORDINATOR_LOAD_IN_PROGRESS, whatever the reason:
+    /// producers ask again.
     pub async fn next_producer_id(&self) -> Result<i64, ErrorCode> {
         loop {
             if let Some(id) = self.take_producer_id() {
@@ -121,7 +140,8 @@ impl Control {
                 broker_epoch: self.broker_epoch(),
                 ..Default::default()
             };
-            let block = submit!(self.host, AllocateProducerIds(request)).map_err(|Unavailable| UNAVAILABLE)?;
+            let block = submit!(self.host, PATIENCE, AllocateProducerIds(request))
+                .map_err(|_| ErrorCode::CoordinatorLoadInProgress)?;
             if let Some(error) = ErrorCode::from_code(block.error_code).filter(|error| *error != ErrorCode::None) {
                 return Err(error);
             }
@@ -143,14 +163,15 @@ impl Control {
 
     /// Begins a new log, and makes this start known: controller, broker, then that the broker serves. Partitions are led
     /// when this returns.
-    pub async fn register(&self, previous_broker_epoch: i64) -> Result<(), Unavailable> {
-        match self.host.submit(Command::Bootstrap(Bootstrap { server: self.config.clone() })).await? {
+    pub async fn register(&self, previous_broker_epoch: i64) -> Result<(), NoReply> {
+        let patience = START_PATIENCE;
+        match self.host.submit(Command::Bootstrap(Bootstrap { server: self.config.clone() }), patience).await? {
             Reply::Bootstrap => {}
             other => panic!("the controller answered Bootstrap with {other:?}"),
         }
-        submit!(self.host, RegisterController(self.identity.controller_registration()))?;
+        submit!(self.host, patience, RegisterController(self.identity.controller_registration()))?;
         let request = BrokerRegistrationRequest { previous_broker_epoch, ..self.identity.broker_registration() };
-        let registered = submit!(self.host, RegisterBroker(request))?;
+        let registered = submit!(self.host, patience, RegisterBroker(request))?;
         assert_eq!(registered.error_code, 0, "the controller refuses the only broker there is");
         self.broker_epoch.store(registered.broker_epoch, Ordering::Relaxed);
         let heartbeat = BrokerHeartbeatRequest {
@@ -158,14 +179,14 @@ impl Control {
             cordoned_log_dirs: Some(Vec::new()),
             ..self.heartbeat()
         };
-        submit!(self.host, BrokerHeartbeat(heartbeat)).map(drop)
+        submit!(self.host, patience, BrokerHeartbeat(heartbeat)).map(drop)
     }
 
     /// Gives up what this broker leads, and has it fenced (KIP-631).
-    pub async fn shut_down(&self) -> Result<(), Unavailable> {
+    pub async fn shut_down(&self) -> Result<(), NoReply> {
         loop {
             let request = BrokerHeartbeatRequest { want_shut_down: true, ..self.heartbeat() };
-            let reply = submit!(self.host, BrokerHeartbeat(request))?;
+            let reply = submit!(self.host, PATIENCE, BrokerHeartbeat(request))?;
             if reply.should_shut_down || reply.error_code != 0 {
                 return Ok(());
             }
@@ -181,5 +202,11 @@ impl Control {
     }
 }
 
-/// What clients are told while the metadata log cannot be written: they try again.
-const UNAVAILABLE: ErrorCode = outcome::STORAGE;
+/// What the controller is given to answer those who do not say how long they wait.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The same for a start, which can do nothing else.
+const START_PATIENCE: Duration = Duration::from_secs(60);
+
+fn millis(ms: i32) -> Duration {
+    Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}

@@ -22,6 +22,8 @@ use crate::topics::{Published, Topic, Topics};
 
 /// How often partitions that could not be opened, or failed, are tried again; and a controller that was dropped is loaded.
 const RETRY: Duration = Duration::from_secs(5);
+/// Fewer are not worth another thread.
+const OPENED_TOGETHER_MIN: usize = 16;
 
 #[derive(Debug)]
 pub struct Publisher {
@@ -38,6 +40,14 @@ pub struct State {
     pub image: Image,
     pub topics: Topics,
     pub is_serving: bool,
+}
+
+/// What the image asks for.
+#[derive(Debug, Default)]
+struct Changes {
+    removals: Vec<Removal>,
+    /// With `None` for the partitions that are to be opened.
+    topics: Vec<Topic>,
 }
 
 /// A directory that is to be removed after `file.delete.delay.ms`.
@@ -66,15 +76,17 @@ impl Publisher {
         let Publisher { rt, host, replicas, published, mut state } = self;
         let (records, committed) = host.take_committed();
         let (blocking_host, blocking_replicas) = (host.clone(), replicas.clone());
-        let (state, removals) = rt
+        let (mut state, Changes { removals, mut topics }) = rt
             .blocking(move || {
                 if let Err(error) = blocking_host.reload_if_dropped() {
                     tracing::error!("the controller cannot load its log: {error}");
                 }
-                let removals = state.apply(records, &blocking_replicas);
-                (state, removals)
+                let changes = state.apply(records, &blocking_replicas);
+                (state, changes)
             })
             .await;
+        open_missing(&rt, &replicas, &state.image, &mut topics).await;
+        topics.into_iter().for_each(|topic| state.topics.insert(topic));
         published.store(Arc::new(Published { image: state.image.clone(), topics: state.topics.clone() }));
         host.release(committed);
         for Removal { dir, delay } in removals {
@@ -89,8 +101,8 @@ impl Publisher {
 }
 
 impl State {
-    /// Blocks for as long as opening and closing logs takes.
-    fn apply(&mut self, records: Vec<(i64, Record)>, replicas: &Replicas) -> Vec<Removal> {
+    /// Blocks for as long as closing logs takes.
+    fn apply(&mut self, records: Vec<(i64, Record)>, replicas: &Replicas) -> Changes {
         let mut changed = BTreeSet::new();
         for (offset, record) in records {
             changed.extend(topic_of(&record));
@@ -102,38 +114,54 @@ impl State {
             changed.extend(self.image.topics().iter().map(|topic| topic.id));
         }
         if !self.is_serving {
-            return Vec::new();
+            return Changes::default();
         }
         changed.extend(self.topics.iter().filter(|topic| topic.needs_opening()).map(|topic| topic.id));
         // What goes, goes first: it may have the name, and so the directory, of what comes.
         let (stays, goes): (Vec<_>, Vec<_>) =
             changed.into_iter().partition(|id| self.image.topics().get_by_id(id).is_some());
-        let mut removals = Vec::new();
-        for id in goes.into_iter().chain(stays) {
-            removals.extend(self.follow(id, replicas));
-        }
-        removals
+        let removals = goes.iter().filter_map(|id| self.topics.remove(id)).flat_map(|topic| replicas.delete(&topic));
+        Changes { removals: removals.collect(), topics: stays.iter().filter_map(|id| self.follow(id)).collect() }
     }
 
-    /// Makes the open partitions of a topic those of the image.
-    fn follow(&mut self, id: Uuid, replicas: &Replicas) -> Vec<Removal> {
-        let open = self.topics.remove(&id);
-        let Some(topic) = self.image.topics().get_by_id(&id) else {
-            return open.map_or_else(Vec::new, |topic| replicas.delete(&topic));
-        };
-        let partitions = topic.partitions().map(|(index, partition)| {
-            let is_open = open.as_ref().and_then(|open| open.partition(index).ok());
-            match is_open {
-                Some(open) if !open.has_failed() => Some(open.clone()),
-                failed => {
-                    failed.map(|failed| failed.take_offline(Gone::Closed));
-                    replicas.open(&self.image, topic, index, partition)
-                }
+    /// The topic with those of its partitions that are open and well.
+    fn follow(&mut self, id: &Uuid) -> Option<Topic> {
+        let open = self.topics.remove(id);
+        let topic = self.image.topics().get_by_id(id)?;
+        let partitions = topic.partitions().map(|(index, _)| {
+            let open = open.as_ref().and_then(|open| open.partition(index).ok())?;
+            if open.has_failed() {
+                open.take_offline(Gone::Closed);
+                return None;
             }
+            Some(open.clone())
         });
-        let partitions = partitions.collect();
-        self.topics.insert(Topic { id, name: topic.name.clone(), partitions });
-        Vec::new()
+        Some(Topic { id: *id, name: topic.name.clone(), partitions: partitions.collect() })
+    }
+}
+
+/// Opens what is missing, on as many threads as there are cores: a start has thousands of logs to look at.
+async fn open_missing(rt: &Rt, replicas: &Arc<Replicas>, image: &Image, topics: &mut [Topic]) {
+    let missing = |(at, topic): (usize, &Topic)| {
+        let indexes = topic.partitions.iter().enumerate().filter(|(_, partition)| partition.is_none());
+        indexes.map(move |(index, _)| (at, index)).collect::<Vec<_>>()
+    };
+    let missing: Vec<_> = topics.iter().enumerate().flat_map(missing).collect();
+    let share = missing.len().div_ceil(rt.cores()).max(OPENED_TOGETHER_MIN);
+    let open_some = |places: &[(usize, usize)]| {
+        let places: Vec<_> = places.iter().map(|&(at, index)| (at, index, topics[at].id)).collect();
+        let (blocking, replicas, image) = (rt.clone(), replicas.clone(), image.clone());
+        rt.spawn(Lane::Control, "open", async move {
+            let open = move |(at, index, id)| (at, index, replicas.open(&image, &id, index as i32));
+            blocking.blocking(move || places.into_iter().map(open).collect::<Vec<_>>()).await
+        })
+    };
+    let opening: Vec<_> = missing.chunks(share).map(open_some).collect();
+    for opened in opening {
+        // After a panic they are missing still, and tried again.
+        for (at, index, partition) in opened.await.unwrap_or_default() {
+            topics[at].partitions[index] = partition;
+        }
     }
 }
 

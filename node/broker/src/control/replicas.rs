@@ -1,19 +1,21 @@
 //! One replica: from its files to a leader that serves, and back.
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ottla_base::{LeaderEpoch, Seed, Uuid};
-use ottla_config::{ServerConfig, TopicConfig, TopicLayers};
+use ottla_config::{ServerConfig, TopicConfig, TopicLayers, keys};
 use ottla_metadata::{ConfigResource, Image, image};
-use ottla_partition::{EpochEntry, Leader, Opened, Recovery, Rules as LeaderRules};
+use ottla_partition::{EpochEntry, Leader, Opened, ProducerSnapshot, Recovery, Rules as LeaderRules};
 use ottla_records::{Rules, TimestampType};
 use ottla_rt::Rt;
 use ottla_storage::checkpoint::{epochs, producers, topic_id};
+use ottla_storage::disk::Disk;
 use ottla_storage::{Log, LogDir, LogError, LogOptions, Recovered};
 
+use super::opening;
 use super::publisher::Removal;
 use crate::checkpoints::Checkpoints;
 use crate::identity::Identity;
@@ -52,13 +54,9 @@ impl Replicas {
     }
 
     /// Opens a replica that this broker leads. `None` where that fails, which is logged; it is tried again later.
-    pub fn open(
-        &self,
-        image: &Image,
-        topic: &image::Topic,
-        index: i32,
-        partition: &image::Partition,
-    ) -> Option<Arc<Partition>> {
+    pub fn open(&self, image: &Image, topic: &Uuid, index: i32) -> Option<Arc<Partition>> {
+        let topic = image.topics().get_by_id(topic)?;
+        let partition = topic.partition(index)?;
         match self.try_open(image, topic, index, partition) {
             Ok(partition) => Some(Arc::new(partition)),
             Err(error) => {
@@ -114,7 +112,6 @@ impl Replicas {
             flush_messages: config.flush_messages,
         };
         let leader = Leader::new(partition.leader_epoch, rules, opened, recovery);
-        store_epochs(&self.dir, &path, &leader)?;
         Ok(Partition::new(Opening {
             topic: topic.name.clone(),
             index,
@@ -125,6 +122,7 @@ impl Replicas {
             room: self.room.clone(),
             leader,
             log,
+            stored_epochs: epochs,
         }))
     }
 
@@ -151,16 +149,66 @@ impl Replicas {
     /// Takes the partitions of a deleted topic away. Their directories are renamed now, and to be removed later.
     pub fn delete(&self, topic: &Topic) -> Vec<Removal> {
         let mut removals = Vec::new();
-        for partition in topic.partitions.iter().flatten() {
-            let Some((_, log)) = partition.take_offline(Gone::Deleted) else { continue };
-            match log.delete(self.rt.random_uuid()) {
-                Ok(dir) => removals.push(Removal { dir, delay: partition.file_delete_delay }),
+        for (index, partition) in topic.partitions.iter().enumerate() {
+            let deleted = match partition {
+                Some(partition) => self.delete_open(partition),
+                None => self.delete_closed(topic.id, &format!("{}-{index}", topic.name)),
+            };
+            match deleted {
+                Ok(removal) => removals.extend(removal),
+                // The next start sets it aside.
                 Err(error) => {
-                    tracing::error!(topic = %topic.name, partition = partition.index, "cannot delete the log: {error}");
+                    tracing::error!(topic = %topic.name, partition = index, "cannot delete the log: {error}");
                 }
             }
         }
         removals
+    }
+
+    fn delete_open(&self, partition: &Partition) -> Result<Option<Removal>, LogError> {
+        let Some((_, log)) = partition.take_offline(Gone::Deleted) else { return Ok(None) };
+        let dir = log.delete(self.rt.random_uuid())?;
+        Ok(Some(Removal { dir, delay: partition.file_delete_delay }))
+    }
+
+    /// Of a partition that could not be opened: its directory may be there, and may be another topic's.
+    fn delete_closed(&self, id: Uuid, name: &str) -> Result<Option<Removal>, LogError> {
+        if topic_id::load(self.dir.disk(), &self.dir.path().join(name))? != Some(id) {
+            return Ok(None);
+        }
+        let dir = self.dir.set_to_be_removed(name, self.rt.random_uuid())?;
+        let delay_ms = self.config.get(keys::LOG_SEGMENT_DELETE_DELAY_MS);
+        Ok(Some(Removal { dir, delay: Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0)) }))
+    }
+
+    /// Renames, as Kafka does, the directories of replicas that are not in the image: of topics that were deleted when there
+    /// was no time left to do the same to their files, and of clusters that this is not.
+    pub fn set_strays_aside(&self, image: &Image) {
+        let is_stray = |name: &&String| {
+            let (topic, index) = name.rsplit_once('-').unwrap_or_default();
+            let index = index.parse().unwrap_or(-1);
+            opening::is_replica(name)
+                && *name != opening::DIR
+                && image.topics().get(topic).is_none_or(|topic| topic.partition(index).is_none())
+        };
+        match self.dir.list() {
+            Ok(names) => names.iter().filter(is_stray).for_each(|name| {
+                if let Err(error) = self.set_stray_aside(name) {
+                    tracing::error!("{name} is of no topic, and cannot be renamed: {error}");
+                }
+            }),
+            Err(error) => tracing::error!("cannot look for directories of no topic: {error}"),
+        }
+    }
+
+    fn set_stray_aside(&self, name: &str) -> Result<(), LogError> {
+        let id = topic_id::load(self.dir.disk(), &self.dir.path().join(name))?;
+        // Without an id and without records it is nothing that anybody could miss, or not ours at all.
+        if let Some(id) = id.or(self.dir.has_records(name)?.then(|| self.rt.random_uuid())) {
+            let stray = self.dir.set_aside(name, id)?;
+            tracing::warn!("{name} is of no topic that there is; renamed to {stray}");
+        }
+        Ok(())
     }
 
     /// Removes what an earlier start has renamed to be removed.
@@ -185,10 +233,37 @@ impl Replicas {
     }
 }
 
-/// Writes `leader-epoch-checkpoint`.
-pub fn store_epochs(dir: &LogDir, replica: &Path, leader: &Leader) -> Result<(), LogError> {
-    let entries: Vec<_> = leader.epochs().entries().iter().map(|entry| (entry.epoch.0, entry.start_offset)).collect();
-    epochs::store(dir.disk(), replica, &entries)
+/// Writes `leader-epoch-checkpoint`, if it does not have these epochs. One that no batch before `end` has is left out: the
+/// next start begins another in its place.
+///
+/// Kafka writes it as soon as a replica leads, which for a thousand of them is most of the time that a start takes. Epochs
+/// that are not in the file are found again in the batches: a start reads those from the newest producer snapshot on, so it
+/// must be there before a snapshot is.
+pub fn store_epochs(
+    disk: &dyn Disk,
+    replica: &Path,
+    partition: &Partition,
+    epochs: &[EpochEntry],
+    end: i64,
+) -> Result<(), LogError> {
+    let used = &epochs[..epochs.partition_point(|epoch| epoch.start_offset < end)];
+    let mut stored = partition.stored_epochs.lock().unwrap_or_else(PoisonError::into_inner);
+    if *stored != used {
+        let entries: Vec<_> = used.iter().map(|entry| (entry.epoch.0, entry.start_offset)).collect();
+        epochs::store(disk, replica, &entries)?;
+        *stored = used.to_vec();
+    }
+    Ok(())
+}
+
+/// Writes the producers as of the beginning of a segment beside it. Nothing, if the partition is closed meanwhile.
+pub fn store_snapshot(dir: &LogDir, partition: &Partition, snapshot: &ProducerSnapshot) -> Result<(), LogError> {
+    let Ok(epochs) = partition.leader_epochs() else { return Ok(()) };
+    let stored = partition.reader.in_directory(|replica| {
+        store_epochs(dir.disk(), replica, partition, &epochs, snapshot.offset)?;
+        producers::store(dir.disk(), replica, &snapshot::to_file(snapshot))
+    });
+    stored.unwrap_or(Ok(()))
 }
 
 fn log_options(config: &TopicConfig) -> LogOptions {

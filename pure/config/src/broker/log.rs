@@ -26,7 +26,7 @@ keys! {
     /// Most hours by which the age of a segment is shortened at random.
     later: int "log.roll.jitter.hours" = 0, AtLeast(0), ReadOnly;
     /// Time between the removal of a log or a segment and that of its files.
-    acts: long "log.segment.delete.delay.ms" = 60000, AtLeast(0), ClusterWide;
+    acts LOG_SEGMENT_DELETE_DELAY_MS: long "log.segment.delete.delay.ms" = 60000, AtLeast(0), ClusterWide;
     /// Reserves the whole size of a segment file when it is made.
     later: boolean "log.preallocate" = false, Any, ClusterWide;
     /// Size of an index file. A segment ends when its index is full.

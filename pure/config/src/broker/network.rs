@@ -13,7 +13,7 @@ keys! {
     acts LISTENER_SECURITY_PROTOCOL_MAP: string "listener.security.protocol.map" =
         "SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT", Any, PerBroker;
     /// Listener over which brokers talk to each other.
-    later: string "inter.broker.listener.name", Any, ReadOnly;
+    later INTER_BROKER_LISTENER_NAME: string "inter.broker.listener.name", Any, ReadOnly;
     /// Listeners that open before the authorizer has loaded.
     later: list "early.start.listeners", Any, ReadOnly;
     /// Send buffer that the kernel keeps for a connection; -1 leaves the choice to the kernel.

@@ -4,6 +4,10 @@ use crate::bounds::Bounds::*;
 use crate::key::Scope::*;
 use crate::key::keys;
 
+/// What Kafka's own authorizer is set up with. They are keys of that class, and no broker keys, so they are in no table; and
+/// they promise as much as the class.
+pub const OF_THE_AUTHORIZER: [&str; 2] = ["super.users", "allow.everyone.if.no.acl.found"];
+
 keys! {
     /// Class that decides who may do what. Empty means that everybody may do everything.
     refused: string "authorizer.class.name" = "", Any, ReadOnly;

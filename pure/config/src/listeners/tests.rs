@@ -18,6 +18,7 @@ fn resolve(settings: &str) -> Result<String, String> {
         protocol_map_is_set: value("map").is_some(),
         controller_names: value("controller").map_or_else(|| vec!["CONTROLLER".to_owned()], list),
         controller_names_are_set: value("controller").is_some(),
+        between_brokers: value("between"),
     };
     let mut errors = Vec::new();
     let listeners = settings.resolve(&mut errors);
@@ -43,6 +44,10 @@ fn good_listeners() {
         (
             "listeners=IN://:1,OUT://:2\nmap=IN:PLAINTEXT, out:plaintext\nadvertised=OUT://h:2",
             "IN://:1,OUT://:2  OUT://h:2",
+        ),
+        (
+            "listeners=IN://:1,OUT://:2\nmap=IN:PLAINTEXT,OUT:PLAINTEXT\nbetween=in",
+            "IN://:1,OUT://:2  IN://:1,OUT://:2",
         ),
         (
             "listeners=A://127.0.0.1:1,B://[::1]:1\nmap=A:PLAINTEXT,B:PLAINTEXT",

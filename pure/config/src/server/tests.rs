@@ -150,6 +150,7 @@ fn bad_settings() {
             "max.connections.per.ip=0",
             "max.connections.per.ip: 0 lets nobody in without max.connections.per.ip.overrides",
         ),
+        ("inter.broker.listener.name=FOO", "inter.broker.listener.name: advertised.listeners has no listener FOO"),
         (
             "max.connections.per.ip.overrides=host:5",
             "max.connections.per.ip.overrides: `host:5` is not address:count; Ottla takes IP addresses, no host names",
@@ -167,6 +168,8 @@ fn bad_settings() {
 fn promises_of_protection_are_refused() {
     for (file, setting) in [
         ("authorizer.class.name=a.B", "authorizer.class.name = a.B"),
+        ("super.users=User:a", "super.users = User:a"),
+        ("allow.everyone.if.no.acl.found=false", "allow.everyone.if.no.acl.found = false"),
         ("ssl.keystore.location=/k", "ssl.keystore.location = /k"),
         ("ssl.keystore.password=secret", "ssl.keystore.password = [hidden]"),
         ("ssl.client.auth=required", "ssl.client.auth = required"),

@@ -91,3 +91,13 @@ fn response_frames() {
     check_response_frame(API_VERSIONS, 0, 0);
     check_response_frame(API_VERSIONS, 4, 0);
 }
+
+#[test]
+fn an_answer_that_no_size_can_say_is_an_error() {
+    let mut out = Vec::new();
+    let start = RequestStart { key: PRODUCE, version: 0, correlation_id: 7 };
+    let frame = ResponseFrame::begin(&mut out, start);
+    assert!(matches!(frame.try_end(&mut out, i32::MAX as usize - 3), Err(FrameError::TooLong { .. })));
+    let frame = ResponseFrame::begin(&mut out, start);
+    assert_eq!(frame.try_end(&mut out, i32::MAX as usize - 4), Ok(()));
+}

@@ -55,8 +55,23 @@ struct State {
     /// Handles of an earlier life are dead.
     life: u64,
     capacity_bytes: Option<u64>,
-    scripted: Vec<(Operation, String, ErrorKind)>,
+    scripted: Vec<Scripted>,
     odds: Odds,
+}
+
+/// An operation on a path with this part that is to fail.
+#[derive(Debug)]
+struct Scripted {
+    operation: Operation,
+    path: String,
+    error: ErrorKind,
+    times: Times,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Times {
+    Once,
+    Always,
 }
 
 /// How many of a thousand operations go wrong.
@@ -170,7 +185,21 @@ impl FaultyDisk {
 
     /// The next operation of this kind on a path that contains `path` fails.
     pub fn fail_next(&self, operation: Operation, path: &str, error: ErrorKind) {
-        lock(&self.0).scripted.push((operation, path.to_owned(), error));
+        self.script(Scripted { operation, path: path.to_owned(), error, times: Times::Once });
+    }
+
+    /// Every operation of this kind on such a path fails, until [`FaultyDisk::mend`].
+    pub fn fail_all(&self, operation: Operation, path: &str, error: ErrorKind) {
+        self.script(Scripted { operation, path: path.to_owned(), error, times: Times::Always });
+    }
+
+    /// Nothing fails any more that was told to.
+    pub fn mend(&self) {
+        lock(&self.0).scripted.clear();
+    }
+
+    fn script(&self, scripted: Scripted) {
+        lock(&self.0).scripted.push(scripted);
     }
 
     pub fn draw_errors(&self, odds: Odds) {
@@ -202,9 +231,13 @@ impl State {
             return if self.dice.one_in(2) { Ok(Fate::LastBreath) } else { Err(io::Error::other("the process stops")) };
         }
         let text = path.to_string_lossy();
-        if let Some(i) = self.scripted.iter().position(|(op, part, _)| *op == operation && text.contains(part.as_str()))
-        {
-            return Ok(Fate::Fails(self.scripted.remove(i).2));
+        let is_meant = |scripted: &Scripted| scripted.operation == operation && text.contains(&scripted.path);
+        if let Some(i) = self.scripted.iter().position(is_meant) {
+            let error = self.scripted[i].error;
+            if self.scripted[i].times == Times::Once {
+                self.scripted.remove(i);
+            }
+            return Ok(Fate::Fails(error));
         }
         if self.draw(|odds| odds.errors_per_mille) {
             return Ok(Fate::Fails(ErrorKind::Other));
@@ -404,7 +437,7 @@ impl Disk for FaultyDisk {
     }
 
     fn lock(&self, path: &Path) -> Result<Box<dyn DiskLock>, LockError> {
-        self.open(path, Open::Create).map_err(|source| LockError::Io { path: path.to_owned(), source })?;
+        self.open(path, Open::Create).map_err(|cause| LockError::Io { path: path.to_owned(), cause })?;
         let mut state = lock(&self.0);
         if !state.locks.insert(path.to_owned()) {
             return Err(LockError::Held { path: path.to_owned(), pid: 1 });

@@ -1,0 +1,35 @@
+//! What all connections of a process share, whichever listener they came by.
+
+use std::sync::Arc;
+
+use ottla_rt::Rt;
+
+use crate::Limits;
+use crate::budget::Budget;
+use crate::limits::Connections;
+use crate::pool::Pool;
+
+/// Made once for a process, and given to each of its listeners.
+#[derive(Debug)]
+pub struct Shared {
+    pub(crate) rt: Rt,
+    pub(crate) limits: Limits,
+    pub(crate) connections: Connections,
+    pub(crate) budget: Budget,
+    pub(crate) pool: Pool,
+}
+
+impl Shared {
+    /// `queued_bytes_max` is `queued.max.request.bytes`.
+    pub fn new(rt: Rt, limits: Limits, queued_bytes_max: usize) -> Arc<Shared> {
+        let (connections, budget) = (Connections::new(&limits), Budget::new(queued_bytes_max));
+        Arc::new(Shared { rt, limits, connections, budget, pool: Pool::default() })
+    }
+
+    /// When a connection is idle of which nothing was seen since then.
+    pub(crate) fn idle_from_ms(&self, active_ms: i64) -> i64 {
+        let idle_ms = i64::try_from(self.limits.idle_max.as_millis()).unwrap_or(i64::MAX);
+        // Not at once, or whoever looks at it would do so without end.
+        active_ms.saturating_add(idle_ms.max(1))
+    }
+}

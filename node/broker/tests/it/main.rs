@@ -1,0 +1,6 @@
+//! A whole broker on the faulty disk, with virtual time, and one client.
+
+mod failing;
+mod opening;
+mod panics;
+mod support;

@@ -1,0 +1,236 @@
+//! A machine with a disk, the broker that runs on it, and a client.
+
+use std::io::IoSlice;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ottla_base::Uuid;
+use ottla_broker::{Running, StartError, StopError, start};
+use ottla_config::ServerConfig;
+use ottla_net::{MemoryNetwork, MemoryStream, Network};
+use ottla_records::{BatchBuilder, BatchOptions, NewRecord};
+use ottla_rt::{Process, World};
+use ottla_storage::disk::{Disk, FaultyDisk, Open, read_file};
+use ottla_wire::messages::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, DeleteTopicState, DeleteTopicsRequest,
+    InitProducerIdRequest, MetadataRequest,
+};
+use ottla_wire::{ApiKey, ErrorCode, Form, Message, Reader, Request, Writer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+pub const DATA: &str = "/data";
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9092);
+const PRODUCE_VERSION: i16 = 8;
+
+#[derive(Debug)]
+pub struct Machine {
+    pub world: World,
+    pub disk: FaultyDisk,
+    network: MemoryNetwork,
+}
+
+/// A broker that runs, and a client of it.
+#[derive(Debug)]
+pub struct Broker {
+    pub process: Process,
+    pub running: Running,
+    pub client: Client,
+}
+
+#[derive(Debug)]
+pub struct Client(MemoryStream);
+
+impl Machine {
+    pub fn new() -> Machine {
+        let world = World::new(7).unwrap();
+        let network = MemoryNetwork::new(world.process("network").rt());
+        Machine { world, disk: FaultyDisk::new(7), network }
+    }
+
+    pub async fn start(&self) -> Broker {
+        self.start_on(Arc::new(self.disk.clone())).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Starts a broker that sees the machine's disk through `disk`.
+    pub async fn start_on(&self, disk: Arc<dyn Disk>) -> Result<Broker, StartError> {
+        let process = self.world.process("broker");
+        let settings = [("log.dirs", DATA), ("listeners", "PLAINTEXT://127.0.0.1:9092")];
+        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let (config, _) = ServerConfig::load(None, &settings).unwrap();
+        let started = start(process.rt(), disk, Network::Memory(self.network.clone()), Arc::new(config)).await;
+        match started {
+            Ok(running) => Ok(Broker { process, running, client: self.connect().await }),
+            Err(error) => {
+                end(&process).await;
+                Err(error)
+            }
+        }
+    }
+
+    pub async fn connect(&self) -> Client {
+        Client(self.network.connect(ADDRESS.ip(), ADDRESS).await.unwrap())
+    }
+
+    /// The error with which a start ends.
+    pub async fn refusal(&self) -> String {
+        match self.start_on(Arc::new(self.disk.clone())).await {
+            Ok(_) => panic!("it starts"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    pub async fn stop(&self, broker: Broker) -> Result<(), StopError> {
+        let stopped = broker.running.stop().await;
+        self.kill(&broker.process).await;
+        stopped
+    }
+
+    pub async fn crash(&self, broker: Broker) {
+        drop(broker.running);
+        self.kill(&broker.process).await;
+    }
+
+    async fn kill(&self, process: &Process) {
+        end(process).await;
+        self.disk.kill();
+    }
+
+    pub fn read(&self, path: &str) -> Vec<u8> {
+        read_file(&self.disk, &Path::new(DATA).join(path)).unwrap()
+    }
+
+    pub fn write(&self, path: &str, bytes: &[u8]) {
+        let file = self.disk.open(&Path::new(DATA).join(path), Open::Create).unwrap();
+        file.set_size(0).unwrap();
+        assert_eq!(file.write_vectored_at(&[IoSlice::new(bytes)], 0).unwrap(), bytes.len());
+    }
+
+    pub fn list(&self, path: &str) -> Vec<String> {
+        self.disk.list(&Path::new(DATA).join(path)).unwrap().into_iter().map(|entry| entry.name).collect()
+    }
+
+    pub fn remove(&self, path: &str) {
+        self.disk.remove_file(&Path::new(DATA).join(path)).unwrap();
+    }
+
+    /// Every file and what is in it, but for the file of the lock.
+    pub fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let mut files = Vec::new();
+        for entry in self.disk.list(Path::new(DATA)).unwrap() {
+            if entry.is_dir {
+                let inside = self.list(&entry.name).into_iter().map(|name| format!("{}/{name}", entry.name));
+                files.extend(inside.map(|path| (path.clone(), self.read(&path))));
+            } else if entry.name != ".lock" {
+                files.push((entry.name.clone(), self.read(&entry.name)));
+            }
+        }
+        files
+    }
+}
+
+impl Client {
+    pub async fn call<R: Request>(&mut self, request: &R, version: i16) -> R::Response {
+        let frame = self.ask(R::KEY, version, |writer| request.encode(writer, version)).await;
+        R::Response::decode(&mut Reader::new(&frame), version).unwrap()
+    }
+
+    /// Gives the answer behind its header.
+    async fn ask(&mut self, key: ApiKey, version: i16, body: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+        let is_flexible = version >= key.api().flexible_from;
+        let mut bytes = vec![0; 4];
+        let mut writer = Writer::new(&mut bytes);
+        writer.i16(key.code());
+        writer.i16(version);
+        writer.i32(0);
+        writer.str("test", Form::Classic);
+        if is_flexible {
+            writer.uvarint(0);
+        }
+        body(&mut writer);
+        let size = bytes.len() as u32 - 4;
+        bytes[..4].copy_from_slice(&size.to_be_bytes());
+        self.0.write_all(&bytes).await.unwrap();
+        let size = self.0.read_u32().await.unwrap();
+        let mut answer = vec![0; size as usize];
+        self.0.read_exact(&mut answer).await.unwrap();
+        answer.split_off(if is_flexible { 5 } else { 4 })
+    }
+
+    pub async fn create(&mut self, name: &str, configs: &[(&str, &str)]) -> ErrorCode {
+        self.create_within(name, configs, 10_000).await
+    }
+
+    pub async fn create_within(&mut self, name: &str, configs: &[(&str, &str)], timeout_ms: i32) -> ErrorCode {
+        let configs = configs.iter().map(|(name, value)| CreatableTopicConfig {
+            name: (*name).into(),
+            value: Some((*value).into()),
+            ..Default::default()
+        });
+        let topic = CreatableTopic {
+            name: name.into(),
+            num_partitions: 1,
+            replication_factor: 1,
+            configs: configs.collect(),
+            ..Default::default()
+        };
+        let request = CreateTopicsRequest { topics: vec![topic], timeout_ms, ..Default::default() };
+        code(self.call(&request, 7).await.topics[0].error_code)
+    }
+
+    pub async fn delete(&mut self, name: &str, timeout_ms: i32) -> ErrorCode {
+        let topics = vec![DeleteTopicState { name: Some(name.into()), topic_id: Uuid::ZERO, ..Default::default() }];
+        let request = DeleteTopicsRequest { topics, timeout_ms, ..Default::default() };
+        code(self.call(&request, 6).await.responses[0].error_code)
+    }
+
+    pub async fn producer_id(&mut self) -> ErrorCode {
+        let request =
+            InitProducerIdRequest { transactional_id: None, producer_id: -1, producer_epoch: -1, ..Default::default() };
+        code(self.call(&request, 4).await.error_code)
+    }
+
+    /// Names of all topics.
+    pub async fn topics(&mut self) -> Vec<String> {
+        let request = MetadataRequest { topics: None, allow_auto_topic_creation: false, ..Default::default() };
+        let topics = self.call(&request, 12).await.topics;
+        topics.iter().map(|topic| topic.name.as_deref().unwrap_or_default().to_owned()).collect()
+    }
+
+    /// Sends one record to partition 0, with acks=all.
+    pub async fn produce(&mut self, topic: &str, timeout_ms: i32) -> ErrorCode {
+        let mut batch = BatchBuilder::new(BatchOptions::default());
+        batch.push(&NewRecord { timestamp: 1_767_225_600_000, value: Some(b"v"), ..NewRecord::default() });
+        let batch = batch.finish();
+        let answer = self.ask(ApiKey::Produce, PRODUCE_VERSION, |writer| {
+            writer.i16(-1);
+            writer.i16(-1);
+            writer.i32(timeout_ms);
+            writer.i32(1);
+            writer.str(topic, Form::Classic);
+            writer.i32(1);
+            writer.i32(0);
+            writer.i32(batch.len() as i32);
+            writer.raw(&batch);
+        });
+        let answer = answer.await;
+        let mut reader = Reader::new(&answer);
+        assert_eq!(reader.i32("topics"), Ok(1));
+        reader.nullable_str_bytes("name", Form::Classic).unwrap();
+        assert_eq!((reader.i32("partitions"), reader.i32("index")), (Ok(1), Ok(0)));
+        code(reader.i16("error_code").unwrap())
+    }
+}
+
+/// Ends what is left of a process.
+async fn end(process: &Process) {
+    process.kill();
+    while !process.is_gone() {
+        process.rt().sleep(Duration::from_millis(1)).await;
+    }
+}
+
+fn code(code: i16) -> ErrorCode {
+    ErrorCode::from_code(code).unwrap()
+}
