@@ -8,7 +8,7 @@ pub struct Settings {
     pub auto_create_topics: bool,
     /// `delete.topic.enable`
     pub delete_topics: bool,
-    /// `fetch.max.bytes`
+    /// `fetch.max.bytes`, and less than an answer can hold.
     pub fetch_bytes_max: usize,
     /// `max.request.partition.size.limit`
     pub described_partitions_max: i32,
@@ -16,12 +16,17 @@ pub struct Settings {
     pub transaction_ms_max: i32,
 }
 
+/// The size of an answer is an i32, and what it says of partitions needs room too.
+const ANSWER_RECORDS_BYTES_MAX: usize = 1 << 30;
+
 impl Settings {
     pub fn of(config: &ServerConfig) -> Settings {
         Settings {
             auto_create_topics: config.get(keys::AUTO_CREATE_TOPICS_ENABLE),
             delete_topics: config.get(keys::DELETE_TOPIC_ENABLE),
-            fetch_bytes_max: usize::try_from(config.get(keys::FETCH_MAX_BYTES)).unwrap_or(0),
+            fetch_bytes_max: usize::try_from(config.get(keys::FETCH_MAX_BYTES))
+                .unwrap_or(0)
+                .min(ANSWER_RECORDS_BYTES_MAX),
             described_partitions_max: config.get(keys::MAX_REQUEST_PARTITION_SIZE_LIMIT),
             transaction_ms_max: config.get(keys::TRANSACTION_MAX_TIMEOUT_MS),
         }
