@@ -12,8 +12,8 @@ use crate::disk::{DiskFile, Wait, read_full_at};
 
 /// Where the bytes of a batch begin that its CRC covers.
 const CRC_COVERS_FROM: u64 = 21;
-/// The first read, and each read after a leap: about an index interval.
-const READ_BYTES_MIN: usize = 4 << 10;
+/// The first read, and each read after a leap: whoever reads on wants one header, and finds it at once.
+const READ_BYTES_MIN: usize = 512;
 /// What reads grow to while the walk goes on without leaps.
 const READ_BYTES_MAX: usize = 256 << 10;
 
