@@ -11,7 +11,7 @@ use ottla_net::{MemoryNetwork, Network};
 use ottla_rt::{Lane, Panicked, Process, Rt, Stalls, Task, World};
 use ottla_storage::disk::{Disk, FaultyDisk, Odds};
 
-use crate::disk::MortalDisk;
+use crate::disk::mortal;
 use crate::history::{Event, History};
 
 const PORT: u16 = 9092;
@@ -96,9 +96,9 @@ impl<'w> Machine<'w> {
     pub async fn start(&mut self) -> bool {
         let process = self.world.process(&self.name);
         process.set_stalls(self.stalls);
-        let disk = MortalDisk { disk: self.disk.clone(), process: process.clone() };
+        let disk = mortal(self.disk.clone(), process.clone());
         let network = Network::Memory(self.network.clone());
-        let start = ottla_broker::start(process.rt(), Arc::new(disk), network, self.config.clone());
+        let start = ottla_broker::start(process.rt(), disk, network, self.config.clone());
         match self.finish(process.rt().spawn(Lane::Control, "main", start), "start").await {
             Some(Ok(Ok(running))) => {
                 self.history.note(Event::Started);

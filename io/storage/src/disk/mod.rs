@@ -7,6 +7,7 @@
 
 mod faulty;
 mod real;
+mod watched;
 mod whole;
 
 use std::fmt::Debug;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 pub use faulty::{FaultyDisk, Odds, Operation};
 pub use real::RealDisk;
+pub use watched::{Watch, WatchedDisk};
 pub(crate) use whole::{missing, read_full_at, write_all_at, write_slices_at};
 pub use whole::{read_file, replace_file};
 

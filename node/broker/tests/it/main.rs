@@ -1,5 +1,6 @@
 //! A whole broker on the faulty disk, with virtual time, and one client.
 
+mod cold;
 mod epochs;
 mod failing;
 mod opening;

@@ -55,13 +55,24 @@ impl Machine {
 
     /// Starts a broker that sees the machine's disk through `disk`.
     pub async fn start_on(&self, disk: Arc<dyn Disk>) -> Result<Broker, StartError> {
+        let (process, running) = self.launch(disk, &[("listeners", "PLAINTEXT://127.0.0.1:9092")]).await?;
+        Ok(Broker { process, running, client: self.connect().await })
+    }
+
+    /// Starts a broker that is set up in a special way.
+    pub async fn start_with(&self, settings: &[(&str, &str)]) -> Running {
+        let launched = self.launch(Arc::new(self.disk.clone()), settings).await;
+        launched.unwrap_or_else(|error| panic!("{error}")).1
+    }
+
+    async fn launch(&self, disk: Arc<dyn Disk>, settings: &[(&str, &str)]) -> Result<(Process, Running), StartError> {
         let process = self.world.process("broker");
-        let settings = [("log.dirs", DATA), ("listeners", "PLAINTEXT://127.0.0.1:9092")];
-        let settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let (config, _) = ServerConfig::load(None, &settings).unwrap();
+        let mut all = vec![("log.dirs".to_owned(), DATA.to_owned())];
+        all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let (config, _) = ServerConfig::load(None, &all).unwrap();
         let started = start(process.rt(), disk, Network::Memory(self.network.clone()), Arc::new(config)).await;
         match started {
-            Ok(running) => Ok(Broker { process, running, client: self.connect().await }),
+            Ok(running) => Ok((process, running)),
             Err(error) => {
                 end(&process).await;
                 Err(error)
@@ -70,7 +81,12 @@ impl Machine {
     }
 
     pub async fn connect(&self) -> Client {
-        Client(self.network.connect(ADDRESS.ip(), ADDRESS).await.unwrap())
+        self.connect_to(ADDRESS.port()).await
+    }
+
+    pub async fn connect_to(&self, port: u16) -> Client {
+        let address = SocketAddr::new(ADDRESS.ip(), port);
+        Client(self.network.connect(ADDRESS.ip(), address).await.unwrap())
     }
 
     /// The error with which a start ends.
@@ -155,7 +171,8 @@ impl Client {
         let size = self.0.read_u32().await.unwrap();
         let mut answer = vec![0; size as usize];
         self.0.read_exact(&mut answer).await.unwrap();
-        answer.split_off(if is_flexible { 5 } else { 4 })
+        // Behind the correlation id, and the tags that an answer to ApiVersions never has.
+        answer.split_off(if is_flexible && key != ApiKey::ApiVersions { 5 } else { 4 })
     }
 
     pub async fn create(&mut self, name: &str, configs: &[(&str, &str)]) -> ErrorCode {

@@ -1,28 +1,52 @@
 //! What a whole broker answers to requests of cold keys.
 
-mod site;
-
 use ottla_base::Uuid;
-use ottla_wire::ErrorCode;
+use ottla_broker::Running;
 use ottla_wire::messages::{
     DescribeClusterRequest, DescribeConfigsRequest, DescribeConfigsResource, ListOffsetsPartition, ListOffsetsRequest,
     ListOffsetsTopic, MetadataRequest, MetadataRequestTopic, OffsetForLeaderEpochRequest, OffsetForLeaderPartition,
     OffsetForLeaderTopic,
 };
+use ottla_wire::{ErrorCode, Request};
 
-use site::{Site, run};
+use crate::support::*;
 
 const PORT: u16 = 9092;
 const METADATA: i16 = 12;
 const DESCRIBE_CONFIGS: i16 = 4;
 const BROKER: i8 = 4;
 
+/// A broker, and clients that ask one thing.
+struct Site<'m> {
+    machine: &'m Machine,
+    _running: Running,
+}
+
+fn run(settings: &[(&str, &str)], story: impl AsyncFnOnce(&Site<'_>)) {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let running = machine.start_with(settings).await;
+        story(&Site { machine: &machine, _running: running }).await
+    });
+}
+
+impl Site<'_> {
+    /// Asks the listener on a port.
+    async fn ask<R: Request>(&self, port: u16, version: i16, request: &R) -> R::Response {
+        self.machine.connect_to(port).await.call(request, version).await
+    }
+
+    async fn create(&self, port: u16, name: &str) {
+        assert_eq!(self.machine.connect_to(port).await.create(name, &[]).await, ErrorCode::None);
+    }
+}
+
 fn named(name: &str) -> MetadataRequestTopic {
     MetadataRequestTopic { name: Some(name.into()), ..Default::default() }
 }
 
 /// What a listener says of where the broker is, in Metadata and in DescribeCluster.
-async fn hosts(site: &Site, port: u16) -> [Vec<String>; 2] {
+async fn hosts(site: &Site<'_>, port: u16) -> [Vec<String>; 2] {
     let metadata = site.ask(port, METADATA, &MetadataRequest { topics: Some(Vec::new()), ..Default::default() }).await;
     let cluster = site.ask(port, 2, &DescribeClusterRequest { endpoint_type: 1, ..Default::default() }).await;
     let of_metadata = metadata.brokers.iter().map(|broker| format!("{}:{}", broker.host, broker.port));
@@ -40,8 +64,8 @@ const TWO_LISTENERS: &[(&str, &str)] = &[
 fn each_listener_says_where_it_is_reached() {
     let advertised = ("advertised.listeners", "INTERNAL://inside:29092,EXTERNAL://outside:9092");
     run(&[TWO_LISTENERS, &[advertised]].concat(), async |site| {
-        assert_eq!(hosts(&site, 1).await, [["inside:29092"], ["inside:29092"]]);
-        assert_eq!(hosts(&site, 2).await, [["outside:9092"], ["outside:9092"]]);
+        assert_eq!(hosts(site, 1).await, [["inside:29092"], ["inside:29092"]]);
+        assert_eq!(hosts(site, 2).await, [["outside:9092"], ["outside:9092"]]);
     });
 }
 
@@ -49,7 +73,7 @@ fn each_listener_says_where_it_is_reached() {
 fn a_listener_that_is_not_advertised_has_no_brokers() {
     let advertised = ("advertised.listeners", "INTERNAL://inside:29092");
     run(&[TWO_LISTENERS, &[advertised]].concat(), async |site| {
-        assert_eq!(hosts(&site, 2).await, [Vec::<String>::new(), Vec::new()]);
+        assert_eq!(hosts(site, 2).await, [Vec::<String>::new(), Vec::new()]);
         site.create(1, "t").await;
         let request = MetadataRequest { topics: Some(vec![named("t")]), ..Default::default() };
         for (version, error) in [(5, ErrorCode::LeaderNotAvailable), (METADATA, ErrorCode::ListenerNotFound)] {
