@@ -139,10 +139,10 @@ pub async fn run(
     interval: Duration,
     mut stop: Stop,
 ) {
-    let (wake, mut is_failing) = (checkpoints.clone(), false);
+    let mut is_failing = false;
     loop {
-        let (checkpoints, published, metadata) = (checkpoints.clone(), published.clone(), metadata.clone());
-        let written = rt.blocking(move || checkpoints.write(|| Offsets::now(&published.load(), &metadata))).await;
+        let (files, published, metadata) = (checkpoints.clone(), published.clone(), metadata.clone());
+        let written = rt.blocking(move || files.write(|| Offsets::now(&published.load(), &metadata))).await;
         match &written {
             Err(error) if !is_failing => tracing::error!("cannot write the checkpoints: {error}"),
             Ok(()) if is_failing => tracing::info!("the checkpoints can be written again"),
@@ -152,7 +152,7 @@ pub async fn run(
         tokio::select! {
             biased;
             () = stop.told() => return,
-            () = wake.wake.notified() => {}
+            () = checkpoints.wake.notified() => {}
             () = rt.sleep(interval) => {}
         }
     }

@@ -37,6 +37,8 @@ pub enum StopError {
         "{count} logs could not be closed, among them {name}, which is on the disk up to offset {flushed} of {end}: {cause}"
     )]
     Logs { count: usize, name: String, flushed: i64, end: i64, cause: LogError },
+    #[error("{count} logs could not be closed, among them {name}, on which a bug had ended some work")]
+    Bug { count: usize, name: String },
     #[error("the logs are closed, the checkpoints are not written: {0}")]
     Checkpoints(LogError),
 }
@@ -121,7 +123,14 @@ async fn controller_agrees(broker: &Broker, host: &Host) -> bool {
     }
 }
 
-type Closed = (Arc<Partition>, Result<(), LogError>);
+/// A partition, and what came of closing it.
+type Closed = (Arc<Partition>, Result<(), Unclosed>);
+
+enum Unclosed {
+    Log(LogError),
+    /// A bug has ended something that was at work on it.
+    Bug,
+}
 
 /// Closes the partitions, whatever becomes of some; many at once, because syncs that are waited for together cost a disk
 /// little more than one.
@@ -130,20 +139,16 @@ async fn close_partitions(broker: &Arc<Broker>) -> Vec<Closed> {
     let open: Vec<_> = published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten().cloned()).collect();
     let share = open.len().div_ceil(CLOSED_AT_ONCE).max(1);
     let close_some = |some: &[Arc<Partition>]| {
-        let (broker, some) = (broker.clone(), some.to_vec());
-        broker.rt.clone().spawn(Lane::Control, "close", async move {
-            let of = broker.clone();
-            let close = move |partition: Arc<Partition>| {
-                let closed = close_partition(&of.dir, &partition);
-                (partition, closed)
-            };
-            broker.rt.blocking(move || some.into_iter().map(close).collect::<Vec<Closed>>()).await
+        let (rt, dir, some) = (broker.rt.clone(), broker.dir.clone(), some.to_vec());
+        broker.rt.spawn(Lane::Control, "close", async move {
+            rt.blocking(move || some.iter().map(|one| close_partition(&dir, one)).collect::<Vec<_>>()).await
         })
     };
-    let closing: Vec<_> = open.chunks(share).map(close_some).collect();
+    let closing: Vec<_> = open.chunks(share).map(|some| (some, close_some(some))).collect();
     let mut all = Vec::new();
-    for closed in closing {
-        all.extend(closed.await.expect("closing a log does not panic"));
+    for (some, closed) in closing {
+        let closed = closed.await.unwrap_or_else(|Panicked| some.iter().map(|_| Err(Unclosed::Bug)).collect());
+        all.extend(some.iter().cloned().zip(closed));
     }
     all
 }
@@ -157,7 +162,7 @@ fn close(broker: &Broker, host: &Host, partitions: Vec<Closed>) -> Result<(), St
         note(&mut unclosed, &partition.directory(), &partition.reader, closed);
         offsets.add(&partition);
     }
-    note(&mut unclosed, opening::DIR, host.reader(), host.close_log());
+    note(&mut unclosed, opening::DIR, host.reader(), host.close_log().map_err(Unclosed::Log));
     offsets.add_metadata(host.reader());
     let written = broker.checkpoints.write(|| offsets);
     unclosed.map_or(Ok(()), Err)?;
@@ -166,20 +171,28 @@ fn close(broker: &Broker, host: &Host, partitions: Vec<Closed>) -> Result<(), St
         .map_err(StopError::Checkpoints)
 }
 
-fn close_partition(dir: &LogDir, partition: &Partition) -> Result<(), LogError> {
+fn close_partition(dir: &LogDir, partition: &Partition) -> Result<(), Unclosed> {
+    if partition.has_failed() {
+        // What its state says may be ahead of the log: nothing of it is written down.
+        return Err(Unclosed::Bug);
+    }
     let Some((leader, log)) = partition.take_offline(Gone::Closed) else { return Ok(()) };
     let path = dir.path().join(partition.directory());
-    let end = log.close()?.offset;
-    store_epochs(dir.disk(), &path, partition, leader.epochs().entries(), end)?;
-    producers::store(dir.disk(), &path, &snapshot::to_file(&leader.producer_snapshot()))
+    let write = || {
+        let end = log.close()?.offset;
+        store_epochs(dir.disk(), &path, partition, leader.epochs().entries(), end)?;
+        producers::store(dir.disk(), &path, &snapshot::to_file(&leader.producer_snapshot()))
+    };
+    write().map_err(Unclosed::Log)
 }
 
 /// Takes note of a log that could not be closed: of the first all is told, the others are counted.
-fn note(unclosed: &mut Option<StopError>, name: &str, log: &Reader, closed: Result<(), LogError>) {
+fn note(unclosed: &mut Option<StopError>, name: &str, log: &Reader, closed: Result<(), Unclosed>) {
     match (closed, unclosed) {
         (Ok(()), _) => {}
-        (Err(_), Some(StopError::Logs { count, .. })) => *count += 1,
-        (Err(cause), first) => {
+        (Err(_), Some(StopError::Logs { count, .. } | StopError::Bug { count, .. })) => *count += 1,
+        (Err(Unclosed::Bug), first) => *first = Some(StopError::Bug { count: 1, name: name.to_owned() }),
+        (Err(Unclosed::Log(cause)), first) => {
             let (flushed, end) = (log.flushed().offset, log.end().offset);
             *first = Some(StopError::Logs { count: 1, name: name.to_owned(), flushed, end, cause });
         }
