@@ -13,6 +13,8 @@ const QUICK_ROWS_MAX: usize = 1000;
 pub struct Ctx {
     pub broker: Arc<Broker>,
     pub client: Arc<Client>,
+    /// As the request's header says; empty if it does not.
+    pub client_id: Arc<str>,
     /// Version of the request, for the few answers whose meaning, not only their bytes, depends on it.
     pub version: i16,
 }
@@ -46,6 +48,7 @@ pub enum Operation {
 pub enum Resource<'a> {
     Cluster,
     Topic(&'a str),
+    Group(&'a str),
 }
 
 impl Resource<'_> {
@@ -56,6 +59,7 @@ impl Resource<'_> {
             Resource::Cluster => {
                 &[Create, Alter, Describe, ClusterAction, DescribeConfigs, AlterConfigs, IdempotentWrite]
             }
+            Resource::Group(_) => &[Read, Delete, Describe, DescribeConfigs, AlterConfigs],
             Resource::Topic(_) => &[Read, Write, Create, Delete, Alter, Describe, DescribeConfigs, AlterConfigs],
         }
     }
@@ -65,6 +69,11 @@ impl Ctx {
     /// Makes so many rows of an answer; the other connections go elsewhere meanwhile, if that takes long.
     pub fn make<T>(&self, rows: usize, make: impl FnOnce() -> T) -> T {
         if rows > QUICK_ROWS_MAX { self.broker.rt.in_place(make) } else { make() }
+    }
+
+    /// The client's address, as Kafka shows it.
+    pub fn client_host(&self) -> Arc<str> {
+        format!("/{}", self.client.address.ip().to_canonical()).into()
     }
 
     /// Asked before a handler looks at a resource.

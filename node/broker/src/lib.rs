@@ -7,8 +7,11 @@
 //! partition     a log, its leader, and who waits for it
 //! fetch/        fetch sessions, plans, long polls, answers
 //! control/      metadata: the controller's host, and what follows from committed records
+//! coordinate/   coordinators: groups of consumers, on the partitions of an internal topic
 //! topics        what requests look at: image and open partitions, published together
 //! flushing      the task that flushes
+//! appended      what an append leaves to be done
+//! reading       a log from start to end, record by record
 //! room          whether the disk has room
 //! checkpoints   the task that writes down how far logs have come
 //! expiry        the task that forgets idle producers
@@ -17,8 +20,10 @@
 //! Decisions are made in `pure/`; here they meet the disk, the network and each other.
 
 mod api;
+mod appended;
 mod checkpoints;
 mod control;
+mod coordinate;
 mod ctx;
 mod expiry;
 mod fetch;
@@ -26,6 +31,7 @@ mod flushing;
 mod identity;
 mod partition;
 mod produced;
+mod reading;
 mod room;
 mod serve;
 mod settings;
@@ -38,16 +44,16 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use ottla_config::ServerConfig;
-use ottla_partition::ProducerSnapshot;
-use ottla_rt::{Lane, Rt, Stop};
+use ottla_rt::{Rt, Stop};
 use ottla_storage::LogDir;
 
+use appended::Appended;
 use checkpoints::Checkpoints;
 use control::Control;
+use coordinate::groups::Groups;
 use fetch::session::Sessions;
 use flushing::Flushing;
 use identity::Identity;
-use partition::Partition;
 use settings::Settings;
 use topics::Published;
 
@@ -62,8 +68,10 @@ pub struct Broker {
     pub(crate) settings: Settings,
     pub(crate) identity: Arc<Identity>,
     pub(crate) control: Control,
+    pub(crate) groups: Arc<Groups>,
     pub(crate) fetch_sessions: Sessions,
     pub(crate) flushing: Arc<Flushing>,
+    pub(crate) appended: Appended,
     pub(crate) dir: Arc<LogDir>,
     pub(crate) checkpoints: Arc<Checkpoints>,
     /// Turns true when the broker begins to stop: fetches that wait are answered.
@@ -74,18 +82,5 @@ pub struct Broker {
 impl Broker {
     pub(crate) fn published(&self) -> Guard<Arc<Published>> {
         self.published.load()
-    }
-
-    /// Writes the producers as of the beginning of a segment beside it, later: all that depends on it is how much a start
-    /// after a crash has to read.
-    pub(crate) fn write_snapshot(&self, partition: Arc<Partition>, snapshot: ProducerSnapshot) {
-        let (rt, dir) = (self.rt.clone(), self.dir.clone());
-        self.rt.spawn(Lane::Control, "snapshot", async move {
-            let of = partition.clone();
-            let written = rt.blocking(move || control::replicas::store_snapshot(&dir, &of, &snapshot)).await;
-            if let Err(error) = written {
-                tracing::warn!(topic = %partition.topic, partition = partition.index, "no producer snapshot: {error}");
-            }
-        });
     }
 }

@@ -200,7 +200,7 @@ impl Partition {
             return AfterAppend::default();
         };
         let health = self.health.load(Ordering::Relaxed);
-        if health == health::SYNC_FAILED || self.room.is_full() {
+        if self.refuses_all() {
             refuse(batches, outcomes, outcome::STORAGE);
             return AfterAppend::default();
         }
@@ -283,6 +283,11 @@ impl Partition {
         }
         self.acked.notify_waiters();
         is_first
+    }
+
+    /// Nothing is appended at the moment: the disk is full, or cannot be synced.
+    pub fn refuses_all(&self) -> bool {
+        self.cannot_be_synced() || self.room.is_full()
     }
 
     pub fn cannot_be_synced(&self) -> bool {

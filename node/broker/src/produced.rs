@@ -95,6 +95,11 @@ impl Outcome {
         self.result.as_ref().map_or_else(|refused| refused.error, |_| ErrorCode::None)
     }
 
+    /// Where the batch went, if it was stored.
+    pub fn base_offset(&self) -> Option<i64> {
+        self.result.as_ref().ok().map(|stored| stored.base_offset)
+    }
+
     /// Appends it to an answer; returns where it stands.
     pub fn write(&self, index: i32, writer: &mut ResponseWriter<'_>) -> usize {
         let response = PartitionResponse {

@@ -18,10 +18,21 @@ use crate::ctx::{Client, Ctx};
 pub struct Turn {
     pub broker: Arc<Broker>,
     pub client: Arc<Client>,
+    /// What the client called itself last.
+    pub client_id: Arc<str>,
     pub produce: produce::Staging,
     pub fetch: fetch::Scratch,
     /// For unpacking what producers have packed.
     pub scratch: Option<Box<Scratch>>,
+}
+
+impl Turn {
+    /// Clients hardly ever change their name: it is copied out of the frame when it does.
+    fn take_note_of(&mut self, client_id: &[u8]) {
+        if self.client_id.as_bytes() != client_id {
+            self.client_id = String::from_utf8_lossy(client_id).into();
+        }
+    }
 }
 
 /// The broker as the service of one of its listeners.
@@ -38,6 +49,7 @@ impl Service for Served {
         Turn {
             broker: self.broker.clone(),
             client: Arc::new(Client { address, listener: self.listener.clone() }),
+            client_id: Arc::default(),
             produce: produce::Staging::default(),
             fetch: fetch::Scratch::default(),
             scratch: None,
@@ -68,14 +80,20 @@ impl Service for Served {
             return Next::Close("a request of a version that is not served");
         }
         let mut reader = Reader::new(bytes);
-        if RequestHeader::decode(&mut reader).is_err() {
+        let Ok(header) = RequestHeader::decode(&mut reader) else {
             return Next::Close("a request header that does not decode");
-        }
+        };
         let body = frame.start + reader.position()..frame.end;
         match api.run {
             Run::Hot(run) => run(turn, HotCall { start, buffer, body }, replies),
             Run::Cold(run) => {
-                let ctx = Ctx { broker: turn.broker.clone(), client: turn.client.clone(), version: start.version };
+                turn.take_note_of(header.client_id.unwrap_or_default());
+                let ctx = Ctx {
+                    broker: turn.broker.clone(),
+                    client: turn.client.clone(),
+                    client_id: turn.client_id.clone(),
+                    version: start.version,
+                };
                 match run(ColdCall { ctx, start, body: &buffer[body] }) {
                     Ok(answer) => Next::Barrier(answer),
                     Err(error) => {

@@ -12,6 +12,8 @@ pub struct Settings {
     pub fetch_bytes_max: usize,
     /// `max.request.partition.size.limit`
     pub described_partitions_max: i32,
+    /// Whether `group.coordinator.rebalance.protocols` has the consumer protocol.
+    pub consumer_groups: bool,
     /// `transaction.max.timeout.ms`
     pub transaction_ms_max: i32,
 }
@@ -28,6 +30,10 @@ impl Settings {
                 .unwrap_or(0)
                 .min(ANSWER_RECORDS_BYTES_MAX),
             described_partitions_max: config.get(keys::MAX_REQUEST_PARTITION_SIZE_LIMIT),
+            consumer_groups: config
+                .get(keys::GROUP_COORDINATOR_REBALANCE_PROTOCOLS)
+                .iter()
+                .any(|name| &**name == "consumer"),
             transaction_ms_max: config.get(keys::TRANSACTION_MAX_TIMEOUT_MS),
         }
     }

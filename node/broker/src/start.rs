@@ -24,12 +24,14 @@ use ottla_storage::{FlushOptions, Flusher, LogDir, LogError, OpenDirError};
 use tokio::sync::Notify;
 
 use crate::Broker;
+use crate::appended::Appended;
 use crate::checkpoints::{self, Checkpoints};
 use crate::control::Control;
 use crate::control::host::NoReply;
 use crate::control::opening::{self, OpenError, Opened};
 use crate::control::publisher::{Publisher, State};
 use crate::control::replicas::Replicas;
+use crate::coordinate::groups::Groups;
 use crate::expiry;
 use crate::fetch::session::Sessions;
 use crate::flushing::{self, Flushing, Logs};
@@ -108,6 +110,8 @@ pub async fn start(
         work: Default::default(),
     });
     let (stopper, tasks) = (Stopper::default(), Stopper::default());
+    let appended = Appended { rt: rt.clone(), dir: dir.clone(), flushing: flushing.clone() };
+    let groups = Arc::new(Groups::new(&rt, config.clone(), appended.clone(), stopper.listener()));
     let flush_options = FlushOptions {
         flush_from_bytes: FLUSH_FROM_BYTES.min(rt.memory_bytes() / DIRTY_SHARE / 2),
         dirty_ms_max: DIRTY_MS_MAX,
@@ -129,6 +133,7 @@ pub async fn start(
         rt: rt.clone(),
         host: host.clone(),
         replicas: replicas.clone(),
+        groups: groups.clone(),
         published: published.clone(),
         state: State { image, topics, is_serving: false },
     };
@@ -173,7 +178,9 @@ pub async fn start(
         ),
         identity,
         control,
+        groups,
         flushing,
+        appended,
         stopping: stopper.listener(),
         published,
         dir: dir.clone(),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::duration;
+
 /// Written as Kafka writes it: `[0,...]`, `[1,...,17]`, `[compact, delete]`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bounds {
@@ -23,6 +25,8 @@ pub enum Bounds {
     SomeOf(&'static [&'static str]),
     /// `partition:broker` pairs, or `*`.
     ThrottledReplicas,
+    /// `earliest`, `latest`, or `by_duration:` and a time that is not negative.
+    ShareAutoOffsetReset,
 }
 
 impl Bounds {
@@ -40,6 +44,7 @@ impl Bounds {
             Bounds::AnyOf(names) => value.is_empty() || value.split(',').all(|one| names.contains(&one)),
             Bounds::SomeOf(names) => value.split(',').all(|one| names.contains(&one)),
             Bounds::ThrottledReplicas => value.is_empty() || value == "*" || value.split(',').all(is_replica),
+            Bounds::ShareAutoOffsetReset => matches!(value, "earliest" | "latest") || is_by_duration(value),
         }
     }
 }
@@ -51,6 +56,10 @@ fn number(value: &str) -> Option<i64> {
 fn is_replica(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
     text.split_once(':').is_some_and(|(partition, broker)| digits(partition) && digits(broker))
+}
+
+fn is_by_duration(text: &str) -> bool {
+    text.strip_prefix("by_duration:").and_then(duration::nanos).is_some_and(|nanos| nanos >= 0)
 }
 
 impl fmt::Display for Bounds {
@@ -66,6 +75,7 @@ impl fmt::Display for Bounds {
             Bounds::OneOfAnyCase(names) => write!(f, "(case insensitive) [{}]", names.join(", ")),
             Bounds::SomeOf(names) => write!(f, "non-empty [{}]", names.join(", ")),
             Bounds::ThrottledReplicas => f.write_str("[partitionId]:[brokerId],[partitionId]:[brokerId],..."),
+            Bounds::ShareAutoOffsetReset => f.write_str("[latest, earliest, by_duration:PnDTnHnMn.nS]"),
         }
     }
 }

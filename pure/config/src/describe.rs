@@ -7,16 +7,19 @@
 //! that, so it is the same here; the answer of CreateTopics names the true source, as Kafka's does.
 
 use crate::broker;
+use crate::group;
+use crate::group_config::GroupLayers;
 use crate::key::{Def, Effect, Scope};
-use crate::server::ServerConfig;
+use crate::server::{Effective, ServerConfig};
 use crate::topic;
-use crate::topic_config::{Effective, Overrides, TopicLayers};
+use crate::topic_config::{Overrides, TopicLayers};
 use crate::value::Kind;
 
 /// Where a value was set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     Topic,
+    Group,
     /// Dynamically, for all brokers.
     ClusterWide,
     /// At the start of this server: file or command line.
@@ -29,6 +32,7 @@ impl Source {
     pub fn id(self) -> i8 {
         match self {
             Source::Topic => 1,
+            Source::Group => 8,
             Source::ClusterWide => 3,
             Source::Static => 4,
             Source::Default => 5,
@@ -85,17 +89,7 @@ impl TopicLayers<'_> {
     }
 
     fn describe_value(&self, def: &'static Def) -> Described {
-        let Effective { value, source } = self.effective(def);
-        Described {
-            name: def.name.to_owned(),
-            value,
-            source,
-            kind: Some(def.kind),
-            is_read_only: false,
-            is_sensitive: def.is_sensitive(),
-            synonyms: Vec::new(),
-            documentation: None,
-        }
+        row(def, self.effective(def))
     }
 
     fn synonyms(&self, def: &'static Def, value: &Option<String>) -> Vec<DescribedSynonym> {
@@ -106,6 +100,32 @@ impl TopicLayers<'_> {
         });
         let inherited = topic::synonyms(def).first().map(|first| self.server.synonyms(first.name, self.cluster));
         own.into_iter().chain(inherited.into_iter().flatten()).collect()
+    }
+}
+
+impl GroupLayers<'_> {
+    /// The keys of the group, by name, with the values that were set for it, even if they are out of range today.
+    pub fn describe(&self) -> Vec<Described> {
+        let describe = |def: &'static Def| {
+            let mut described = row(def, self.effective(def));
+            described.synonyms = self.synonyms(def, &described.value);
+            described.documentation = Some(documentation(def));
+            described
+        };
+        let mut all: Vec<_> = group::all().map(describe).collect();
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// A key that no broker key gives a default is its own last synonym.
+    fn synonyms(&self, def: &'static Def, value: &Option<String>) -> Vec<DescribedSynonym> {
+        let synonym = |value, source| DescribedSynonym { name: def.name.to_owned(), value, source };
+        let own = self.group.contains_key(def.name).then(|| synonym(value.clone(), Source::Group));
+        let inherited = match group::governed_by(def).default {
+            Some(key) => self.server.synonyms(key, self.cluster),
+            None => vec![synonym(def.default.map(str::to_owned), Source::Default)],
+        };
+        own.into_iter().chain(inherited).collect()
     }
 }
 
@@ -179,6 +199,20 @@ impl ServerConfig {
             .flat_map(texts)
             .skip_while(|synonym| synonym.name != name)
             .collect()
+    }
+}
+
+/// A key of a topic or of a group, without its synonyms and documentation.
+fn row(def: &'static Def, Effective { value, source }: Effective) -> Described {
+    Described {
+        name: def.name.to_owned(),
+        value,
+        source,
+        kind: Some(def.kind),
+        is_read_only: false,
+        is_sensitive: def.is_sensitive(),
+        synonyms: Vec::new(),
+        documentation: None,
     }
 }
 

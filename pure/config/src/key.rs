@@ -54,6 +54,8 @@ pub enum Scope {
     ClusterWide,
     /// A topic key, and the broker keys that give its default, in order of precedence.
     Topic(&'static [Synonym]),
+    /// A key of groups, and the broker keys behind it.
+    Group(GovernedBy),
     /// Internal to Kafka: like `ReadOnly` or a topic key without synonyms, but DescribeConfigs shows it only if it is
     /// set.
     Hidden,
@@ -65,6 +67,31 @@ pub struct Synonym {
     pub name: &'static str,
     /// One unit of the broker key in units of the topic key: `log.roll.hours` counts 3,600,000 ms.
     pub unit: i64,
+}
+
+/// The broker keys behind a group key: the one that gives its default, and those between which a group's own value is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GovernedBy {
+    pub default: Option<&'static str>,
+    pub min: Option<&'static str>,
+    pub max: Option<&'static str>,
+}
+
+/// A group key that no broker key has a say in.
+pub(crate) const FREE: GovernedBy = GovernedBy { default: None, min: None, max: None };
+
+pub(crate) const fn governed_by(default: &'static str) -> GovernedBy {
+    GovernedBy { default: Some(default), ..FREE }
+}
+
+impl GovernedBy {
+    pub(crate) const fn at_least(self, min: &'static str) -> GovernedBy {
+        GovernedBy { min: Some(min), ..self }
+    }
+
+    pub(crate) const fn at_most(self, max: &'static str) -> GovernedBy {
+        GovernedBy { max: Some(max), ..self }
+    }
 }
 
 pub(crate) const fn same(name: &'static str) -> Synonym {
@@ -160,6 +187,7 @@ macro_rules! keys {
 
     (@type boolean) => { bool };
     (@type int) => { i32 };
+    (@type short) => { i16 };
     (@type long) => { i64 };
     (@type string) => { String };
     (@type list) => { Vec<String> };

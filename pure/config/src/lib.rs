@@ -6,9 +6,10 @@
 //! says what it does here ([`Effect`]): it acts, it is kept without effect yet (one warning names these), or it
 //! promises a protection that Ottla does not give yet (the server does not start).
 //!
-//! - [`broker`] and [`topic`] hold the tables, an area a file, a key a block (`src/key.rs` has the form).
+//! - [`broker`], [`topic`] and [`group`] hold the tables, an area a file, a key a block (`src/key.rs` has the form).
 //! - [`ServerConfig::load`] checks a file and a command line as a whole, and reports all errors at once.
-//! - [`TopicLayers`] finds a topic's values among its own settings, the cluster's and the server's.
+//! - [`TopicLayers`] finds a topic's values among its own settings, the cluster's and the server's; [`GroupLayers`] a
+//!   group's.
 //! - [`Described`] is what DescribeConfigs answers.
 //!
 //! What to run on is read once, at the start or when metadata changes, into typed values: [`ServerConfig::get`] takes
@@ -17,6 +18,10 @@
 mod bounds;
 pub mod broker;
 mod describe;
+mod duration;
+pub mod group;
+mod group_config;
+mod internal_topic;
 mod key;
 mod listeners;
 mod properties;
@@ -28,7 +33,9 @@ mod value;
 
 pub use bounds::Bounds;
 pub use describe::{Described, DescribedSynonym, Source};
-pub use key::{Def, Effect, Key, Scope, Synonym};
+pub use group_config::{GroupConfig, GroupConfigError, GroupLayers};
+pub use internal_topic::{InternalTopic, ReplicationFactor};
+pub use key::{Def, Effect, GovernedBy, Key, Scope, Synonym};
 pub use listeners::{Listener, Listeners};
 pub use report::{ConfigError, ConfigErrors, Place, Warning};
 pub use server::ServerConfig;
@@ -38,7 +45,9 @@ pub use value::{Kind, Value};
 /// The broker keys that a broker reads by themselves. Listeners, directory and limits per address have methods of
 /// [`ServerConfig`], and the defaults of topics are in [`TopicConfig`].
 pub mod keys {
+    pub use crate::broker::groups::*;
     pub use crate::broker::log::{LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS, LOG_SEGMENT_DELETE_DELAY_MS};
+    pub use crate::broker::message::MESSAGE_MAX_BYTES;
     pub use crate::broker::network::{
         CONNECTIONS_MAX_IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_IP, QUEUED_MAX_REQUEST_BYTES,
         SOCKET_LISTEN_BACKLOG_SIZE, SOCKET_RECEIVE_BUFFER_BYTES, SOCKET_REQUEST_MAX_BYTES, SOCKET_SEND_BUFFER_BYTES,

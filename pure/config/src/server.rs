@@ -9,11 +9,13 @@ use crate::broker::node::{BROKER_ID, NODE_ID, PROCESS_ROLES};
 use crate::broker::quorum::*;
 use crate::broker::security::OF_THE_AUTHORIZER;
 use crate::broker::{find, find_base, meant_by};
+use crate::describe::Source;
+use crate::group_config;
 use crate::key::{Effect, Key};
 use crate::listeners::{Listeners, Settings, parse_address};
 use crate::properties;
 use crate::report::{ConfigError, ConfigErrors, Place, Warning};
-use crate::topic_config::check_server_defaults;
+use crate::topic_config::{Overrides, check_server_defaults};
 use crate::value::Value;
 
 /// Every setting of one server. It has been checked: reading a key cannot fail.
@@ -69,9 +71,31 @@ impl ServerConfig {
         written.or_else(|| def.default.map(str::to_owned))
     }
 
+    /// The value of a broker key that counts, and who gave it; `None` if nobody has. `cluster` has the dynamic settings of
+    /// all brokers, which go before those of this server.
+    pub(crate) fn effective(&self, name: &str, cluster: &Overrides) -> Option<Effective> {
+        let def = find(name)?;
+        let (value, source) = [
+            (cluster.get(name).map(|text| &**text), Source::ClusterWide),
+            (self.set.get(name).map(String::as_str), Source::Static),
+            (def.default, Source::Default),
+        ]
+        .into_iter()
+        .find_map(|(text, source)| Some((def.read(text?).ok()?, source)))?;
+        Some(Effective { value: Some(value), source })
+    }
+
     pub(crate) fn is_set<T>(&self, key: &Key<T>) -> bool {
         self.set.contains_key(key.name)
     }
+}
+
+/// What a key is, and who made it so.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Effective {
+    /// `None` is null.
+    pub value: Option<String>,
+    pub source: Source,
 }
 
 #[derive(Default)]
@@ -96,6 +120,7 @@ impl Loader {
         self.check_quorum(&config);
         self.check_limits(&config);
         check_server_defaults(&config, &mut self.errors);
+        group_config::check_server(&config, &mut self.errors);
         if self.errors.is_empty() { Ok((config, self.warnings)) } else { Err(ConfigErrors(self.errors)) }
     }
 

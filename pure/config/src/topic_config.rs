@@ -8,11 +8,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::broker;
 use crate::describe::Source;
 use crate::key::{Def, Key, Synonym};
 use crate::report::ConfigError;
-use crate::server::ServerConfig;
+use crate::server::{Effective, ServerConfig};
 use crate::topic::{self, cleanup::*, log::*, message::*, replication::*};
 use crate::value::Value;
 
@@ -115,22 +114,9 @@ impl TopicLayers<'_> {
     }
 
     fn inherited(&self, def: &Def, synonym: Synonym) -> Option<Effective> {
-        let key = broker::find(synonym.name).expect("the tests look every synonym up");
-        let (value, source) = [
-            (self.cluster.get(key.name).map(|text| &**text), Source::ClusterWide),
-            (self.server.set.get(key.name).map(String::as_str), Source::Static),
-            (key.default, Source::Default),
-        ]
-        .into_iter()
-        .find_map(|(text, source)| Some((key.read(text?).ok()?, source)))?;
-        Some(Effective { value: Some(converted(def, synonym, value)), source })
+        let Effective { value, source } = self.server.effective(synonym.name, self.cluster)?;
+        Some(Effective { value: value.map(|value| converted(def, synonym, value)), source })
     }
-}
-
-#[derive(Debug, PartialEq)]
-pub(crate) struct Effective {
-    pub value: Option<String>,
-    pub source: Source,
 }
 
 /// A broker's value as the topic's. Every negative retention means the same there, but only -1 does here.

@@ -115,6 +115,12 @@ impl Value for i32 {
     }
 }
 
+impl Value for i16 {
+    fn of(canonical: Option<&str>) -> i16 {
+        canonical.expect(CHECKED).parse().expect(CHECKED)
+    }
+}
+
 impl Value for i64 {
     fn of(canonical: Option<&str>) -> i64 {
         canonical.expect(CHECKED).parse().expect(CHECKED)

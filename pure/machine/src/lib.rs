@@ -9,22 +9,27 @@
 //! is one atomic batch of records. What a step answers stays in its [`Shard`] until the high watermark of the log has
 //! passed the batch. After a failure the shard is dropped and loaded from the log: there is nothing else to repair.
 //!
+//! Time passes too: a machine keeps [`Timers`] in its soft state, and the host calls [`Shard::tick`] when
+//! [`Shard::deadline`] has come. That is a step like any other.
+//!
 //! Nothing here knows a lock, a thread, a clock or a disk: the host brings them.
 
 use std::fmt::Debug;
 
 mod shard;
 mod step;
+mod timers;
 
 pub use shard::{Batch, Load, Output, OutputOf, Shard};
 pub use step::{Ledger, Step};
+pub use timers::Timers;
 
 /// A coordinator's rules. The value itself holds nothing: state is in [`Machine::Hard`] and [`Machine::Soft`].
 pub trait Machine: Sized + 'static {
     /// What the log says. Only [`Machine::replay`] gets it mutably.
     type Hard: Default + Debug;
-    /// What the log does not say, gone after a failure: parked askers, for one.
-    type Soft: Default + Debug;
+    /// What the log does not say, gone after a failure: parked askers and timers, for two.
+    type Soft: Debug;
     type Command: Debug;
     type Record: Debug;
     type Reply: Debug;
@@ -37,6 +42,17 @@ pub trait Machine: Sized + 'static {
     /// Makes one record true. Called as the record is written and again, in the same order, when the log is loaded: it may
     /// depend on nothing but its arguments.
     fn replay(hard: &mut Self::Hard, at: At, record: &Self::Record);
+
+    /// The first step after the log was loaded: sets timers, resumes what was half done.
+    fn loaded(_step: &mut Step<'_, Self>) {}
+
+    /// When [`Machine::expire`] has something to do, in [`Now::mono_ms`](ottla_base::Now::mono_ms).
+    fn deadline(_soft: &Self::Soft) -> Option<i64> {
+        None
+    }
+
+    /// Does what is due at `step.now`. Called at the deadline or later; too early, it does nothing.
+    fn expire(_step: &mut Step<'_, Self>) {}
 }
 
 /// Who waits for a reply. The host deals these out and knows what stands behind them.

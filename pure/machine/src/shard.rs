@@ -26,10 +26,24 @@ pub struct Shard<M: Machine> {
 impl<M: Machine> Shard<M> {
     /// Decides one command. The host appends the batch at its base offset, whole or not at all.
     pub fn submit(&mut self, now: Now, asker: Waiter, command: M::Command) -> Batch<M::Record> {
+        self.step(now, |step| M::decide(step, asker, command))
+    }
+
+    /// Does what is due. The host appends the batch as it does that of a command.
+    pub fn tick(&mut self, now: Now) -> Batch<M::Record> {
+        self.step(now, |step| M::expire(step))
+    }
+
+    /// When [`Shard::tick`] has something to do, in [`Now::mono_ms`]. Any step may move it.
+    pub fn deadline(&self) -> Option<i64> {
+        M::deadline(&self.soft)
+    }
+
+    fn step(&mut self, now: Now, decide: impl FnOnce(&mut Step<'_, M>)) -> Batch<M::Record> {
         let base_offset = self.next_offset;
         let log = Ledger { hard: &mut self.hard, next_offset: base_offset, records: Vec::new() };
         let mut step = Step { log, soft: &mut self.soft, now, outputs: Vec::new() };
-        M::decide(&mut step, asker, command);
+        decide(&mut step);
         let Step { log: Ledger { next_offset, records, .. }, outputs, .. } = step;
         self.next_offset = next_offset;
         self.parked.extend(outputs.into_iter().map(|output| (next_offset, output)));
@@ -47,6 +61,11 @@ impl<M: Machine> Shard<M> {
         self.high_watermark = self.high_watermark.max(high_watermark);
         let free = self.parked.partition_point(|(offset, _)| *offset <= self.high_watermark);
         self.parked.drain(..free).map(|(_, output)| output).collect()
+    }
+
+    /// What the high watermark must reach before anything else is set free. `None` if nothing waits for it.
+    pub fn parked_at(&self) -> Option<i64> {
+        self.parked.front().map(|(offset, _)| *offset)
     }
 
     pub fn hard(&self) -> &M::Hard {
@@ -81,16 +100,26 @@ impl<M: Machine> Load<M> {
         self.next_offset = at.offset + 1;
     }
 
-    /// The running machine, whose first batch goes to `end_offset`, the end of the log that was read.
-    pub fn finish(self, end_offset: i64) -> Shard<M> {
+    /// The running machine of which nothing is asked when it is loaded. Its first batch goes to `end_offset`, the end of
+    /// the log that was read.
+    pub fn finish(self, end_offset: i64) -> Shard<M>
+    where
+        M::Soft: Default,
+    {
+        self.shard(end_offset, M::Soft::default())
+    }
+
+    /// The running machine, and the batch of its first step, which the host appends at `end_offset`, the end of the log
+    /// that was read.
+    pub fn start(self, end_offset: i64, soft: M::Soft, now: Now) -> (Shard<M>, Batch<M::Record>) {
+        let mut shard = self.shard(end_offset, soft);
+        let batch = shard.step(now, M::loaded);
+        (shard, batch)
+    }
+
+    fn shard(self, end_offset: i64, soft: M::Soft) -> Shard<M> {
         assert!(end_offset >= self.next_offset, "the log ends at {end_offset}, before {}", self.next_offset);
-        Shard {
-            hard: self.hard,
-            soft: M::Soft::default(),
-            next_offset: end_offset,
-            high_watermark: 0,
-            parked: VecDeque::new(),
-        }
+        Shard { hard: self.hard, soft, next_offset: end_offset, high_watermark: 0, parked: VecDeque::new() }
     }
 }
 
@@ -114,6 +143,7 @@ pub type OutputOf<M> = Output<<M as Machine>::Reply, <M as Machine>::Effect>;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Timers;
     use proptest::prelude::*;
 
     /// A counter of counters: adds, answers the sum, and makes somebody pause at every hundred. `Parked` askers are answered
@@ -281,6 +311,68 @@ mod tests {
             Just(Command::Wake),
         ];
         prop::collection::vec(command, 0..40)
+    }
+
+    /// Counts its starts, and the minutes since, in its log; answers those who ask for a minute when one is over.
+    #[derive(Debug)]
+    struct Minutes;
+
+    impl Machine for Minutes {
+        type Hard = Vec<&'static str>;
+        type Soft = Timers<Waiter>;
+        type Command = ();
+        type Record = &'static str;
+        type Reply = usize;
+        type Effect = ();
+
+        fn decide(step: &mut Step<'_, Self>, asker: Waiter, _: ()) {
+            step.soft.set(asker, step.now, 60_000);
+        }
+
+        fn replay(hard: &mut Self::Hard, _: At, record: &&'static str) {
+            hard.push(record);
+        }
+
+        fn loaded(step: &mut Step<'_, Self>) {
+            step.log.write("start");
+            step.soft.set(Waiter(0), step.now, 60_000);
+        }
+
+        fn deadline(soft: &Self::Soft) -> Option<i64> {
+            soft.deadline()
+        }
+
+        fn expire(step: &mut Step<'_, Self>) {
+            while let Some(waiter) = step.soft.take_due(step.now) {
+                step.log.write("minute");
+                step.reply(waiter, step.log.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_machine_may_act_when_it_is_loaded() {
+        let mut load = Load::<Minutes>::default();
+        load.replay(At { offset: 3 }, &"start");
+        let (mut shard, batch) = load.start(5, Timers::default(), Now { mono_ms: 100, wall_ms: 0 });
+        assert_eq!(batch, Batch { base_offset: 5, records: vec!["start"] });
+        assert_eq!(shard.hard(), &["start", "start"]);
+        assert_eq!(shard.deadline(), Some(60_100));
+        assert_eq!(shard.tick(Now { mono_ms: 60_100, wall_ms: 0 }).base_offset, 6);
+    }
+
+    #[test]
+    fn what_time_brings_is_a_step() {
+        let start = Now { mono_ms: 0, wall_ms: 0 };
+        let (mut shard, _) = Load::<Minutes>::default().start(0, Timers::default(), start);
+        shard.submit(Now { mono_ms: 1_000, wall_ms: 0 }, Waiter(1), ());
+        assert_eq!(shard.tick(Now { mono_ms: 59_999, wall_ms: 0 }).records, Vec::<&str>::new());
+        assert_eq!(shard.deadline(), Some(60_000));
+        let batch = shard.tick(Now { mono_ms: 70_000, wall_ms: 0 });
+        assert_eq!(batch, Batch { base_offset: 1, records: vec!["minute", "minute"] });
+        assert_eq!(shard.high_watermark(2), []);
+        assert_eq!(shard.high_watermark(3), [Output::Reply(Waiter(0), 2), Output::Reply(Waiter(1), 3)]);
+        assert_eq!(shard.deadline(), None);
     }
 
     proptest! {

@@ -11,9 +11,12 @@
 //! One concern, one file. Nothing here checks who may do a thing: whoever submits a command has done that.
 
 mod bootstrap;
+mod create_partitions;
 mod create_topics;
 mod delete_topics;
 mod heartbeat;
+mod incremental_alter_configs;
+mod internal_topics;
 mod leadership;
 mod placement;
 mod producer_ids;
@@ -31,13 +34,16 @@ use ottla_wire::ErrorCode;
 use ottla_wire::messages::{
     AllocateProducerIdsRequest, AllocateProducerIdsResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse,
     BrokerRegistrationRequest, BrokerRegistrationResponse, ControllerRegistrationRequest,
-    ControllerRegistrationResponse, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    ControllerRegistrationResponse, CreatableTopicResult, CreatePartitionsRequest, CreatePartitionsResponse,
+    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, IncrementalAlterConfigsResponse,
 };
 
 use crate::{Image, Record, topic_name};
 
 pub use bootstrap::Bootstrap;
 pub use create_topics::CreateTopics;
+pub use incremental_alter_configs::IncrementalAlterConfigs;
+pub use internal_topics::CreateInternalTopic;
 
 /// Most records that a request of a client may cause, as in Kafka.
 const RECORDS_MAX: usize = 10_000;
@@ -61,7 +67,10 @@ pub enum Command {
     BrokerHeartbeat(BrokerHeartbeatRequest),
     AllocateProducerIds(AllocateProducerIdsRequest),
     CreateTopics(CreateTopics),
+    CreateInternalTopic(CreateInternalTopic),
+    CreatePartitions(CreatePartitionsRequest),
     DeleteTopics(DeleteTopicsRequest),
+    IncrementalAlterConfigs(IncrementalAlterConfigs),
 }
 
 /// To each command its own.
@@ -73,7 +82,10 @@ pub enum Reply {
     BrokerHeartbeat(BrokerHeartbeatResponse),
     AllocateProducerIds(AllocateProducerIdsResponse),
     CreateTopics(CreateTopicsResponse),
+    CreateInternalTopic(CreatableTopicResult),
+    CreatePartitions(CreatePartitionsResponse),
     DeleteTopics(DeleteTopicsResponse),
+    IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
 }
 
 /// The image, and what only the controller needs to find in it. Reads as the image.
@@ -114,7 +126,12 @@ impl Machine for Controller {
             Command::BrokerHeartbeat(request) => Reply::BrokerHeartbeat(heartbeat::decide(step, request)),
             Command::AllocateProducerIds(request) => Reply::AllocateProducerIds(producer_ids::decide(step, request)),
             Command::CreateTopics(command) => Reply::CreateTopics(create_topics::decide(step, command)),
+            Command::CreateInternalTopic(command) => Reply::CreateInternalTopic(internal_topics::decide(step, command)),
+            Command::CreatePartitions(request) => Reply::CreatePartitions(create_partitions::decide(step, request)),
             Command::DeleteTopics(request) => Reply::DeleteTopics(delete_topics::decide(step, request)),
+            Command::IncrementalAlterConfigs(command) => {
+                Reply::IncrementalAlterConfigs(incremental_alter_configs::decide(step, command))
+            }
         };
         step.reply(asker, reply);
     }

@@ -1,7 +1,7 @@
 //! The feature levels that this code works at (KIP-584).
 //!
 //! A level is finalised only when all of it works, since clients and later versions of the software act on it. Levels of
-//! groups, transactions, share groups and streams come with these. `eligible.leader.replicas.version` is finalised because
+//! transactions, share groups and streams come with these. `eligible.leader.replicas.version` is finalised because
 //! a node's stop and start are written with it (KIP-966), as Kafka does. `kraft.version` is no record of the metadata log
 //! but a control record of the quorum; there is no quorum yet, so it is not finalised, which means level 0.
 
@@ -16,13 +16,17 @@ pub struct Feature {
 }
 
 /// In the order in which a new log finalises them.
-pub const FEATURES: [Feature; 2] = [
+pub const FEATURES: [Feature; 3] = [
     Feature { name: METADATA_VERSION, supported: 30..=30, initial: 30 },
     Feature { name: "eligible.leader.replicas.version", supported: 1..=1, initial: 1 },
+    Feature { name: GROUP_VERSION, supported: 0..=1, initial: 1 },
 ];
 
 /// Decides the versions of all metadata records; 30 is Kafka's 4.3-IV0.
 pub const METADATA_VERSION: &str = "metadata.version";
+
+/// From level 1 on groups may use the consumer protocol (KIP-848).
+pub const GROUP_VERSION: &str = "group.version";
 
 /// Whether this code can work with a level that a log has finalised.
 pub(crate) fn is_supported(name: &str, level: i16) -> bool {

@@ -6,7 +6,8 @@
 //! Records are Kafka's, byte for byte and in Kafka's order, at the level 4.3-IV0 of `metadata.version`.
 //!
 //! Where Ottla departs from Kafka 4.3:
-//! - Fewer [`features`] are finalised in a new log: only levels that work here.
+//! - Fewer [`features`] are finalised in a new log: only levels that work here. The next start finalises those on which a
+//!   log says nothing.
 //! - No `NO_OP_RECORD` every 500 ms: an idle cluster writes nothing. Kafka's are read.
 //! - A start after a crash fences the lost registration and makes the new one in one batch; Kafka lets a session time out
 //!   between the two. Only one process can hold the data directory, so there is nobody to wait for.
@@ -21,7 +22,9 @@ pub mod image;
 mod record;
 pub mod topic_name;
 
-pub use controller::{Bootstrap, Command, Controller, CreateTopics, Reply, State};
+pub use controller::{
+    Bootstrap, Command, Controller, CreateInternalTopic, CreateTopics, IncrementalAlterConfigs, Reply, State,
+};
 pub use entropy::Entropy;
 pub use image::{ApplyError, Broker, Brokers, ConfigResource, Image, Partition, Topic};
 pub use record::{Record, RecordError};

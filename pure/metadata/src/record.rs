@@ -75,7 +75,7 @@ impl Record {
             MetadataRecord::RemoveTopicRecord(record) => Record::RemoveTopic(record),
             MetadataRecord::ConfigRecord(record) => match config_resource(&record) {
                 Some(resource) => Record::Config { resource, key: record.name, value: record.value },
-                None => return unsupported("configs of groups or of client metrics"),
+                None => return unsupported("configs of an unknown kind of resources"),
             },
             MetadataRecord::RegisterBrokerRecord(record) => Record::RegisterBroker(record),
             MetadataRecord::BrokerRegistrationChangeRecord(record) => Record::BrokerRegistrationChange(record),
@@ -158,11 +158,15 @@ fn registration_change_version(record: &BrokerRegistrationChangeRecord) -> i16 {
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const CLIENT_METRICS: i8 = 16;
+const GROUP: i8 = 32;
 
 fn config_resource(record: &ConfigRecord) -> Option<ConfigResource> {
     match (record.resource_type, &*record.resource_name) {
         (TOPIC, _) => Some(ConfigResource::Topic(record.resource_name.clone())),
         (BROKER, "") => Some(ConfigResource::BrokerDefault),
+        (GROUP, _) => Some(ConfigResource::Group(record.resource_name.clone())),
+        (CLIENT_METRICS, _) => Some(ConfigResource::ClientMetrics(record.resource_name.clone())),
         (BROKER, id) => id.parse().ok().map(|id| ConfigResource::Broker(NodeId(id))),
         _ => None,
     }
@@ -173,6 +177,8 @@ fn resource_code(resource: &ConfigResource) -> (i8, Arc<str>) {
         ConfigResource::Topic(name) => (TOPIC, name.clone()),
         ConfigResource::BrokerDefault => (BROKER, Arc::default()),
         ConfigResource::Broker(id) => (BROKER, id.to_string().into()),
+        ConfigResource::Group(name) => (GROUP, name.clone()),
+        ConfigResource::ClientMetrics(name) => (CLIENT_METRICS, name.clone()),
     }
 }
 
@@ -206,9 +212,9 @@ mod tests {
         ] {
             check(record, &unsupported(what));
         }
-        for resource_type in [16, 32] {
-            let record = ConfigRecord { resource_type, resource_name: "g".into(), ..Default::default() };
-            check(MetadataRecord::ConfigRecord(record), &unsupported("configs of groups or of client metrics"));
+        for (resource_type, name) in [(0, "g"), (8, "1"), (33, "g"), (4, "one")] {
+            let record = ConfigRecord { resource_type, resource_name: name.into(), ..Default::default() };
+            check(MetadataRecord::ConfigRecord(record), &unsupported("configs of an unknown kind of resources"));
         }
         let reassigned = unsupported("a reassignment of partitions");
         let record = PartitionRecord { adding_replicas: vec![2], ..Default::default() };
@@ -227,7 +233,7 @@ mod tests {
             ("metadata.version", 29),
             ("metadata.version", 31),
             ("eligible.leader.replicas.version", 0),
-            ("group.version", 1),
+            ("group.version", 2),
             ("kraft.version", 1),
         ] {
             let record = FeatureLevelRecord { name: name.into(), feature_level: level, ..Default::default() };
@@ -248,15 +254,34 @@ mod tests {
 
     #[test]
     fn a_config_record_says_whose_it_is() {
-        for resource in
-            [ConfigResource::Topic("t".into()), ConfigResource::BrokerDefault, ConfigResource::Broker(NodeId(7))]
-        {
+        for resource in [
+            ConfigResource::Topic("t".into()),
+            ConfigResource::BrokerDefault,
+            ConfigResource::Broker(NodeId(7)),
+            ConfigResource::Group("g".into()),
+            ConfigResource::ClientMetrics("m".into()),
+        ] {
             for value in [None, Some("".into()), Some("v".into())] {
                 let record = Record::Config { resource: resource.clone(), key: "k".into(), value };
                 let mut bytes = Vec::new();
                 record.encode(&mut bytes);
                 assert_eq!(Record::decode(&bytes), Ok(record));
             }
+        }
+    }
+
+    /// The bytes are those that Kafka 4.3.1 wrote.
+    #[test]
+    fn the_configs_of_groups_and_metrics_are_written_as_kafka_writes_them() {
+        for (resource, key, value, kind) in [
+            (ConfigResource::Group("g".into()), "consumer.session.timeout.ms", "50000", b' '),
+            (ConfigResource::ClientMetrics("g".into()), "interval.ms", "50000", 16),
+        ] {
+            let expected =
+                [&[1, 4, 0, kind, 2, b'g', key.len() as u8 + 1], key.as_bytes(), &[6], b"50000", &[0]].concat();
+            let mut bytes = Vec::new();
+            Record::Config { resource, key: key.into(), value: Some(value.into()) }.encode(&mut bytes);
+            assert_eq!(bytes, expected);
         }
     }
 

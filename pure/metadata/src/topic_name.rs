@@ -8,8 +8,10 @@ pub const BYTES_MAX: usize = 249;
 
 /// The metadata log itself, which is no topic that a client can see.
 pub const CLUSTER_METADATA: &str = "__cluster_metadata";
+/// The log of the group coordinators.
+pub const CONSUMER_OFFSETS: &str = "__consumer_offsets";
 
-const INTERNAL: [&str; 3] = ["__consumer_offsets", "__share_group_state", "__transaction_state"];
+const INTERNAL: [&str; 3] = [CONSUMER_OFFSETS, "__share_group_state", "__transaction_state"];
 
 /// Why no topic can have a name. The text is for clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -19,7 +19,7 @@ use ottla_wire::{ApiKey, ErrorCode, Reader, TopicKey, TopicsPlace};
 
 use super::{Api, HotCall, Run, outcome};
 use crate::ctx::{Client, Operation, Resource};
-use crate::partition::{AfterAppend, Batch, Partition};
+use crate::partition::{Batch, Partition};
 use crate::produced::{Awaits, Outcome, Refused};
 use crate::serve::Turn;
 use crate::topics;
@@ -150,13 +150,8 @@ pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
     }
     for of_one in batches.chunk_by_mut(|a, b| Arc::ptr_eq(&a.partition, &b.partition)) {
         let partition = of_one[0].partition.clone();
-        let AfterAppend { snapshot, flush_in_ms } = partition.append(of_one, buffer, pieces, outcomes);
-        if let Some(ms) = flush_in_ms {
-            broker.flushing.ask(&partition, broker.rt.mono_ms().saturating_add(ms));
-        }
-        if let Some(snapshot) = snapshot {
-            broker.write_snapshot(partition, snapshot);
-        }
+        let after = partition.append(of_one, buffer, pieces, outcomes);
+        broker.appended.follow_up(&partition, after);
     }
     batches.clear();
     let mut next = Next::Frame;

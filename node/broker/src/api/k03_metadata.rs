@@ -73,20 +73,28 @@ fn identity(asked: &MetadataRequestTopic) -> (Option<Arc<str>>, Uuid) {
 /// Makes the topics that have a name, and are not there.
 async fn create_missing(ctx: &Ctx, asked: &[MetadataRequestTopic]) -> Refused {
     let published = ctx.broker.published();
-    let missing: BTreeSet<Arc<str>> = asked
+    let mut missing: BTreeSet<Arc<str>> = asked
         .iter()
         .filter(|topic| topic.topic_id.is_zero())
         .filter_map(|topic| topic.name.clone())
         .filter(|name| published.image.topics().get(name).is_none() && topic_name::check(name).is_ok())
-        // An internal topic is not one of a client's making: it has settings that its coordinator needs.
-        .filter(|name| !topic_name::is_internal(name))
+        // One that no coordinator here needs is not a topic of a client's making either.
+        .filter(|name| !topic_name::is_internal(name) || **name == *topic_name::CONSUMER_OFFSETS)
         .filter(|name| ctx.may(Operation::Create, Resource::Topic(name)))
         .collect();
     drop(published);
     if missing.is_empty() {
         return Refused::new();
     }
-    let results = ctx.broker.control.auto_create(missing).await;
+    let mut results = Vec::new();
+    // This one has settings that its coordinator needs.
+    if let Some(name) = missing.take(topic_name::CONSUMER_OFFSETS) {
+        let made = ctx.broker.control.create_internal(&name).await;
+        results.push((name, made.err().unwrap_or(ErrorCode::None)));
+    }
+    if !missing.is_empty() {
+        results.extend(ctx.broker.control.auto_create(missing).await);
+    }
     let is_there = [ErrorCode::None, ErrorCode::TopicAlreadyExists];
     results.into_iter().filter(|(_, error)| !is_there.contains(error)).collect()
 }

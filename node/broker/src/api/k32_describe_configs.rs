@@ -1,12 +1,12 @@
-//! DescribeConfigs: the settings of topics and of this broker, where each comes from and what it means.
+//! DescribeConfigs: the settings of topics, groups and this broker, where each comes from and what it means.
 //!
-//! Versions 1-4 (KIP-226, KIP-569). Of the resources, topics and brokers; groups, client metrics and loggers come later.
+//! Versions 1-4 (KIP-226, KIP-569). Of the resources, topics, groups and brokers; client metrics and loggers come later.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ottla_config::{Described, TopicLayers};
+use ottla_config::{Described, GroupLayers, TopicLayers};
 use ottla_metadata::image::{ConfigResource, Image};
 use ottla_metadata::topic_name;
 use ottla_wire::messages::{
@@ -23,6 +23,7 @@ pub const API: Api = Api { key: ApiKey::DescribeConfigs, run: Run::Cold(|call| c
 /// Kafka's ids of resource types.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const GROUP: i8 = 32;
 
 /// Bytes of an answer, of which each resource has thousands; resources beyond are refused.
 const ANSWER_BYTES_MAX: usize = 32 << 20;
@@ -145,6 +146,17 @@ fn describe(ctx: &Ctx, image: &Image, resource: &DescribeConfigsResource) -> Res
                 }
                 Err(_) => Err((ErrorCode::InvalidRequest, format!("{name:?} is no broker id"))),
             }
+        }
+        GROUP => {
+            if !ctx.may(Operation::DescribeConfigs, Resource::Group(name)) {
+                return Err((ErrorCode::GroupAuthorizationFailed, String::new()));
+            }
+            if name.is_empty() {
+                return Err((ErrorCode::InvalidRequest, "a group has a name".to_owned()));
+            }
+            // The group need not be there.
+            let group = image.configs().of(&ConfigResource::Group(name.clone()));
+            Ok(GroupLayers { group, cluster, server: &ctx.broker.config }.describe())
         }
         other => Err((ErrorCode::InvalidRequest, format!("resources of type {other} cannot be described"))),
     }

@@ -8,13 +8,28 @@ pub mod k00_produce;
 pub mod k01_fetch;
 mod k02_list_offsets;
 mod k03_metadata;
+mod k08_offset_commit;
+mod k09_offset_fetch;
+mod k10_find_coordinator;
+mod k11_join_group;
+mod k12_heartbeat;
+mod k13_leave_group;
+mod k14_sync_group;
+mod k15_describe_groups;
+mod k16_list_groups;
 mod k18_api_versions;
 mod k19_create_topics;
 mod k20_delete_topics;
 mod k22_init_producer_id;
 mod k23_offset_for_leader_epoch;
 mod k32_describe_configs;
+mod k37_create_partitions;
+mod k42_delete_groups;
+mod k44_incremental_alter_configs;
+mod k47_offset_delete;
 mod k60_describe_cluster;
+mod k68_consumer_group_heartbeat;
+mod k69_consumer_group_describe;
 mod k75_describe_topic_partitions;
 pub mod outcome;
 
@@ -36,13 +51,28 @@ pub const TABLE: &[Api] = &[
     k01_fetch::API,
     k02_list_offsets::API,
     k03_metadata::API,
+    k08_offset_commit::API,
+    k09_offset_fetch::API,
+    k10_find_coordinator::API,
+    k11_join_group::API,
+    k12_heartbeat::API,
+    k13_leave_group::API,
+    k14_sync_group::API,
+    k15_describe_groups::API,
+    k16_list_groups::API,
     k18_api_versions::API,
     k19_create_topics::API,
     k20_delete_topics::API,
     k22_init_producer_id::API,
     k23_offset_for_leader_epoch::API,
     k32_describe_configs::API,
+    k37_create_partitions::API,
+    k42_delete_groups::API,
+    k44_incremental_alter_configs::API,
+    k47_offset_delete::API,
     k60_describe_cluster::API,
+    k68_consumer_group_heartbeat::API,
+    k69_consumer_group_describe::API,
     k75_describe_topic_partitions::API,
 ];
 

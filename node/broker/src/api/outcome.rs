@@ -6,6 +6,7 @@ use ottla_storage::LogError;
 use ottla_wire::{ErrorCode, TopicKey};
 
 use crate::control::host::NoReply;
+use crate::coordinate::host;
 use crate::produced::{Details, Refused};
 
 pub fn unknown_topic(key: TopicKey<'_>) -> ErrorCode {
@@ -27,6 +28,14 @@ pub fn of_controller(no_reply: NoReply) -> ErrorCode {
     match no_reply {
         NoReply::Unavailable => STORAGE,
         NoReply::Late => ErrorCode::RequestTimedOut,
+    }
+}
+
+/// Why a coordinator has not answered. Clients ask again, some other broker perhaps.
+pub fn of_coordinator(no_reply: host::NoReply) -> ErrorCode {
+    match no_reply {
+        host::NoReply::Loading => ErrorCode::CoordinatorLoadInProgress,
+        host::NoReply::GivenUp => ErrorCode::NotCoordinator,
     }
 }
 

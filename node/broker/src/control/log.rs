@@ -1,23 +1,14 @@
 //! The log of `__cluster_metadata`, as records.
 
-use std::io;
-
 use ottla_base::NodeId;
 use ottla_metadata::{Record, RecordError};
-use ottla_records::{
-    Attributes, BatchBuilder, BatchHeader, BatchOptions, ControlType, NewRecord, ReadError, STAMP_BYTES, Scratch,
-    crc_of, records,
-};
-use ottla_storage::disk::Wait;
-use ottla_storage::{FirstBatch, Log, LogError, Piece, Reader, Want};
+use ottla_records::{Attributes, BatchBuilder, BatchHeader, BatchOptions, ControlType, NewRecord, STAMP_BYTES};
+use ottla_storage::{Log, LogError, Piece, Reader};
 use ottla_wire::records::control::LeaderChangeMessage;
 use ottla_wire::records::control::leader_change_message::Voter;
 use ottla_wire::{Message, Writer};
 
-/// Bytes that are read at a time when the log is loaded.
-const READ_BYTES: u64 = 1 << 20;
-/// Largest batch that is unpacked. Nobody packs metadata, but a foreign log may hold anything.
-const UNPACKED_BYTES_MAX: usize = 64 << 20;
+use crate::reading::{ReadingError, each_record};
 
 /// The appending end, in one epoch of the quorum.
 #[derive(Debug)]
@@ -30,13 +21,7 @@ pub struct MetadataLog {
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     #[error(transparent)]
-    Log(#[from] LogError),
-    #[error("cannot read at offset {offset}: {cause}")]
-    Io { offset: i64, cause: io::Error },
-    #[error("the batch at offset {offset} is damaged")]
-    Damaged { offset: i64 },
-    #[error("the batch at offset {offset} cannot be read: {cause}")]
-    Batch { offset: i64, cause: ReadError },
+    Reading(#[from] ReadingError),
     #[error("at offset {offset}: {cause}")]
     Record { offset: i64, cause: RecordError },
     #[error(transparent)]
@@ -108,57 +93,12 @@ impl MetadataLog {
 
 /// Reads the log from its start, and gives every record that is not a control record with its offset.
 pub fn load(reader: &Reader, mut on_record: impl FnMut(i64, Record) -> Result<(), LoadError>) -> Result<(), LoadError> {
-    let end = reader.end();
-    let mut offset = reader.start();
-    let mut scratch = Scratch::default();
-    while offset < end.offset {
-        let want = Want { offset, limit: end, bytes_max: READ_BYTES, first: FirstBatch::Whole, wait: Wait::Yes };
-        let view = reader.view(&want)?;
-        let mut bytes = vec![0; (view.range.end - view.range.start) as usize];
-        let mut read = 0;
-        while read < bytes.len() {
-            let position = view.range.start + read as u64;
-            let some = view.file.read_at(&mut bytes[read..], position, Wait::Yes);
-            match some.map_err(|cause| LoadError::Io { offset, cause })? {
-                0 => break,
-                n => read += n,
-            }
+    each_record(reader, |header, record| {
+        if header.attributes.is_control() {
+            return Ok(());
         }
-        let mut rest = &bytes[..read];
-        let from = offset;
-        while let Ok(header) = BatchHeader::parse(rest)
-            && header.size_bytes() <= rest.len()
-        {
-            let (batch, after) = rest.split_at(header.size_bytes());
-            rest = after;
-            // Opening the log has not looked at what lies before the recovery point.
-            if crc_of(batch) != header.crc {
-                return Err(LoadError::Damaged { offset: header.base_offset });
-            }
-            offset = header.next_offset();
-            if !header.attributes.is_control() {
-                read_batch(batch, &header, &mut scratch, &mut on_record)?;
-            }
-        }
-        if offset == from {
-            return Err(LoadError::Damaged { offset });
-        }
-    }
-    Ok(())
-}
-
-fn read_batch(
-    batch: &[u8],
-    header: &BatchHeader,
-    scratch: &mut Scratch,
-    on_record: &mut impl FnMut(i64, Record) -> Result<(), LoadError>,
-) -> Result<(), LoadError> {
-    let unreadable = |cause| LoadError::Batch { offset: header.base_offset, cause };
-    for record in records(batch, UNPACKED_BYTES_MAX, scratch).map_err(unreadable)? {
-        let record = record.map_err(|fault| unreadable(fault.into()))?;
         let offset = record.offset;
         let value = record.value.unwrap_or_default();
-        on_record(offset, Record::decode(value).map_err(|cause| LoadError::Record { offset, cause })?)?;
-    }
-    Ok(())
+        on_record(offset, Record::decode(value).map_err(|cause| LoadError::Record { offset, cause })?)
+    })
 }

@@ -25,13 +25,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ottla_config::ServerConfig;
-use ottla_metadata::{Bootstrap, Command, CreateTopics, Entropy, Reply};
+use ottla_metadata::{Bootstrap, Command, CreateInternalTopic, CreateTopics, Entropy, IncrementalAlterConfigs, Reply};
 use ottla_rt::Rt;
 use ottla_wire::ErrorCode;
+use ottla_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use ottla_wire::messages::{
     AllocateProducerIdsRequest, BrokerHeartbeatRequest, BrokerRegistrationRequest, CreatableTopic,
-    CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse, DeletableTopicResult, DeleteTopicsRequest,
-    DeleteTopicsResponse,
+    CreatableTopicResult, CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopicResult,
+    CreateTopicsRequest, CreateTopicsResponse, DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
 
 use crate::api::outcome;
@@ -75,8 +77,7 @@ impl Control {
     pub async fn create_topics(&self, request: CreateTopicsRequest) -> CreateTopicsResponse {
         let patience = millis(request.timeout_ms);
         let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
-        let seed = u128::from(self.rt.random_u64()) << 64 | u128::from(self.rt.random_u64());
-        let command = CreateTopics { request, server: self.config.clone(), entropy: Entropy::new(seed) };
+        let command = CreateTopics { request, server: self.config.clone(), entropy: self.entropy() };
         submit!(self.host, patience, CreateTopics(command)).unwrap_or_else(|no_reply| {
             let (error_code, message) = (outcome::of_controller(no_reply).code(), Arc::from(no_reply.to_string()));
             let topics = names.into_iter().map(|name| CreatableTopicResult {
@@ -107,6 +108,62 @@ impl Control {
             error => error,
         };
         results.into_iter().map(|result| (result.name, is_coming(code(result.error_code)))).collect()
+    }
+
+    /// Makes a topic in which brokers keep their state, as the server's configuration says. It is published, and so open,
+    /// when this returns. If it is there, or another request makes it at this moment, that is as good.
+    pub async fn create_internal(&self, topic: &str) -> Result<(), ErrorCode> {
+        let command = CreateInternalTopic { name: topic.into(), server: self.config.clone(), entropy: self.entropy() };
+        let created = submit!(self.host, PATIENCE, CreateInternalTopic(command)).map_err(outcome::of_controller)?;
+        match ErrorCode::from_code(created.error_code) {
+            Some(ErrorCode::None) => Ok(()),
+            error => {
+                let why = created.error_message.unwrap_or_default();
+                tracing::warn!("{topic} cannot be made: {why}");
+                Err(error.unwrap_or(ErrorCode::UnknownServerError))
+            }
+        }
+    }
+
+    /// Random numbers for one command.
+    fn entropy(&self) -> Entropy {
+        Entropy::new(u128::from(self.rt.random_u64()) << 64 | u128::from(self.rt.random_u64()))
+    }
+
+    /// Waits for no longer than `timeout_ms`; what takes longer may be done yet, as in Kafka.
+    pub async fn create_partitions(&self, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
+        let patience = millis(request.timeout_ms);
+        let names: Vec<_> = request.topics.iter().map(|topic| topic.name.clone()).collect();
+        submit!(self.host, patience, CreatePartitions(request)).unwrap_or_else(|no_reply| {
+            let (error_code, message) = (outcome::of_controller(no_reply).code(), Arc::from(no_reply.to_string()));
+            let results = names.into_iter().map(|name| CreatePartitionsTopicResult {
+                name,
+                error_code,
+                error_message: Some(Arc::clone(&message)),
+                ..Default::default()
+            });
+            CreatePartitionsResponse { results: results.collect(), ..Default::default() }
+        })
+    }
+
+    /// The changes are published when this returns.
+    pub async fn incremental_alter_configs(
+        &self,
+        request: IncrementalAlterConfigsRequest,
+    ) -> IncrementalAlterConfigsResponse {
+        let asked: Vec<_> = request.resources.iter().map(|r| (r.resource_type, r.resource_name.clone())).collect();
+        let command = IncrementalAlterConfigs { request, server: self.config.clone() };
+        submit!(self.host, PATIENCE, IncrementalAlterConfigs(command)).unwrap_or_else(|no_reply| {
+            let (error_code, message) = (outcome::of_controller(no_reply).code(), Arc::from(no_reply.to_string()));
+            let responses = asked.into_iter().map(|(resource_type, resource_name)| AlterConfigsResourceResponse {
+                error_code,
+                error_message: Some(Arc::clone(&message)),
+                resource_type,
+                resource_name,
+                ..Default::default()
+            });
+            IncrementalAlterConfigsResponse { responses: responses.collect(), ..Default::default() }
+        })
     }
 
     /// Waits for no longer than `timeout_ms`; what takes longer may be done yet, as in Kafka.

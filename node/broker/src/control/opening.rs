@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use super::host::Host;
 use super::log::{LoadError, MetadataLog, load};
 use crate::checkpoints::Checkpoints;
+use crate::reading::ReadingError;
 
 pub const DIR: &str = "__cluster_metadata-0";
 
@@ -122,9 +123,11 @@ pub fn open(rt: &Rt, found: &Found<'_>, flush_asked: Arc<Notify>) -> Result<Open
         Ok(())
     });
     loaded.map_err(|cause| match cause {
-        LoadError::Log(error) => OpenError::from(error),
-        LoadError::Io { .. } | LoadError::Record { .. } => OpenError::Unreadable { path: segment, cause },
-        LoadError::Damaged { .. } | LoadError::Batch { .. } | LoadError::Apply(_) => {
+        LoadError::Reading(ReadingError::Log(error)) => OpenError::from(error),
+        LoadError::Reading(ReadingError::Io { .. }) | LoadError::Record { .. } => {
+            OpenError::Unreadable { path: segment, cause }
+        }
+        LoadError::Reading(ReadingError::Damaged { .. } | ReadingError::Batch { .. }) | LoadError::Apply(_) => {
             OpenError::Contents { path: segment, cause }
         }
     })?;

@@ -11,12 +11,14 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ottla_base::Uuid;
+use ottla_group::DeletedTopic;
 use ottla_machine::At;
-use ottla_metadata::{Image, Record};
+use ottla_metadata::{ConfigResource, Image, Record};
 use ottla_rt::{Lane, Rt, Stop};
 
 use super::host::Host;
 use super::replicas::Replicas;
+use crate::coordinate::groups::Groups;
 use crate::partition::Gone;
 use crate::topics::{Published, Topic, Topics};
 
@@ -30,6 +32,7 @@ pub struct Publisher {
     pub rt: Rt,
     pub host: Arc<Host>,
     pub replicas: Arc<Replicas>,
+    pub groups: Arc<Groups>,
     pub published: Arc<ArcSwap<Published>>,
     pub state: State,
 }
@@ -46,8 +49,20 @@ pub struct State {
 #[derive(Debug, Default)]
 struct Changes {
     removals: Vec<Removal>,
+    deleted: Vec<DeletedTopic>,
+    group_configs: bool,
     /// With `None` for the partitions that are to be opened.
     topics: Vec<Topic>,
+}
+
+/// What has changed from one state of the metadata that is published to the next.
+#[derive(Debug, Default)]
+pub struct Change {
+    /// Topics that came, or have changed.
+    pub topics: Vec<Uuid>,
+    pub deleted: Vec<DeletedTopic>,
+    /// Configurations of groups are not what they were.
+    pub group_configs: bool,
 }
 
 /// A directory that is to be removed after `file.delete.delay.ms`.
@@ -73,10 +88,10 @@ impl Publisher {
     }
 
     async fn publish_committed(self) -> Publisher {
-        let Publisher { rt, host, replicas, published, mut state } = self;
+        let Publisher { rt, host, replicas, groups, published, mut state } = self;
         let (records, committed) = host.take_committed();
         let (blocking_host, blocking_replicas) = (host.clone(), replicas.clone());
-        let (mut state, Changes { removals, mut topics }) = rt
+        let (mut state, Changes { removals, deleted, group_configs, mut topics }) = rt
             .blocking(move || {
                 if let Err(error) = blocking_host.reload_if_dropped() {
                     tracing::error!("the controller cannot load its log: {error}");
@@ -86,8 +101,12 @@ impl Publisher {
             })
             .await;
         open_missing(&rt, &replicas, &state.image, &mut topics).await;
+        let changed = topics.iter().map(|topic| topic.id).collect();
+        let change = Change { topics: changed, deleted, group_configs };
         topics.into_iter().for_each(|topic| state.topics.insert(topic));
-        published.store(Arc::new(Published { image: state.image.clone(), topics: state.topics.clone() }));
+        let next = Arc::new(Published { image: state.image.clone(), topics: state.topics.clone() });
+        published.store(next.clone());
+        groups.follow(&next, &change);
         host.release(committed);
         for Removal { dir, delay } in removals {
             let (later, replicas) = (rt.clone(), replicas.clone());
@@ -96,7 +115,7 @@ impl Publisher {
                 later.blocking(move || replicas.remove(&dir)).await;
             });
         }
-        Publisher { rt, host, replicas, published, state }
+        Publisher { rt, host, replicas, groups, published, state }
     }
 }
 
@@ -104,13 +123,16 @@ impl State {
     /// Blocks for as long as closing logs takes.
     fn apply(&mut self, records: Vec<(i64, Record)>, replicas: &Replicas) -> Changes {
         let mut changed = BTreeSet::new();
+        let mut group_configs = false;
         for (offset, record) in records {
             changed.extend(topic_of(&record));
+            group_configs |= concerns_groups(&record);
             let applied = self.image.apply(At { offset }, &record);
             applied.expect("the controller has applied the same record to the same image");
         }
         if !self.is_serving && replicas.is_unfenced(&self.image) {
             self.is_serving = true;
+            group_configs = true;
             changed.extend(self.image.topics().iter().map(|topic| topic.id));
         }
         if !self.is_serving {
@@ -120,8 +142,14 @@ impl State {
         // What goes, goes first: it may have the name, and so the directory, of what comes.
         let (stays, goes): (Vec<_>, Vec<_>) =
             changed.into_iter().partition(|id| self.image.topics().get_by_id(id).is_some());
-        let removals = goes.iter().filter_map(|id| self.topics.remove(id)).flat_map(|topic| replicas.delete(&topic));
-        Changes { removals: removals.collect(), topics: stays.iter().filter_map(|id| self.follow(id)).collect() }
+        let gone: Vec<_> = goes.iter().filter_map(|id| self.topics.remove(id)).collect();
+        let deleted = gone.iter().map(|topic| DeletedTopic { name: topic.name.clone(), id: topic.id });
+        Changes {
+            removals: gone.iter().flat_map(|topic| replicas.delete(topic)).collect(),
+            deleted: deleted.collect(),
+            group_configs,
+            topics: stays.iter().filter_map(|id| self.follow(id)).collect(),
+        }
     }
 
     /// The topic with those of its partitions that are open and well.
@@ -163,6 +191,11 @@ async fn open_missing(rt: &Rt, replicas: &Arc<Replicas>, image: &Image, topics: 
             topics[at].partitions[index] = partition;
         }
     }
+}
+
+fn concerns_groups(record: &Record) -> bool {
+    use ConfigResource::*;
+    matches!(record, Record::Config { resource: Group(_) | BrokerDefault, .. })
 }
 
 fn topic_of(record: &Record) -> Option<Uuid> {

@@ -3,6 +3,8 @@
 mod cold;
 mod epochs;
 mod failing;
+mod group_configs;
+mod groups;
 mod opening;
 mod panics;
 mod support;

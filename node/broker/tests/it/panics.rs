@@ -12,14 +12,22 @@ use crate::support::*;
 
 /// An operation panics while it is there.
 #[derive(Debug)]
-struct Bug {
+pub struct Bug {
     operation: Operation,
     is_there: AtomicBool,
 }
 
 impl Bug {
-    fn of(operation: Operation) -> Arc<Bug> {
+    pub fn of(operation: Operation) -> Arc<Bug> {
         Arc::new(Bug { operation, is_there: AtomicBool::new(false) })
+    }
+
+    pub fn strike(&self) {
+        self.is_there.store(true, Ordering::Relaxed);
+    }
+
+    pub fn go(&self) {
+        self.is_there.store(false, Ordering::Relaxed);
     }
 }
 
@@ -40,11 +48,11 @@ fn the_broker_is_to_be_stopped_when_its_flusher_panics() {
         assert_eq!(broker.client.produce("t", 1000).await, ErrorCode::None);
         let soon = Duration::from_secs(5);
         assert!(rt.timeout(soon, broker.running.failed()).await.is_none(), "all is well");
-        bug.is_there.store(true, Ordering::Relaxed);
+        bug.strike();
         let mut client = machine.connect().await;
         rt.spawn(Lane::Data, "client", async move { client.produce("t", 1000).await });
         assert!(rt.timeout(soon, broker.running.failed()).await.is_some());
-        bug.is_there.store(false, Ordering::Relaxed);
+        bug.go();
         machine.crash(broker).await;
     });
 }
@@ -61,11 +69,11 @@ fn a_partition_that_a_bug_has_left_half_changed_is_opened_again() {
             assert_eq!(broker.client.create(topic, &[]).await, ErrorCode::None);
             assert_eq!(broker.client.produce(topic, 1000).await, ErrorCode::None);
         }
-        bug.is_there.store(true, Ordering::Relaxed);
+        bug.strike();
         let mut client = machine.connect().await;
         let dies = rt.spawn(Lane::Data, "client", async move { client.produce("bad", 1000).await });
         assert!(dies.await.is_err(), "its connection is gone");
-        bug.is_there.store(false, Ordering::Relaxed);
+        bug.go();
         assert_eq!(broker.client.produce("bad", 1000).await, ErrorCode::KafkaStorageError);
         assert_eq!(broker.client.produce("good", 1000).await, ErrorCode::None);
         rt.sleep(Duration::from_secs(6)).await;

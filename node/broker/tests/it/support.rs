@@ -59,6 +59,13 @@ impl Machine {
         Ok(Broker { process, running, client: self.connect().await })
     }
 
+    /// Starts a broker with these settings, and listeners among them.
+    pub async fn start_set_up(&self, settings: &[(&str, &str)]) -> Broker {
+        let launched = self.launch(Arc::new(self.disk.clone()), settings).await;
+        let (process, running) = launched.unwrap_or_else(|error| panic!("{error}"));
+        Broker { process, running, client: self.connect().await }
+    }
+
     /// Starts a broker that is set up in a special way.
     pub async fn start_with(&self, settings: &[(&str, &str)]) -> Running {
         let launched = self.launch(Arc::new(self.disk.clone()), settings).await;
@@ -248,6 +255,6 @@ async fn end(process: &Process) {
     }
 }
 
-fn code(code: i16) -> ErrorCode {
+pub fn code(code: i16) -> ErrorCode {
     ErrorCode::from_code(code).unwrap()
 }

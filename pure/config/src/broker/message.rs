@@ -6,7 +6,7 @@ use crate::key::keys;
 
 keys! {
     /// Largest record batch, as it is sent, compressed or not.
-    acts: int "message.max.bytes" = 1048588, AtLeast(0), ClusterWide;
+    acts MESSAGE_MAX_BYTES: int "message.max.bytes" = 1048588, AtLeast(0), ClusterWide;
     /// Whether records keep the time their producer gave them (`CreateTime`) or get that of the broker
     /// (`LogAppendTime`).
     acts: string "log.message.timestamp.type" = "CreateTime", OneOf(&["CreateTime", "LogAppendTime"]), ClusterWide;

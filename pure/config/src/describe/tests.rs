@@ -1,4 +1,4 @@
-//! The fixtures are answers of Kafka 4.3.1, started with `testdata/describe/server.properties`. `broker.tsv` has the
+//! The fixtures are answers of Kafka 4.3.1, started with `testdata/describe/server.properties`, or with what a test says. `broker.tsv` has the
 //! rows that are not a plain default, and some that are.
 
 use super::*;
@@ -91,6 +91,26 @@ fn a_topic_is_described_as_kafka_does() {
     let created: Vec<_> = layers.describe_created().iter().map(|d| format!("{}\t{}", d.name, d.source.id())).collect();
     let expected: Vec<_> = include_str!("../../testdata/describe/created.tsv").lines().skip(1).collect();
     assert_eq!(created, expected);
+}
+
+#[test]
+fn a_group_is_described_as_kafka_does() {
+    let settings = "group.consumer.heartbeat.interval.ms=+7000\ngroup.share.delivery.count.limit=6";
+    let server = ServerConfig::load(Some(settings), &[]).unwrap().0;
+    let cluster = overrides(&[("group.consumer.assignment.interval.ms", "77")]);
+    let group = overrides(&[
+        ("consumer.heartbeat.interval.ms", " 8000 "),
+        ("consumer.session.timeout.ms", "45000"),
+        ("share.isolation.level", "read_committed"),
+        ("share.renew.acknowledge.enable", "FALSE"),
+    ]);
+    let answer = GroupLayers { group: &group, cluster: &cluster, server: &server }.describe();
+    check(&answer, include_str!("../../testdata/describe/group.tsv"));
+    assert_eq!(answer.len(), 17);
+    for Described { name, documentation, .. } in answer {
+        let has_effect = !documentation.unwrap().ends_with("It has no effect in Ottla yet.");
+        assert_eq!(has_effect, name.starts_with("consumer."), "{name}");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::{broker, topic};
+use crate::{broker, group, topic};
 
 /// Keys whose default is Ottla's own: it runs without a configuration, Kafka does not.
 const OWN_DEFAULTS: [(&str, &str); 8] = [
@@ -62,6 +62,7 @@ fn broker_keys_are_those_of_kafka() {
             Scope::PerBroker => "per-broker",
             Scope::ClusterWide => "cluster-wide",
             Scope::Topic(_) => "topic",
+            Scope::Group(_) => "group",
         }
         .to_owned()
     });
@@ -82,8 +83,38 @@ fn topic_keys_are_those_of_kafka() {
 }
 
 #[test]
+fn group_keys_are_those_of_kafka() {
+    check(include_str!("../../testdata/group.tsv"), group::all(), |scope| {
+        let Scope::Group(GovernedBy { default, min, max }) = scope else { return String::new() };
+        [default, min, max].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    });
+    assert_eq!(group::all().count(), 17);
+}
+
+/// Whatever a broker's key allows, the group's does: a default, or a limit, is a value that a group can have.
+#[test]
+fn a_group_key_is_of_the_kind_of_the_broker_keys_behind_it() {
+    for def in group::all() {
+        let GovernedBy { default, min, max } = group::governed_by(def);
+        for name in [default, min, max].into_iter().flatten() {
+            let key = broker::find(name).unwrap_or_else(|| panic!("{name} of {}", def.name));
+            assert_eq!(key.kind, def.kind, "{name} of {}", def.name);
+            assert!(default != Some(name) || key.default == def.default, "{name} of {}", def.name);
+            assert!(least(key) >= least(def), "{name} of {}", def.name);
+        }
+    }
+}
+
+fn least(def: &Def) -> i64 {
+    match def.bounds {
+        Bounds::AtLeast(least) | Bounds::Between(least, _) => least,
+        bounds => panic!("{}: {bounds}", def.name),
+    }
+}
+
+#[test]
 fn defaults_are_canonical_and_in_their_bounds() {
-    for def in broker::all().chain(topic::all()) {
+    for def in broker::all().chain(topic::all()).chain(group::all()) {
         let Some(default) = def.default else { continue };
         assert_eq!(def.read(default).as_deref(), Ok(default), "{}", def.name);
         assert!(!def.refuses(default));
@@ -111,7 +142,7 @@ fn synonyms_are_broker_keys_and_give_the_same_default() {
 
 #[test]
 fn every_key_is_documented_in_a_sentence() {
-    for def in broker::all().chain(topic::all()) {
+    for def in broker::all().chain(topic::all()).chain(group::all()) {
         let ends = def.doc.ends_with('.') && !def.doc.contains("  ");
         assert!(ends && (15..200).contains(&def.doc.len()), "{}: {}", def.name, def.doc);
     }

@@ -58,9 +58,8 @@ fn a_usual_file_starts() {
         warnings,
         ["known keys without effect yet: inter.broker.listener.name, log.retention.check.interval.ms, \
           log.retention.hours, num.io.threads, num.network.threads, num.recovery.threads.per.data.dir, \
-          offsets.topic.replication.factor, share.coordinator.state.topic.min.isr, \
-          share.coordinator.state.topic.replication.factor, transaction.state.log.min.isr, \
-          transaction.state.log.replication.factor"]
+          share.coordinator.state.topic.min.isr, share.coordinator.state.topic.replication.factor, \
+          transaction.state.log.min.isr, transaction.state.log.replication.factor"]
     );
     assert_eq!(config.get(keys::NODE_ID), 7);
     assert_eq!(config.log_dir(), "/tmp/kraft-combined-logs");

@@ -2,6 +2,9 @@
 //!
 //! Eligible leader replicas depend on `min.insync.replicas`, so the controller must know every change of it; Kafka copies
 //! the static value into the log once and has it govern from then on (KIP-966).
+//!
+//! A log may be older than a feature that this version finalises. There is no tool yet to finalise one, and nobody has
+//! decided against it, so the start does it: a cluster gets what works. A level that the log says stays.
 
 use std::sync::Arc;
 
@@ -12,27 +15,21 @@ use super::{MIN_INSYNC_REPLICAS, Step};
 use crate::features::{FEATURES, METADATA_VERSION};
 use crate::{ConfigResource, Record};
 
-/// Begins a new log. Does nothing to a log that has begun.
+/// Begins a new log. To a log that has begun, adds the features of which it says nothing.
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
     pub server: Arc<ServerConfig>,
 }
 
 pub(super) fn decide(step: &mut Step<'_>, bootstrap: Bootstrap) {
-    if step.log.features().level(METADATA_VERSION) != 0 {
-        return;
+    if step.log.features().is_mentioned(METADATA_VERSION) {
+        return finalise_missing(step);
     }
     step.log.write(Record::BeginTransaction(BeginTransactionRecord {
         name: Some("Bootstrap records".into()),
         ..Default::default()
     }));
-    for feature in FEATURES {
-        step.log.write(Record::FeatureLevel(FeatureLevelRecord {
-            name: feature.name.into(),
-            feature_level: feature.initial,
-            ..Default::default()
-        }));
-    }
+    finalise_missing(step);
     let none = Overrides::new();
     let layers = TopicLayers { topic: &none, cluster: &none, server: &bootstrap.server };
     step.log.write(Record::Config {
@@ -41,4 +38,16 @@ pub(super) fn decide(step: &mut Step<'_>, bootstrap: Bootstrap) {
         value: Some(layers.config().min_insync_replicas.to_string().into()),
     });
     step.log.write(Record::EndTransaction(EndTransactionRecord::default()));
+}
+
+fn finalise_missing(step: &mut Step<'_>) {
+    for feature in FEATURES {
+        if !step.log.features().is_mentioned(feature.name) {
+            step.log.write(Record::FeatureLevel(FeatureLevelRecord {
+                name: feature.name.into(),
+                feature_level: feature.initial,
+                ..Default::default()
+            }));
+        }
+    }
 }

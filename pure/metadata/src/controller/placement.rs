@@ -34,18 +34,30 @@ pub(super) fn partition_count(topic: &CreatableTopic, server: &ServerConfig) -> 
 
 pub(super) fn place(brokers: &Brokers, topic: &CreatableTopic, server: &ServerConfig) -> Result<Placement, Refusal> {
     let partition_count = partition_count(topic, server);
-    let broker = if topic.assignments.is_empty() {
+    let otherwise = if topic.assignments.is_empty() {
         check_replication_factor(brokers, topic.replication_factor, server)?;
         if partition_count < 1 {
             let message = "a topic has at least one partition; -1 asks for the default number";
             return refuse(ErrorCode::InvalidPartitions, message);
         }
-        the_broker(brokers, ErrorCode::InvalidReplicationFactor)?
+        ErrorCode::InvalidReplicationFactor
     } else {
         check_assignments(brokers, topic)?;
-        the_broker(brokers, ErrorCode::InvalidReplicaAssignment)?
+        ErrorCode::InvalidReplicaAssignment
     };
-    Ok(Placement { partition_count, broker: broker.id, directory: directory(broker) })
+    on_the_broker(brokers, partition_count, otherwise)
+}
+
+/// Everything on the broker, unless it is starting or stopping.
+pub(super) fn on_the_broker(
+    brokers: &Brokers,
+    partition_count: i32,
+    otherwise: ErrorCode,
+) -> Result<Placement, Refusal> {
+    match brokers.iter().find(|broker| broker.is_usable()) {
+        Some(broker) => Ok(Placement { partition_count, broker: broker.id, directory: directory(broker) }),
+        None => refuse(otherwise, "no broker serves at the moment"),
+    }
 }
 
 impl Placement {
@@ -86,14 +98,7 @@ fn check_assignments(brokers: &Brokers, topic: &CreatableTopic) -> Result<(), Re
         return refuse(ErrorCode::InvalidRequest, message);
     }
     for CreatableReplicaAssignment { partition_index, broker_ids, .. } in &topic.assignments {
-        let stranger = broker_ids.iter().find(|id| brokers.get(NodeId(**id)).is_none());
-        let wrong = match (broker_ids.len(), stranger) {
-            (0, _) => format!("partition {partition_index} has no replica"),
-            (_, Some(id)) => format!("partition {partition_index} has a replica on {id}, which is no broker here"),
-            (1, None) => continue,
-            (2.., None) => format!("partition {partition_index} has two replicas on one broker"),
-        };
-        return refuse(ErrorCode::InvalidReplicaAssignment, wrong);
+        check_replicas(brokers, *partition_index, broker_ids)?;
     }
     let indexes: BTreeSet<i32> = topic.assignments.iter().map(|partition| partition.partition_index).collect();
     if !indexes.into_iter().eq(0..topic.assignments.len() as i32) {
@@ -103,12 +108,16 @@ fn check_assignments(brokers: &Brokers, topic: &CreatableTopic) -> Result<(), Re
     Ok(())
 }
 
-/// The broker, unless it is starting or stopping.
-fn the_broker(brokers: &Brokers, otherwise: ErrorCode) -> Result<&Broker, Refusal> {
-    match brokers.iter().find(|broker| broker.is_usable()) {
-        Some(broker) => Ok(broker),
-        None => refuse(otherwise, "no broker serves at the moment"),
-    }
+/// One replica, on the one broker.
+pub(super) fn check_replicas(brokers: &Brokers, partition_index: i32, broker_ids: &[i32]) -> Result<(), Refusal> {
+    let stranger = broker_ids.iter().find(|id| brokers.get(NodeId(**id)).is_none());
+    let wrong = match (broker_ids.len(), stranger) {
+        (0, _) => format!("partition {partition_index} has no replica"),
+        (_, Some(id)) => format!("partition {partition_index} has a replica on {id}, which is no broker here"),
+        (1, None) => return Ok(()),
+        (2.., None) => format!("partition {partition_index} has two replicas on one broker"),
+    };
+    refuse(ErrorCode::InvalidReplicaAssignment, wrong)
 }
 
 /// The directory of a new replica, if there is no choice; else zeros, and the broker chooses (KIP-858).

@@ -1,4 +1,4 @@
-//! Configs that were set for a topic, a broker, or all brokers, and stored in the log.
+//! Configs that were set for a topic, a group, a broker, or all brokers, and stored in the log.
 
 use std::sync::Arc;
 
@@ -13,6 +13,10 @@ pub enum ConfigResource {
     Broker(NodeId),
     /// All brokers. More than `server.properties` says, less than the config of one broker.
     BrokerDefault,
+    /// A group need not be there to have configs.
+    Group(Arc<str>),
+    /// A subscription to metrics that clients push (KIP-714). Kept, and without effect yet.
+    ClientMetrics(Arc<str>),
 }
 
 /// The configs of each resource that has any.
@@ -27,6 +31,15 @@ impl Configs {
     /// What was set for a resource, and only that.
     pub fn of(&self, resource: &ConfigResource) -> &Overrides {
         self.resources.get(resource).map_or(&NONE, Arc::as_ref)
+    }
+
+    /// The groups that have configs, and these, sorted by name.
+    pub fn groups(&self) -> impl Iterator<Item = (&Arc<str>, &Overrides)> {
+        let first = ConfigResource::Group(Arc::default());
+        self.resources.range(first..).map_while(|(resource, configs)| match resource {
+            ConfigResource::Group(name) => Some((name, &**configs)),
+            _ => None,
+        })
     }
 
     /// No value removes the config.

@@ -18,7 +18,12 @@ impl Features {
 
     /// The finalised features and their levels, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, i16)> {
-        self.levels.iter().map(|(name, level)| (&**name, *level))
+        self.levels.iter().map(|(name, level)| (&**name, *level)).filter(|(_, level)| *level != 0)
+    }
+
+    /// Whether the log has ever said a level, be it 0, which takes the feature back.
+    pub(crate) fn is_mentioned(&self, name: &str) -> bool {
+        self.levels.contains_key(name)
     }
 
     pub(super) fn finalise(&mut self, record: &FeatureLevelRecord) {

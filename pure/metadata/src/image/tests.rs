@@ -203,6 +203,25 @@ fn configs_belong_to_their_resource_and_go_with_the_topic() {
 }
 
 #[test]
+fn the_configs_of_groups_stand_by_themselves() {
+    let group = |name: &str| ConfigResource::Group(name.into());
+    let metrics = ConfigResource::ClientMetrics("c".into());
+    let image = image([
+        config(ConfigResource::Topic("a".into()), "k", Some("1")),
+        config(group("b"), "k", Some("2")),
+        config(group("a"), "k", Some("3")),
+        config(group("c"), "k", Some("4")),
+        config(group("c"), "k", None),
+        config(metrics.clone(), "k", Some("5")),
+        config(ConfigResource::BrokerDefault, "k", Some("6")),
+    ]);
+    let groups: Vec<_> = image.configs().groups().map(|(name, configs)| format!("{name} {}", configs["k"])).collect();
+    assert_eq!(groups, ["a 3", "b 2"]);
+    assert_eq!(show(&image, &group("a")), "k=3");
+    assert_eq!(show(&image, &metrics), "k=5");
+}
+
+#[test]
 fn a_registration_changes_in_what_the_record_says() {
     let record =
         RegisterBrokerRecord { broker_id: 1, broker_epoch: 5, fenced: true, log_dirs: vec![A], ..Default::default() };

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use ottla_base::{Now, Uuid};
 use ottla_config::ServerConfig;
 use ottla_machine::{At, Load, Output, Shard, Waiter};
-use ottla_metadata::{Command, Controller, CreateTopics, Entropy, Image, Record, Reply};
+use ottla_metadata::{
+    Command, Controller, CreateInternalTopic, CreateTopics, Entropy, Image, IncrementalAlterConfigs, Record, Reply,
+};
 use ottla_wire::messages::{
-    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateTopicsRequest, broker_registration_request::Listener,
+    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateTopicsRequest, IncrementalAlterConfigsRequest,
+    broker_registration_request::Listener,
 };
 
 pub const DIRECTORY: Uuid = Uuid([0xdd; 16]);
@@ -36,6 +39,17 @@ impl Default for Node {
 }
 
 impl Node {
+    /// A start on a log with these values.
+    pub fn of(log: Vec<Vec<u8>>) -> Node {
+        let (mut load, mut image) = (Load::<Controller>::default(), Image::default());
+        for (offset, value) in (0..).zip(&log) {
+            let record = Record::decode(value).unwrap();
+            load.replay(At { offset }, &record);
+            image.apply(At { offset }, &record).unwrap();
+        }
+        Node { shard: load.finish(log.len() as i64), image, log, ..Node::default() }
+    }
+
     /// The records are on disk and in the image when the reply comes.
     pub fn submit(&mut self, command: Command) -> (Vec<Record>, Reply) {
         let batch = self.shard.submit(Now::default(), Waiter(1), command);
@@ -58,16 +72,22 @@ impl Node {
         Command::CreateTopics(CreateTopics { request, server: self.server.clone(), entropy })
     }
 
+    pub fn create_internal(&mut self, name: &str) -> Command {
+        self.seed += 1;
+        let entropy = Entropy::new(self.seed);
+        Command::CreateInternalTopic(CreateInternalTopic { name: name.into(), server: self.server.clone(), entropy })
+    }
+
+    pub fn alter(&self, request: IncrementalAlterConfigsRequest) -> Command {
+        Command::IncrementalAlterConfigs(IncrementalAlterConfigs { request, server: self.server.clone() })
+    }
+
     /// Reads the log again, and finds what was there before.
     pub fn reload(&mut self) {
-        let mut load = Load::<Controller>::default();
-        for (offset, value) in self.log.iter().enumerate() {
-            load.replay(At { offset: offset as i64 }, &Record::decode(value).unwrap());
-        }
-        let shard = load.finish(self.log.len() as i64);
-        assert_eq!(shard.hard(), self.shard.hard());
-        assert_eq!(**shard.hard(), self.image);
-        self.shard = shard;
+        let again = Node::of(self.log.clone());
+        assert_eq!(again.shard.hard(), self.shard.hard());
+        assert_eq!((&**again.shard.hard(), &again.image), (&self.image, &self.image));
+        self.shard = again.shard;
     }
 
     /// Epoch of the one broker, -1 before it has one.

@@ -4,10 +4,12 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use ottla_base::{NodeId, Uuid};
-use ottla_metadata::{Bootstrap, Command, Image};
+use ottla_config::{GroupLayers, ServerConfig};
+use ottla_metadata::{Bootstrap, Command, ConfigResource, Image};
+use ottla_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use ottla_wire::messages::{
     AllocateProducerIdsRequest, CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
-    DeleteTopicState, DeleteTopicsRequest,
+    DeleteTopicState, DeleteTopicsRequest, IncrementalAlterConfigsRequest,
 };
 
 use crate::node::{Node, heartbeat, registration};
@@ -17,6 +19,8 @@ enum Act {
     Create(Vec<CreatableTopic>, Flag),
     /// Names, and positions among the topics that there are, whose ids are taken.
     Delete(Vec<String>, Vec<usize>),
+    CreateInternal,
+    Alter(Vec<AlterConfigsResource>, Flag),
     AllocateProducerIds,
     Heartbeat {
         want_fence: Flag,
@@ -66,10 +70,35 @@ fn topic() -> impl Strategy<Value = CreatableTopic> {
     )
 }
 
+fn altered() -> impl Strategy<Value = AlterConfigsResource> {
+    let key = prop::sample::select(vec![
+        "consumer.session.timeout.ms",
+        "consumer.heartbeat.interval.ms",
+        "share.auto.offset.reset",
+        "nope",
+    ]);
+    let value = prop::option::of(prop::sample::select(vec!["45000", " 6000", "15000", "1", "latest", ""]));
+    let config = (key, -1..5i8, value).prop_map(|(name, config_operation, value)| AlterableConfig {
+        name: name.into(),
+        config_operation,
+        value: value.map(Into::into),
+        ..Default::default()
+    });
+    let resource_type = prop_oneof![8 => Just(32i8), 1 => any::<i8>()];
+    (resource_type, "[gh]?", vec(config, 0..3)).prop_map(|(resource_type, name, configs)| AlterConfigsResource {
+        resource_type,
+        resource_name: name.into(),
+        configs,
+        ..Default::default()
+    })
+}
+
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         6 => (vec(topic(), 0..5), any::<bool>()).prop_map(|(topics, validate)| Act::Create(topics, validate)),
         3 => (vec(name(), 0..4), vec(0..9usize, 0..3)).prop_map(|(names, ids)| Act::Delete(names, ids)),
+        1 => Just(Act::CreateInternal),
+        3 => (vec(altered(), 0..4), any::<bool>()).prop_map(|(resources, validate)| Act::Alter(resources, validate)),
         1 => Just(Act::AllocateProducerIds),
         2 => (any::<bool>(), any::<bool>(), any::<bool>()).prop_map(|(want_fence, want_shut_down, behind)| {
             Act::Heartbeat { want_fence, want_shut_down, behind }
@@ -95,6 +124,10 @@ fn run(node: &mut Node, act: Act) {
                 .collect();
             Command::DeleteTopics(DeleteTopicsRequest { topics, ..Default::default() })
         }
+        Act::CreateInternal => node.create_internal("__consumer_offsets"),
+        Act::Alter(resources, validate_only) => {
+            node.alter(IncrementalAlterConfigsRequest { resources, validate_only, ..Default::default() })
+        }
         Act::AllocateProducerIds => Command::AllocateProducerIds(AllocateProducerIdsRequest {
             broker_id: 1,
             broker_epoch: node.broker_epoch(),
@@ -115,7 +148,12 @@ fn run(node: &mut Node, act: Act) {
 }
 
 /// What must be true after each command.
-fn check(image: &Image) {
+fn check(image: &Image, server: &ServerConfig) {
+    let cluster = image.configs().of(&ConfigResource::BrokerDefault);
+    for (name, group) in image.configs().groups() {
+        assert!(!name.is_empty() && !group.is_empty());
+        assert_eq!(GroupLayers { group, cluster, server }.check(), Ok(()));
+    }
     let Some(broker) = image.brokers().get(NodeId(1)) else { return };
     for topic in image.topics().iter() {
         assert!(topic.partition_count() > 0);
@@ -138,7 +176,7 @@ proptest! {
         node.submit(Command::Bootstrap(Bootstrap { server: node.server.clone() }));
         for act in acts {
             run(&mut node, act);
-            check(&node.image);
+            check(&node.image, &node.server);
         }
         node.reload();
     }

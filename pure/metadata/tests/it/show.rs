@@ -46,6 +46,8 @@ impl Names {
                     ConfigResource::Topic(name) => format!("topic {name}"),
                     ConfigResource::Broker(id) => format!("broker {id}"),
                     ConfigResource::BrokerDefault => "all brokers".into(),
+                    ConfigResource::Group(name) => format!("group {name}"),
+                    ConfigResource::ClientMetrics(name) => format!("client metrics {name}"),
                 };
                 format!("CONFIG {resource}: {key} = {:?}", value.as_deref().unwrap_or("(none)"))
             }

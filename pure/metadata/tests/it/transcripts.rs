@@ -4,13 +4,17 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use ottla_base::Uuid;
+use ottla_config::ServerConfig;
 use ottla_metadata::{Bootstrap, Command, Reply};
 use ottla_wire::ErrorCode;
+use ottla_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use ottla_wire::messages::{
     AllocateProducerIdsRequest, ControllerRegistrationRequest, CreatableReplicaAssignment, CreatableTopic,
-    CreatableTopicConfig, CreatableTopicResult, CreateTopicsRequest, DeleteTopicState, DeleteTopicsRequest,
+    CreatableTopicConfig, CreatableTopicResult, CreatePartitionsAssignment, CreatePartitionsRequest,
+    CreatePartitionsTopic, CreateTopicsRequest, DeleteTopicState, DeleteTopicsRequest, IncrementalAlterConfigsRequest,
 };
 
 use crate::node::{Node, heartbeat, registration};
@@ -19,6 +23,21 @@ use crate::show::Names;
 #[test]
 fn create_topics() {
     check("create_topics.txt");
+}
+
+#[test]
+fn internal_topics() {
+    check("internal_topics.txt");
+}
+
+#[test]
+fn alter_configs() {
+    check("alter_configs.txt");
+}
+
+#[test]
+fn create_partitions() {
+    check("create_partitions.txt");
 }
 
 #[test]
@@ -91,6 +110,12 @@ impl Session {
         };
         let epoch = number("epoch", self.node.broker_epoch());
         let command = match &*words[0] {
+            // A restart with this file.
+            "server" => {
+                let (server, _) = ServerConfig::load(Some(&details.join("\n")), &[]).unwrap();
+                self.node.server = Arc::new(server);
+                return String::new();
+            }
             "reload" => {
                 self.node.reload();
                 return String::new();
@@ -129,6 +154,17 @@ impl Session {
                     ..Default::default()
                 })
             }
+            "create-internal" => self.node.create_internal(&words[1]),
+            "alter" => self.node.alter(IncrementalAlterConfigsRequest {
+                resources: details.iter().map(|line| altered(line)).collect(),
+                validate_only: has("validate-only"),
+                ..Default::default()
+            }),
+            "grow" => Command::CreatePartitions(CreatePartitionsRequest {
+                topics: details.iter().map(|line| grown(line)).collect(),
+                validate_only: has("validate-only"),
+                ..Default::default()
+            }),
             "delete" => self.delete(&words[1..]),
             other => panic!("no such command: {other}"),
         };
@@ -186,6 +222,16 @@ impl Session {
                 r.producer_id_len
             )),
             Reply::CreateTopics(r) => r.topics.iter().for_each(|topic| line(self.created(topic))),
+            Reply::CreateInternalTopic(r) => {
+                line(format!("{:?} {}", r.name, outcome(r.error_code, &r.error_message)));
+            }
+            Reply::IncrementalAlterConfigs(r) => r.responses.iter().for_each(|r| {
+                let (of, name) = (r.resource_type, &r.resource_name);
+                line(format!("{of} {name:?} {}", outcome(r.error_code, &r.error_message)));
+            }),
+            Reply::CreatePartitions(r) => r.results.iter().for_each(|topic| {
+                line(format!("{:?} {}", topic.name, outcome(topic.error_code, &topic.error_message)));
+            }),
             Reply::DeleteTopics(r) => r.responses.iter().for_each(|topic| {
                 let name = topic.name.as_deref().unwrap_or("(null)");
                 let id = self.names.topic(&topic.topic_id);
@@ -216,7 +262,7 @@ impl Session {
     }
 }
 
-fn outcome(code: i16, message: &Option<std::sync::Arc<str>>) -> String {
+fn outcome(code: i16, message: &Option<Arc<str>>) -> String {
     let error = ErrorCode::from_code(code).unwrap();
     match message {
         Some(message) => format!("{error} ({message})"),
@@ -248,6 +294,55 @@ fn topic(line: &str) -> CreatableTopic {
         }
     }
     topic
+}
+
+/// `name <partitions> [assign=[<broker>+<broker>,...]]`; a comma at the end counts for nothing.
+fn grown(line: &str) -> CreatePartitionsTopic {
+    let words = words(line);
+    let assignments = words.get(2).map(|word| word.strip_prefix("assign=").unwrap());
+    let replicas = |word: &str| word.split('+').filter(|id| !id.is_empty()).map(|id| id.parse().unwrap()).collect();
+    let assignment = |word: &str| CreatePartitionsAssignment { broker_ids: replicas(word), ..Default::default() };
+    CreatePartitionsTopic {
+        name: words[0].as_str().into(),
+        count: words[1].parse().unwrap(),
+        assignments: assignments.map(|text| text.split_terminator(',').map(assignment).collect()),
+        ..Default::default()
+    }
+}
+
+/// `<type> <name> [<key>=<value>|<key>~|-<key>|<key>+<value>|<key>-<value>|<key>?<value>]`: to set, to set to null, to delete,
+/// to append, to subtract, to do the ninth operation.
+fn altered(line: &str) -> AlterConfigsResource {
+    let words = words(line);
+    let config = |word: &String| {
+        let (name, config_operation, value) = if let Some(name) = word.strip_prefix('-') {
+            (name, 1, None)
+        } else if let Some(name) = word.strip_suffix('~') {
+            (name, 0, None)
+        } else {
+            let at = word.find(['=', '+', '-', '?']).unwrap();
+            let operation = match &word[at..=at] {
+                "=" => 0,
+                "+" => 2,
+                "-" => 3,
+                _ => 9,
+            };
+            (&word[..at], operation, Some(Arc::from(&word[at + 1..])))
+        };
+        AlterableConfig { name: name.into(), config_operation, value, ..Default::default() }
+    };
+    let resource_type = match &*words[0] {
+        "group" => 32,
+        "topic" => 2,
+        "broker" => 4,
+        other => other.parse().unwrap(),
+    };
+    AlterConfigsResource {
+        resource_type,
+        resource_name: words[1].as_str().into(),
+        configs: words[2..].iter().map(config).collect(),
+        ..Default::default()
+    }
 }
 
 fn assignment(text: &str) -> CreatableReplicaAssignment {

@@ -1,0 +1,20 @@
+//! Heartbeat: a member of a classic group shows that it lives. Versions 0-4.
+
+use ottla_wire::messages::{HeartbeatRequest, HeartbeatResponse};
+use ottla_wire::{ApiKey, ErrorCode};
+
+use super::{Api, Run};
+use crate::coordinate::groups::ask;
+use crate::ctx::{Ctx, Operation, Resource};
+
+pub const API: Api = Api { key: ApiKey::Heartbeat, run: Run::Cold(|call| call.answer(handle)) };
+
+async fn handle(ctx: Ctx, request: HeartbeatRequest) -> HeartbeatResponse {
+    let group = request.group_id.clone();
+    let beat = if ctx.may(Operation::Read, Resource::Group(&group)) {
+        ask!(ctx.broker.groups, &group, Heartbeat(request))
+    } else {
+        Err(ErrorCode::GroupAuthorizationFailed)
+    };
+    beat.unwrap_or_else(|error| HeartbeatResponse { error_code: error.code(), ..Default::default() })
+}

@@ -1,0 +1,38 @@
+//! DescribeGroups: classic groups with their members. Versions 0-6.
+
+use ottla_group::DescribeGroups;
+use ottla_wire::messages::describe_groups_response::DescribedGroup;
+use ottla_wire::messages::{DescribeGroupsRequest, DescribeGroupsResponse};
+use ottla_wire::{ApiKey, ErrorCode};
+
+use super::{Api, Run};
+use crate::coordinate::groups::ask;
+use crate::ctx::{Ctx, Operation, Resource};
+
+pub const API: Api = Api { key: ApiKey::DescribeGroups, run: Run::Cold(|call| call.answer(handle)) };
+
+async fn handle(ctx: Ctx, request: DescribeGroupsRequest) -> DescribeGroupsResponse {
+    let mut groups = Vec::with_capacity(request.groups.len());
+    for id in request.groups {
+        let may = ctx.may(Operation::Describe, Resource::Group(&id));
+        let described = if may {
+            let request = DescribeGroupsRequest { groups: vec![id.clone()], ..Default::default() };
+            let describe = DescribeGroups { request, version: ctx.version };
+            ask!(ctx.broker.groups, &id, DescribeGroups(describe))
+        } else {
+            Err(ErrorCode::GroupAuthorizationFailed)
+        };
+        let described = described.map(|response| response.groups.into_iter().next().unwrap_or_default());
+        let mut described = described.unwrap_or_else(|error| DescribedGroup {
+            error_code: error.code(),
+            group_id: id.clone(),
+            group_state: "Dead".into(),
+            ..Default::default()
+        });
+        if request.include_authorized_operations && described.error_code == ErrorCode::None.code() {
+            described.authorized_operations = ctx.authorized_operations(Resource::Group(&id));
+        }
+        groups.push(described);
+    }
+    DescribeGroupsResponse { groups, ..Default::default() }
+}

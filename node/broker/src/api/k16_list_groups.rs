@@ -1,0 +1,30 @@
+//! ListGroups: the groups whose coordinator this broker is. Versions 0-5, filters by state and by type (KIP-518, KIP-848).
+
+use ottla_group::{Command, Reply};
+use ottla_wire::messages::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
+use ottla_wire::{ApiKey, ErrorCode};
+
+use super::{Api, Run};
+use crate::ctx::{Ctx, Operation, Resource};
+
+pub const API: Api = Api { key: ApiKey::ListGroups, run: Run::Cold(|call| call.answer(handle)) };
+
+async fn handle(ctx: Ctx, request: ListGroupsRequest) -> ListGroupsResponse {
+    match list(&ctx, request).await {
+        Ok(groups) => ListGroupsResponse { groups, ..Default::default() },
+        Err(error) => ListGroupsResponse { error_code: error.code(), ..Default::default() },
+    }
+}
+
+async fn list(ctx: &Ctx, request: ListGroupsRequest) -> Result<Vec<ListedGroup>, ErrorCode> {
+    let may_all = ctx.may(Operation::Describe, Resource::Cluster);
+    let mut groups = Vec::new();
+    for reply in ctx.broker.groups.submit_to_all(&Command::ListGroups(request)).await? {
+        match reply {
+            Reply::ListGroups(response) => groups.extend(response.groups),
+            other => panic!("a coordinator answered ListGroups with {other:?}"),
+        }
+    }
+    groups.retain(|group| may_all || ctx.may(Operation::Describe, Resource::Group(&group.group_id)));
+    Ok(groups)
+}

@@ -1,0 +1,264 @@
+//! The group coordinators of this broker: a shard for each partition of `__consumer_offsets` that it leads.
+//!
+//! A group belongs to the partition that its id hashes to. Shards come and go with the partitions ([`Groups::follow`]), and
+//! are told what happens to topics and to the configurations of groups.
+
+use std::error::Error;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use ottla_config::{GroupLayers, ServerConfig, keys};
+use ottla_group::{
+    Assignors, Command, Config, GroupConfigs, Groups as Machine, MigrationPolicy, Record, Reply, Soft, Topics,
+};
+use ottla_metadata::image::{ConfigResource, Image, Topic};
+use ottla_metadata::topic_name::CONSUMER_OFFSETS;
+use ottla_rt::{Rt, Stop};
+use ottla_wire::{ErrorCode, TopicKey};
+
+use super::host::{Host, Hosted};
+use crate::api::outcome;
+use crate::appended::Appended;
+use crate::control::publisher::Change;
+use crate::topics::Published;
+
+#[derive(Debug)]
+pub struct Groups {
+    rt: Rt,
+    server: Arc<ServerConfig>,
+    appended: Appended,
+    stop: Stop,
+    shared: Arc<Shared>,
+    /// By partition. Empty while there is no topic.
+    shards: ArcSwap<Vec<Option<Arc<Host<Machine>>>>>,
+}
+
+/// What all shards share.
+#[derive(Debug)]
+pub struct Shared {
+    config: Config,
+    cluster: Mutex<Cluster>,
+}
+
+/// What a shard that is loaded begins with. Clones share what is in it.
+#[derive(Clone, Debug, Default)]
+struct Cluster {
+    topics: Topics,
+    group_configs: GroupConfigs,
+}
+
+impl Shared {
+    fn cluster(&self) -> MutexGuard<'_, Cluster> {
+        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Hosted for Machine {
+    type Shared = Shared;
+
+    fn soft(shared: &Shared) -> Soft {
+        let Cluster { topics, group_configs } = shared.cluster().clone();
+        Soft::new(shared.config).with(topics, group_configs)
+    }
+
+    fn writes(command: &Command) -> bool {
+        match command {
+            Command::OffsetCommit(_)
+            | Command::OffsetDelete(_)
+            | Command::TopicsDeleted(_)
+            | Command::JoinGroup(_)
+            | Command::SyncGroup(_)
+            | Command::LeaveGroup(_)
+            | Command::DeleteGroups(_) => true,
+            // Most heartbeats report no change.
+            Command::Heartbeat(_)
+            | Command::ConsumerGroupHeartbeat(_)
+            | Command::OffsetFetch(_)
+            | Command::ConsumerGroupDescribe(_)
+            | Command::DescribeGroups(_)
+            | Command::ListGroups(_)
+            | Command::TopicsChanged(_)
+            | Command::GroupConfigsChanged(_) => false,
+        }
+    }
+
+    fn encode(record: &Record) -> (Vec<u8>, Option<Vec<u8>>) {
+        record.encode()
+    }
+
+    fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Option<Record>, Box<dyn Error + Send + Sync>> {
+        Record::decode(key, value).map_err(Into::into)
+    }
+}
+
+/// Takes the reply of one kind: a machine that answers a command with the reply to another is a bug.
+macro_rules! ask {
+    ($groups:expr, $group:expr, $kind:ident($command:expr)) => {{
+        use ottla_group::{Command, Reply};
+        match $groups.submit($group, Command::$kind($command)).await {
+            Ok(Reply::$kind(reply)) => Ok(reply),
+            Ok(other) => panic!("a coordinator answered {} with {other:?}", stringify!($kind)),
+            Err(error) => Err(error),
+        }
+    }};
+}
+pub(crate) use ask;
+
+impl Groups {
+    pub fn new(rt: &Rt, server: Arc<ServerConfig>, appended: Appended, stop: Stop) -> Groups {
+        let shared = Shared { config: config_of(&server), cluster: Mutex::default() };
+        Groups { rt: rt.clone(), server, appended, stop, shared: Arc::new(shared), shards: ArcSwap::default() }
+    }
+
+    /// Has the coordinator of the group decide. The error is for the client.
+    pub async fn submit(&self, group: &str, command: Command) -> Result<Reply, ErrorCode> {
+        self.shard_of(group)?.submit(command).await.map_err(outcome::of_coordinator)
+    }
+
+    /// Has every coordinator here decide. With an error if one of them does not.
+    pub async fn submit_to_all(&self, command: &Command) -> Result<Vec<Reply>, ErrorCode> {
+        let mut replies = Vec::new();
+        for shard in self.shards.load_full().iter().flatten() {
+            replies.push(shard.submit(command.clone()).await.map_err(outcome::of_coordinator)?);
+        }
+        Ok(replies)
+    }
+
+    fn shard_of(&self, group: &str) -> Result<Arc<Host<Machine>>, ErrorCode> {
+        let shards = self.shards.load();
+        let place = partition_of(group, shards.len()).ok_or(ErrorCode::NotCoordinator)?;
+        shards[place].clone().ok_or(ErrorCode::NotCoordinator)
+    }
+
+    /// Takes in what was just published.
+    pub fn follow(&self, published: &Published, change: &Change) {
+        self.follow_cluster(&published.image, change);
+        let partitions = published.topics.find(TopicKey::Name(CONSUMER_OFFSETS)).map(|topic| &topic.partitions);
+        let before = self.shards.load_full();
+        let after: Vec<_> = partitions
+            .into_iter()
+            .flatten()
+            .enumerate()
+            .map(|(index, partition)| {
+                let partition = partition.as_ref()?;
+                let is_of = |host: &&Arc<Host<Machine>>| Arc::ptr_eq(&host.partition, partition);
+                let known = before.get(index).and_then(Option::as_ref).filter(is_of);
+                Some(known.cloned().unwrap_or_else(|| {
+                    let (appended, shared) = (self.appended.clone(), self.shared.clone());
+                    Host::start(&self.rt, partition.clone(), appended, shared, self.stop.clone())
+                }))
+            })
+            .collect();
+        let stays = |host: &Arc<Host<Machine>>| after.iter().flatten().any(|after| Arc::ptr_eq(after, host));
+        before.iter().flatten().filter(|host| !stays(host)).for_each(|host| host.end());
+        self.shards.store(Arc::new(after));
+    }
+
+    /// Tells the shards of the cluster. Those that are loaded later begin with it.
+    fn follow_cluster(&self, image: &Image, change: &Change) {
+        let Change { topics: changed, deleted, group_configs } = change;
+        if *group_configs {
+            let configs = self.group_configs(image);
+            self.shared.cluster().group_configs = configs.clone();
+            self.tell(|| Command::GroupConfigsChanged(configs.clone()));
+        }
+        if changed.is_empty() && deleted.is_empty() {
+            return;
+        }
+        let topics = {
+            let mut cluster = self.shared.cluster();
+            deleted.iter().for_each(|topic| cluster.topics.remove(&topic.name));
+            for topic in changed.iter().filter_map(|id| image.topics().get_by_id(id)) {
+                cluster.topics.insert(topic.name.clone(), of_image(image, topic));
+            }
+            cluster.topics.clone()
+        };
+        self.tell(|| Command::TopicsChanged(topics.clone()));
+        if !deleted.is_empty() {
+            self.tell(|| Command::TopicsDeleted(deleted.clone()));
+        }
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        self.shards.load().iter().flatten().for_each(|shard| shard.tell(command()));
+    }
+
+    /// Of each group that has a configuration of its own, what is so for it.
+    fn group_configs(&self, image: &Image) -> GroupConfigs {
+        let cluster = image.configs().of(&ConfigResource::BrokerDefault);
+        let own = image.configs().groups().map(|(name, group)| {
+            let config = GroupLayers { group, cluster, server: &self.server }.config();
+            let config = ottla_group::GroupConfig {
+                session_timeout_ms: Some(config.consumer_session_timeout_ms),
+                heartbeat_interval_ms: Some(config.consumer_heartbeat_interval_ms),
+                assignment_interval_ms: Some(config.consumer_assignment_interval_ms),
+            };
+            (name.clone(), config)
+        });
+        own.collect()
+    }
+}
+
+/// The partition of `__consumer_offsets` that a group belongs to. `None` if there is none.
+pub fn partition_of(group: &str, partitions: usize) -> Option<usize> {
+    // Java's hash of a string, and Kafka's absolute value, in which the smallest number has none.
+    let hash = group.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(unit.into()));
+    (hash.checked_abs().unwrap_or(0) as usize).checked_rem(partitions)
+}
+
+fn of_image(image: &Image, topic: &Topic) -> ottla_group::Topic {
+    let racks = topic.partitions().map(|(_, partition)| {
+        let brokers = partition.replicas.iter().filter_map(|id| image.brokers().get(*id));
+        brokers.filter_map(|broker| broker.rack.clone()).collect()
+    });
+    let partitions = i32::try_from(topic.partition_count()).unwrap_or(i32::MAX);
+    ottla_group::Topic { id: topic.id, partitions, racks: racks.collect() }
+}
+
+fn config_of(config: &ServerConfig) -> Config {
+    let count = |count: i32| usize::try_from(count).unwrap_or(0);
+    let assignors = config.get(keys::GROUP_CONSUMER_ASSIGNORS);
+    let assignors: Vec<&str> = assignors.iter().map(|name| &**name).collect();
+    Config {
+        session_timeout_ms_min: config.get(keys::GROUP_MIN_SESSION_TIMEOUT_MS),
+        session_timeout_ms_max: config.get(keys::GROUP_MAX_SESSION_TIMEOUT_MS),
+        initial_rebalance_delay_ms: config.get(keys::GROUP_INITIAL_REBALANCE_DELAY_MS),
+        members_max: count(config.get(keys::GROUP_MAX_SIZE)),
+        offset_metadata_max: count(config.get(keys::OFFSET_METADATA_MAX_BYTES)),
+        offsets_retention_ms: i64::from(config.get(keys::OFFSETS_RETENTION_MINUTES)) * 60_000,
+        offsets_retention_check_interval_ms: config.get(keys::OFFSETS_RETENTION_CHECK_INTERVAL_MS),
+        batch_bytes_max: count(config.get(keys::MESSAGE_MAX_BYTES)),
+        consumer_session_timeout_ms: config.get(keys::GROUP_CONSUMER_SESSION_TIMEOUT_MS),
+        consumer_heartbeat_interval_ms: config.get(keys::GROUP_CONSUMER_HEARTBEAT_INTERVAL_MS),
+        consumer_assignment_interval_ms: config.get(keys::GROUP_CONSUMER_ASSIGNMENT_INTERVAL_MS),
+        consumer_members_max: count(config.get(keys::GROUP_CONSUMER_MAX_SIZE)),
+        consumer_assignors: Assignors::named(&assignors).expect("the configuration was checked"),
+        consumer_regex_refresh_interval_ms: config.get(keys::GROUP_CONSUMER_REGEX_REFRESH_INTERVAL_MS),
+        consumer_migration_policy: policy(&config.get(keys::GROUP_CONSUMER_MIGRATION_POLICY)),
+    }
+}
+
+fn policy(name: &str) -> MigrationPolicy {
+    let policies = [
+        ("disabled", MigrationPolicy::Disabled),
+        ("upgrade", MigrationPolicy::Upgrade),
+        ("downgrade", MigrationPolicy::Downgrade),
+        ("bidirectional", MigrationPolicy::Bidirectional),
+    ];
+    let found = policies.into_iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    found.expect("the configuration was checked").1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_belongs_where_kafka_puts_it() {
+        // What `kafka-consumer-groups --describe` and the log's directories of a real Kafka say.
+        for (group, partition) in [("", 0), ("a", 47), ("group", 47), ("polygenelubricants", 0)] {
+            assert_eq!(partition_of(group, 50), Some(partition), "{group}");
+        }
+        assert_eq!(partition_of("a", 0), None);
+    }
+}

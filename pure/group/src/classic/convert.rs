@@ -1,0 +1,89 @@
+//! A classic group ends, or begins, as its members change the protocol ([`crate::migrate`]).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ottla_wire::ErrorCode;
+
+use super::{Group, join, put, rebalance, take};
+use crate::groups::{Step, Timer};
+
+/// What there is to know of a member.
+pub(crate) struct Leaving {
+    pub(crate) id: Arc<str>,
+    pub(crate) instance_id: Option<Arc<str>>,
+    pub(crate) client_id: Arc<str>,
+    pub(crate) client_host: Arc<str>,
+    pub(crate) session_timeout_ms: i32,
+    pub(crate) rebalance_timeout_ms: i32,
+    /// The names of its protocols, in the order of its preference, and what it says for each.
+    pub(crate) protocols: Vec<(Arc<str>, Bytes)>,
+    /// What it says for the protocol of the generation, or for the one that it prefers if there is none yet.
+    pub(crate) said: Bytes,
+    pub(crate) assignment: Bytes,
+}
+
+impl Group {
+    pub(crate) fn members_count(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(crate) fn leaving(&self) -> Vec<Leaving> {
+        let members = self.members.iter().map(|member| {
+            let protocols = member.protocols().iter();
+            let protocols: Vec<_> = protocols.map(|known| (known.name.clone(), known.metadata.clone())).collect();
+            let said = match &self.protocol {
+                Some(protocol) => member.metadata(protocol),
+                None => protocols.first().map(|(_, said)| said.clone()).unwrap_or_default(),
+            };
+            Leaving {
+                id: member.id.clone(),
+                instance_id: member.instance_id.clone(),
+                client_id: member.client_id.clone(),
+                client_host: member.client_host.clone(),
+                session_timeout_ms: member.session_timeout_ms,
+                rebalance_timeout_ms: member.rebalance_timeout_ms,
+                protocols,
+                said,
+                assignment: member.assignment.clone(),
+            }
+        });
+        members.collect()
+    }
+}
+
+/// Ends what is in memory of a group. Who waits for something is told to join again.
+pub(crate) fn dissolve(step: &mut Step<'_>, id: &Arc<str>) {
+    let Some(mut group) = take(step, id) else { return };
+    for member_id in group.members.ids() {
+        if let Some(waiter) = group.members.joined(&member_id) {
+            join::refuse(step, waiter, ErrorCode::RebalanceInProgress, member_id.clone());
+        }
+        step.soft.timers.cancel(&Timer::Session(id.clone(), member_id));
+    }
+    group.answer_syncs(step, ErrorCode::RebalanceInProgress);
+    for member_id in group.members.ids().into_iter().chain(std::mem::take(&mut group.pending)) {
+        step.soft.timers.cancel(&Timer::Session(id.clone(), member_id));
+    }
+    step.soft.timers.cancel(&Timer::Join(id.clone()));
+    step.soft.timers.cancel(&Timer::Sync(id.clone()));
+}
+
+/// Whether the members of a new group can go on as they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    Stable,
+    Rebalance,
+}
+
+/// Brings to life a group of which the record was just written.
+pub(crate) fn revive(step: &mut Step<'_>, id: &Arc<str>, next: Next) {
+    let Some(mut group) = take(step, id) else { return };
+    for member in group.members.ids() {
+        group.heard_of(step, &member);
+    }
+    if next == Next::Rebalance {
+        rebalance::prepare(step, &mut group);
+    }
+    put(step, group);
+}

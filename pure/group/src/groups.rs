@@ -1,0 +1,273 @@
+//! The machine of one partition of `__consumer_offsets`.
+//!
+//! A command is a request of one client to one coordinator, so all groups of a request belong to this partition: the host
+//! splits what names groups of several. A group is durable as its last record says, and alive in memory while it has
+//! members or expects some ([`classic::Group`]). Time moves groups as much as requests do: sessions end, a rebalance does
+//! not wait for ever, offsets grow old.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use ottla_machine::{At, Machine, Timers, Waiter};
+use ottla_wire::messages::{
+    ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatResponse, DeleteGroupsRequest,
+    DeleteGroupsResponse, DescribeGroupsResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupResponse,
+    LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse, OffsetCommitResponse, OffsetDeleteRequest,
+    OffsetDeleteResponse, OffsetFetchRequestGroup, OffsetFetchResponseGroup, SyncGroupResponse,
+};
+use ottla_wire::records::consumer_offsets::GroupMetadataValue;
+
+use crate::classic::describe::DescribeGroups;
+use crate::classic::join::JoinGroup;
+use crate::classic::leave::LeaveGroup;
+use crate::classic::sync::SyncGroup;
+use crate::config::GroupConfigs;
+use crate::consumer::heartbeat::ConsumerGroupHeartbeat;
+use crate::consumer::replay;
+use crate::offsets::commit::OffsetCommit;
+use crate::offsets::topics_deleted::DeletedTopic;
+use crate::offsets::{self, Offset, Offsets};
+use crate::topics::Topics;
+use crate::{Config, Record, classic, consumer, delete, list};
+
+/// The machine of a group coordinator.
+#[derive(Debug)]
+pub enum Groups {}
+
+/// One decision of the coordinator.
+pub(crate) type Step<'a> = ottla_machine::Step<'a, Groups>;
+
+#[derive(Clone, Debug)]
+pub enum Command {
+    OffsetCommit(OffsetCommit),
+    /// One group of an OffsetFetch. Topics that are named by their ids come with their names too.
+    OffsetFetch(OffsetFetchRequestGroup),
+    OffsetDelete(OffsetDeleteRequest),
+    TopicsDeleted(Vec<DeletedTopic>),
+    JoinGroup(JoinGroup),
+    SyncGroup(SyncGroup),
+    Heartbeat(HeartbeatRequest),
+    LeaveGroup(LeaveGroup),
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeat),
+    /// Authorized operations are for the caller to fill in.
+    ConsumerGroupDescribe(ConsumerGroupDescribeRequest),
+    /// The topics as they are from now on. Comes to every coordinator when a topic was made, deleted or given partitions.
+    TopicsChanged(Topics),
+    /// The groups' own configurations as they are from now on.
+    GroupConfigsChanged(GroupConfigs),
+    DescribeGroups(DescribeGroups),
+    ListGroups(ListGroupsRequest),
+    DeleteGroups(DeleteGroupsRequest),
+}
+
+/// To each command its own. Those to JoinGroup and SyncGroup may come with a later step.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    OffsetCommit(OffsetCommitResponse),
+    OffsetFetch(OffsetFetchResponseGroup),
+    OffsetDelete(OffsetDeleteResponse),
+    TopicsDeleted,
+    JoinGroup(JoinGroupResponse),
+    SyncGroup(SyncGroupResponse),
+    Heartbeat(HeartbeatResponse),
+    LeaveGroup(LeaveGroupResponse),
+    ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
+    ConsumerGroupDescribe(ConsumerGroupDescribeResponse),
+    TopicsChanged,
+    GroupConfigsChanged,
+    DescribeGroups(DescribeGroupsResponse),
+    ListGroups(ListGroupsResponse),
+    DeleteGroups(DeleteGroupsResponse),
+}
+
+/// What the log says. Both maps grow with records only: they are limited by the log that holds those.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct State {
+    /// Each group as it last became stable or empty; one that only commits offsets has the default here.
+    pub(crate) groups: BTreeMap<Arc<str>, GroupMetadataValue>,
+    /// The groups of the consumer protocol. None of them is in `groups`.
+    pub(crate) consumer: BTreeMap<Arc<str>, consumer::Group>,
+    /// By group; there are no empty maps in it.
+    pub(crate) offsets: BTreeMap<Arc<str>, Offsets>,
+}
+
+/// What the log does not say.
+#[derive(Debug)]
+pub struct Soft {
+    pub(crate) config: Config,
+    pub(crate) group_configs: GroupConfigs,
+    pub(crate) topics: Topics,
+    /// Groups that have members or expect some. Each is in [`State::groups`] too.
+    pub(crate) classic: BTreeMap<Arc<str>, classic::Group>,
+    /// By consumer group, what it has seen of the topics. No more than there are such groups.
+    pub(crate) consumer: BTreeMap<Arc<str>, consumer::Seen>,
+    /// Classic members of consumer groups that were told to join again.
+    pub(crate) rejoining: BTreeSet<(Arc<str>, Arc<str>)>,
+    /// How often the topics have changed.
+    pub(crate) topics_changes: u64,
+    /// At most two for each group, three for each member, and two for all.
+    pub(crate) timers: Timers<Timer>,
+    /// Topics that are gone, and whose offsets may not be yet.
+    pub(crate) deleted_topics: Vec<DeletedTopic>,
+    /// Where the search for old offsets goes on, while one is under way.
+    pub(crate) expiry_from: Option<offsets::expire::Place>,
+}
+
+impl Soft {
+    /// Without topics and configurations of groups: see [`Soft::with`].
+    pub fn new(config: Config) -> Soft {
+        Soft {
+            config,
+            group_configs: GroupConfigs::new(),
+            topics: Topics::default(),
+            classic: BTreeMap::new(),
+            consumer: BTreeMap::new(),
+            rejoining: BTreeSet::new(),
+            // A group that has seen nothing has seen none.
+            topics_changes: 1,
+            timers: Timers::default(),
+            deleted_topics: Vec::new(),
+            expiry_from: None,
+        }
+    }
+
+    /// What is so at the start; changes come as [`Command::TopicsChanged`] and [`Command::GroupConfigsChanged`].
+    pub fn with(self, topics: Topics, group_configs: GroupConfigs) -> Soft {
+        Soft { topics, group_configs, ..self }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Timer {
+    /// The group does not wait any longer for members to join.
+    Join(Arc<str>),
+    /// The group does not wait any longer for members to sync.
+    Sync(Arc<str>),
+    /// The member of the group was not heard of for its session timeout.
+    Session(Arc<str>, Arc<str>),
+    /// The same in a consumer group.
+    ConsumerSession(Arc<str>, Arc<str>),
+    /// The member of the consumer group had its time to give up partitions.
+    ConsumerRevocation(Arc<str>, Arc<str>),
+    /// The classic member of the consumer group had its time to join again.
+    ConsumerJoin(Arc<str>, Arc<str>),
+    /// The classic member of the consumer group had its time to sync.
+    ConsumerSync(Arc<str>, Arc<str>),
+    /// There may be offsets left of topics that are gone.
+    TopicsDeleted,
+    /// Old offsets are looked for.
+    Expiry,
+}
+
+impl Machine for Groups {
+    type Hard = State;
+    type Soft = Soft;
+    type Command = Command;
+    type Record = Record;
+    type Reply = Reply;
+    /// Members ask; nobody is told.
+    type Effect = Infallible;
+
+    fn decide(step: &mut Step<'_>, asker: Waiter, command: Command) {
+        let reply = match command {
+            Command::JoinGroup(join) => return classic::join::decide(step, asker, join),
+            Command::SyncGroup(sync) => return classic::sync::decide(step, asker, sync),
+            Command::Heartbeat(request) => Reply::Heartbeat(classic::heartbeat::decide(step, request)),
+            Command::LeaveGroup(leave) => Reply::LeaveGroup(classic::leave::decide(step, leave)),
+            Command::OffsetCommit(commit) => Reply::OffsetCommit(offsets::commit::decide(step, commit)),
+            Command::OffsetFetch(request) => Reply::OffsetFetch(offsets::fetch::decide(step, request)),
+            Command::OffsetDelete(request) => Reply::OffsetDelete(offsets::delete::decide(step, request)),
+            Command::TopicsDeleted(topics) => {
+                offsets::topics_deleted::decide(step, topics);
+                Reply::TopicsDeleted
+            }
+            Command::ConsumerGroupHeartbeat(heartbeat) => {
+                Reply::ConsumerGroupHeartbeat(consumer::heartbeat::decide(step, heartbeat))
+            }
+            Command::ConsumerGroupDescribe(request) => {
+                Reply::ConsumerGroupDescribe(consumer::describe::decide(step, request))
+            }
+            Command::TopicsChanged(topics) => {
+                step.soft.topics = topics;
+                step.soft.topics_changes += 1;
+                Reply::TopicsChanged
+            }
+            Command::GroupConfigsChanged(configs) => {
+                step.soft.group_configs = configs;
+                Reply::GroupConfigsChanged
+            }
+            Command::DescribeGroups(describe) => Reply::DescribeGroups(classic::describe::decide(step, describe)),
+            Command::ListGroups(request) => Reply::ListGroups(list::decide(step, request)),
+            Command::DeleteGroups(request) => Reply::DeleteGroups(delete::decide(step, request)),
+        };
+        step.reply(asker, reply);
+    }
+
+    fn replay(state: &mut State, _: At, record: &Record) {
+        match record {
+            Record::OffsetCommit(key, Some(value)) => {
+                if !state.consumer.contains_key(&key.group) {
+                    // A consumer that only commits offsets makes a group too.
+                    state.groups.entry(key.group.clone()).or_default();
+                }
+                state.set_offset(key, Offset::from(value));
+            }
+            Record::OffsetCommit(key, None) => state.remove_offset(key),
+            Record::GroupMetadata(key, Some(value)) => {
+                state.consumer.remove(&key.group);
+                state.groups.insert(key.group.clone(), value.clone());
+            }
+            Record::GroupMetadata(key, None) => {
+                state.groups.remove(&key.group);
+            }
+            Record::ConsumerGroupMetadata(key, value) => replay::metadata(state, &key.group_id, value.as_ref()),
+            Record::ConsumerGroupPartitionMetadata(key, value) => {
+                replay::partition_metadata(state, &key.group_id, value.as_ref());
+            }
+            Record::ConsumerGroupMemberMetadata(key, value) => {
+                replay::member(state, &key.group_id, &key.member_id, value.as_ref());
+            }
+            Record::ConsumerGroupTargetAssignmentMetadata(key, value) => {
+                replay::target_metadata(state, &key.group_id, value.as_ref());
+            }
+            Record::ConsumerGroupTargetAssignmentMember(key, value) => {
+                replay::target(state, &key.group_id, &key.member_id, value.as_ref());
+            }
+            Record::ConsumerGroupCurrentMemberAssignment(key, value) => {
+                replay::current(state, &key.group_id, &key.member_id, value.as_ref());
+            }
+            Record::ConsumerGroupRegularExpression(key, value) => {
+                replay::pattern(state, &key.group_id, &key.regular_expression, value.as_ref());
+            }
+        }
+    }
+
+    fn loaded(step: &mut Step<'_>) {
+        classic::loaded(step);
+        consumer::session::loaded(step);
+        step.soft.timers.set(Timer::Expiry, step.now, step.soft.config.offsets_retention_check_interval_ms);
+    }
+
+    fn deadline(soft: &Soft) -> Option<i64> {
+        soft.timers.deadline()
+    }
+
+    fn expire(step: &mut Step<'_>) {
+        while let Some(timer) = step.soft.timers.take_due(step.now) {
+            match timer {
+                Timer::Join(group) => classic::rebalance::join_due(step, &group),
+                Timer::Sync(group) => classic::rebalance::sync_due(step, &group),
+                Timer::Session(group, member) => classic::session::ended(step, &group, &member),
+                Timer::ConsumerSession(group, member)
+                | Timer::ConsumerJoin(group, member)
+                | Timer::ConsumerSync(group, member) => consumer::session::ended(step, &group, &member),
+                Timer::ConsumerRevocation(group, member) => {
+                    consumer::session::revocation_due(step, &group, &member);
+                }
+                Timer::TopicsDeleted => offsets::topics_deleted::forget_some(step),
+                Timer::Expiry => offsets::expire::due(step),
+            }
+        }
+    }
+}

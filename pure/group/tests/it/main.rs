@@ -1,0 +1,10 @@
+//! The group coordinator from outside: as transcripts, against a log that Kafka wrote, and with random members.
+
+mod kafka;
+mod limits;
+mod many_members;
+mod node;
+mod random;
+mod random_consumer;
+mod show;
+mod transcripts;

@@ -1,0 +1,140 @@
+//! The times at which something is to happen, each under a name.
+//!
+//! A member that sends its heartbeat moves the end of its session; most timers are moved many times and never go off. So
+//! a timer has a name, and setting it again replaces it. Both orders are kept, by name and by time: setting, cancelling
+//! and finding the next one cost a few comparisons each, however many there are.
+//!
+//! Timers belong to a machine's `Soft` state: after a failure they are gone, and `loaded` sets those that are needed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
+
+use ottla_base::Now;
+
+#[derive(Clone, Debug)]
+pub struct Timers<K> {
+    at: BTreeMap<K, i64>,
+    /// Of one moment in the order of their names, so that two runs of one history are the same.
+    order: BTreeSet<(i64, K)>,
+}
+
+impl<K> Default for Timers<K> {
+    fn default() -> Self {
+        Timers { at: BTreeMap::new(), order: BTreeSet::new() }
+    }
+}
+
+impl<K: Ord + Clone> Timers<K> {
+    /// Sets the timer to `after_ms` from now, wherever it stood before.
+    pub fn set(&mut self, name: K, now: Now, after_ms: i64) {
+        let at = now.mono_ms.saturating_add(after_ms);
+        if let Some(before) = self.at.insert(name.clone(), at) {
+            self.order.remove(&(before, name.clone()));
+        }
+        self.order.insert((at, name));
+    }
+
+    pub fn cancel(&mut self, name: &K) {
+        if let Some((name, at)) = self.at.remove_entry(name) {
+            self.order.remove(&(at, name));
+        }
+    }
+
+    /// When the next one goes off, in [`Now::mono_ms`].
+    pub fn deadline(&self) -> Option<i64> {
+        self.order.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the first of those whose time has come.
+    pub fn take_due(&mut self, now: Now) -> Option<K> {
+        if self.deadline()? > now.mono_ms {
+            return None;
+        }
+        let (_, name) = self.order.pop_first()?;
+        self.at.remove(&name);
+        Some(name)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn at(mono_ms: i64) -> Now {
+        Now { mono_ms, wall_ms: 0 }
+    }
+
+    #[test]
+    fn they_go_off_in_order_and_once() {
+        let mut timers = Timers::default();
+        timers.set("late", at(0), 30);
+        timers.set("early", at(0), 10);
+        timers.set("also early", at(5), 5);
+        assert_eq!(timers.deadline(), Some(10));
+        assert_eq!(timers.take_due(at(9)), None);
+        assert_eq!(timers.take_due(at(50)), Some("also early"));
+        assert_eq!(timers.take_due(at(50)), Some("early"));
+        assert_eq!(timers.take_due(at(50)), Some("late"));
+        assert_eq!(timers.take_due(at(50)), None);
+        assert_eq!(timers.deadline(), None);
+    }
+
+    #[test]
+    fn setting_a_timer_again_moves_it() {
+        let mut timers = Timers::default();
+        timers.set(1, at(0), 10);
+        timers.set(1, at(0), 20);
+        assert_eq!(timers.take_due(at(10)), None);
+        timers.set(1, at(10), 5);
+        assert_eq!(timers.take_due(at(15)), Some(1));
+        assert!(timers.is_empty());
+    }
+
+    #[test]
+    fn a_cancelled_timer_does_not_go_off() {
+        let mut timers = Timers::default();
+        timers.set(1, at(0), 10);
+        timers.cancel(&1);
+        timers.cancel(&2);
+        assert_eq!(timers.take_due(at(100)), None);
+        assert!(timers.is_empty());
+    }
+
+    #[test]
+    fn a_timer_may_be_further_away_than_time_goes() {
+        let mut timers = Timers::default();
+        timers.set(1, at(i64::MAX - 1), 10);
+        assert_eq!(timers.deadline(), Some(i64::MAX));
+    }
+
+    proptest! {
+        #[test]
+        fn both_orders_agree(acts in prop::collection::vec((0..3u8, 0..6u8, 0..20i64), 0..60)) {
+            let mut timers = Timers::default();
+            let mut model = BTreeMap::new();
+            for (act, name, ms) in acts {
+                match act {
+                    0 => {
+                        timers.set(name, at(0), ms);
+                        model.insert(name, ms);
+                    }
+                    1 => {
+                        timers.cancel(&name);
+                        model.remove(&name);
+                    }
+                    _ => {
+                        let due = model.iter().map(|(name, at)| (*at, *name)).min().filter(|(at, _)| *at <= ms);
+                        prop_assert_eq!(timers.take_due(at(ms)), due.map(|(_, name)| name));
+                        due.map(|(_, name)| model.remove(&name));
+                    }
+                }
+                prop_assert_eq!(timers.deadline(), model.values().min().copied());
+            }
+        }
+    }
+}
