@@ -136,6 +136,11 @@ impl Soft {
     pub fn with(self, topics: Topics, group_configs: GroupConfigs) -> Soft {
         Soft { topics, group_configs, ..self }
     }
+
+    /// Topics that are gone, and of which the log may not have heard yet.
+    pub fn without(self, deleted_topics: Vec<DeletedTopic>) -> Soft {
+        Soft { deleted_topics, ..self }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -246,6 +251,7 @@ impl Machine for Groups {
     fn loaded(step: &mut Step<'_>) {
         classic::loaded(step);
         consumer::session::loaded(step);
+        offsets::topics_deleted::forget_some(step);
         step.soft.timers.set(Timer::Expiry, step.now, step.soft.config.offsets_retention_check_interval_ms);
     }
 

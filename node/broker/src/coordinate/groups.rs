@@ -3,13 +3,15 @@
 //! A group belongs to the partition that its id hashes to. Shards come and go with the partitions ([`Groups::follow`]), and
 //! are told what happens to topics and to the configurations of groups.
 
+use std::collections::VecDeque;
 use std::error::Error;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 use ottla_config::{GroupLayers, ServerConfig, keys};
 use ottla_group::{
-    Assignors, Command, Config, GroupConfigs, Groups as Machine, MigrationPolicy, Record, Reply, Soft, Topics,
+    Assignors, Command, Config, DeletedTopic, GroupConfigs, Groups as Machine, MigrationPolicy, Record, Reply, Soft,
+    Topics,
 };
 use ottla_metadata::image::{ConfigResource, Image, Topic};
 use ottla_metadata::topic_name::CONSUMER_OFFSETS;
@@ -45,7 +47,12 @@ pub struct Shared {
 struct Cluster {
     topics: Topics,
     group_configs: GroupConfigs,
+    /// The topics that were deleted last: a shard that was not there then is told when it is loaded.
+    deleted: VecDeque<DeletedTopic>,
 }
+
+/// Deleted topics that are remembered. Offsets in others stay until they are old.
+const DELETED_MAX: usize = 1_000;
 
 impl Shared {
     fn cluster(&self) -> MutexGuard<'_, Cluster> {
@@ -57,15 +64,14 @@ impl Hosted for Machine {
     type Shared = Shared;
 
     fn soft(shared: &Shared) -> Soft {
-        let Cluster { topics, group_configs } = shared.cluster().clone();
-        Soft::new(shared.config).with(topics, group_configs)
+        let Cluster { topics, group_configs, deleted } = shared.cluster().clone();
+        Soft::new(shared.config).with(topics, group_configs).without(deleted.into())
     }
 
     fn writes(command: &Command) -> bool {
         match command {
             Command::OffsetCommit(_)
             | Command::OffsetDelete(_)
-            | Command::TopicsDeleted(_)
             | Command::JoinGroup(_)
             | Command::SyncGroup(_)
             | Command::LeaveGroup(_)
@@ -77,6 +83,8 @@ impl Hosted for Machine {
             | Command::ConsumerGroupDescribe(_)
             | Command::DescribeGroups(_)
             | Command::ListGroups(_)
+            // Nobody asks for it again.
+            | Command::TopicsDeleted(_)
             | Command::TopicsChanged(_)
             | Command::GroupConfigsChanged(_) => false,
         }
@@ -168,6 +176,9 @@ impl Groups {
         let topics = {
             let mut cluster = self.shared.cluster();
             deleted.iter().for_each(|topic| cluster.topics.remove(&topic.name));
+            cluster.deleted.extend(deleted.iter().cloned());
+            let too_many = cluster.deleted.len().saturating_sub(DELETED_MAX);
+            cluster.deleted.drain(..too_many);
             for topic in changed.iter().filter_map(|id| image.topics().get_by_id(id)) {
                 cluster.topics.insert(topic.name.clone(), of_image(image, topic));
             }

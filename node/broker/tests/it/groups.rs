@@ -105,6 +105,20 @@ fn a_coordinator_that_is_loading_says_so() {
 }
 
 #[test]
+fn a_topic_that_goes_while_its_coordinator_is_loading_takes_its_offsets_with_it() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = begin(&machine, SETTINGS).await;
+        machine.disk.fail_next(Operation::Write, LOG, ErrorKind::Other);
+        assert_eq!(commit(&mut broker.client, 2).await, ErrorCode::NotCoordinator);
+        assert_eq!(broker.client.delete("t", 1000).await, ErrorCode::None);
+        assert_eq!(committed(&mut broker.client).await, Err(ErrorCode::CoordinatorLoadInProgress));
+        broker.process.rt().sleep(SOON).await;
+        assert_eq!(committed(&mut broker.client).await, Ok(-1));
+    });
+}
+
+#[test]
 fn where_only_what_is_flushed_counts_a_commit_waits_for_the_disk() {
     let machine = Machine::new();
     machine.world.block_on(async {
