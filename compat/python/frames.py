@@ -1,4 +1,4 @@
-"""Kafka's protocol by hand, as little as hostile tests need: one connection, old request versions without tags, one batch.
+"""Kafka's protocol by hand, as little as hostile tests need: one connection, old request versions mostly, one batch.
 
 Nothing but Python's own library, and nothing that checks what it sends: the tests decide what is wrong with it.
 """
@@ -105,6 +105,21 @@ class Fields:
         return None if length < 0 else self.data[self.at - length : self.at]
 
 
+    def uvarint(self):
+        value = shift = 0
+        while True:
+            byte = self._next("B")
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    def compact(self):
+        length = self.uvarint() - 1
+        self.at += max(length, 0)
+        return None if length < 0 else self.data[self.at - length : self.at]
+
+
 def string(value):
     data = value if isinstance(value, bytes) else value.encode()
     return struct.pack(">h", len(data)) + data
@@ -112,6 +127,24 @@ def string(value):
 
 def array(items):
     return struct.pack(">i", len(items)) + b"".join(items)
+
+
+def uvarint(value):
+    data = bytearray()
+    while value > 127:
+        data.append(value & 127 | 128)
+        value >>= 7
+    return bytes(data + bytes([value]))
+
+
+def compact(value):
+    """A string of the versions with tags."""
+    data = value if isinstance(value, bytes) else value.encode()
+    return uvarint(len(data) + 1) + data
+
+
+def compact_array(items):
+    return uvarint(len(items) + 1) + b"".join(items)
 
 
 def request(key, version, correlation_id, body=b""):
@@ -194,11 +227,7 @@ def crc32c(data):
 
 
 def zigzag(value):
-    data, value = bytearray(), value << 1 ^ value >> 63
-    while value > 127:
-        data.append(value & 127 | 128)
-        value >>= 7
-    return bytes(data + bytes([value]))
+    return uvarint(value << 1 ^ value >> 63)
 
 
 def record(delta, value):

@@ -106,8 +106,8 @@ def everything(bootstrap, counts):
     return Following(bootstrap).until(counts)
 
 
-def prepared(program, folder):
-    server = Server(program, folder)
+def prepared(program, folder, settings=()):
+    server = Server(program, folder, settings)
     server.start()
     Confluent(server.bootstrap).create_topic(TOPIC, PARTITIONS)
     return server

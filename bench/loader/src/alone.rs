@@ -124,7 +124,7 @@ fn one_record() -> Vec<u8> {
     batch::build(ONE_RECORD, since_epoch().as_millis() as i64)
 }
 
-fn rested(server: &Server) -> anyhow::Result<Resident> {
+pub fn rested(server: &Server) -> anyhow::Result<Resident> {
     std::thread::sleep(REST);
     server.resident()
 }

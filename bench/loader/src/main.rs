@@ -7,6 +7,7 @@
 
 mod alone;
 mod compare;
+mod groups;
 mod histogram;
 mod kafka;
 mod load;
@@ -23,6 +24,8 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
+use alone::Figure;
+use groups::Effort;
 use machine::Machine;
 use options::{Options, Servers};
 use report::Compared;
@@ -47,7 +50,10 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let rows: Vec<Row> = rows::all().into_iter().filter(|row| is_wanted(options, &row.name, row.is_quick)).collect();
     // A figure of Ottla alone needs a process of its own.
     let alone_side = sides.iter().find(|side| matches!(side, Side::Ottla { .. }));
-    let alone = alone::NAMES.into_iter().filter(|name| alone_side.is_some() && is_wanted(options, name, true));
+    let alone = alone::NAMES
+        .into_iter()
+        .chain(groups::NAMES)
+        .filter(|name| alone_side.is_some() && is_wanted(options, name, true));
     let alone: Vec<&'static str> = alone.collect();
     ensure!(!rows.is_empty() || !alone.is_empty(), "no row has such a name; --list tells them");
     if options.lists {
@@ -68,12 +74,23 @@ fn run(options: &Options) -> anyhow::Result<()> {
         results.push(compared.json());
     }
     for (name, side) in alone.into_iter().zip(alone_side.into_iter().cycle()) {
-        for figure in alone::measure(name, side, &options.out)? {
+        for figure in measure_alone(name, side, options)? {
             say(&figure.line());
             results.push(figure.json());
         }
     }
     keep(options, &machine, &sides, results)
+}
+
+fn measure_alone(name: &'static str, side: &Side, options: &Options) -> anyhow::Result<Vec<Figure>> {
+    if !groups::NAMES.contains(&name) {
+        return alone::measure(name, side, &options.out);
+    }
+    let effort = match options.is_quick {
+        true => Effort { rounds: 1, part: QUICK_PART },
+        false => Effort { rounds: options.rounds, part: 1 },
+    };
+    groups::measure(name, side, effort, &options.out)
 }
 
 fn sides(servers: &Servers) -> Vec<Side> {

@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use nix::sys::signal::{Signal, kill};
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
@@ -63,11 +64,28 @@ pub struct Server {
 /// What there is of a process that we started.
 #[derive(Debug)]
 struct Own {
+    command: Command,
     child: Child,
     /// Kept open: a server whose output nobody takes may end.
     _output: ChildStdout,
     dir: PathBuf,
 }
+
+/// A server that has stopped, and may start again on what it has stored.
+#[derive(Debug)]
+pub struct Stopped {
+    command: Command,
+    dir: PathBuf,
+}
+
+impl Stopped {
+    pub fn start(self) -> anyhow::Result<Server> {
+        Own::run(self.command, self.dir)
+    }
+}
+
+/// Keys of the broker's configuration, and their values.
+pub type Settings<'a> = &'a [(&'a str, &'a str)];
 
 /// Ottla's answer to CreateTopics means that the topic can be used; with others that takes a moment.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -75,6 +93,11 @@ const SETTLE: Duration = Duration::from_secs(2);
 impl Server {
     /// Starts a server on a directory below `scratch` and waits for its ready line. Its log is beside the directory.
     pub fn start(side: &Side, topic: Topic, scratch: &Path) -> anyhow::Result<Server> {
+        Server::start_set(side, topic, &[], scratch)
+    }
+
+    /// The same with settings, which the floor does not know.
+    pub fn start_set(side: &Side, topic: Topic, settings: Settings<'_>, scratch: &Path) -> anyhow::Result<Server> {
         let dir = scratch.join(format!("data-{}", side.name()));
         let mut command = match side {
             Side::Running { address, pid } => return Ok(Server { address: *address, pid: *pid, own: None }),
@@ -82,6 +105,9 @@ impl Server {
                 let mut command = Command::new(program);
                 command.args(["server", "--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set"]);
                 command.arg(format!("log.dirs={}", dir.display()));
+                for (key, value) in settings {
+                    command.arg("--set").arg(format!("{key}={value}"));
+                }
                 command
             }
             Side::Floor { program } => {
@@ -96,15 +122,15 @@ impl Server {
         fs::create_dir_all(scratch)?;
         let log = scratch.join(format!("{}.log", side.name()));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
-        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        let mut output = BufReader::new(child.stdout.take().expect("it was asked for"));
-        let mut line = String::new();
-        output.read_line(&mut line)?;
-        let Some(address) = ready_address(&line) else {
-            drop((child.kill(), child.wait()));
-            bail!("{} printed no ready line; see {}", side.name(), log.display());
-        };
-        Ok(Server { address, pid: child.id(), own: Some(Own { child, _output: output.into_inner(), dir }) })
+        Own::run(command, dir)
+    }
+
+    /// Lets the server stop by itself.
+    pub fn stop_orderly(mut self) -> anyhow::Result<Stopped> {
+        let mut own = self.own.take().context("a server that somebody else started")?;
+        kill(Pid::from_raw(self.pid as i32), Signal::SIGTERM)?;
+        own.child.wait()?;
+        Ok(Stopped { command: own.command, dir: own.dir })
     }
 
     /// Makes the topic. The floor knows no topics and needs none.
@@ -154,6 +180,20 @@ impl Drop for Server {
 }
 
 impl Own {
+    /// Waits for the ready line.
+    fn run(mut command: Command, dir: PathBuf) -> anyhow::Result<Server> {
+        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let mut output = BufReader::new(child.stdout.take().expect("it was asked for"));
+        let mut line = String::new();
+        output.read_line(&mut line)?;
+        let Some(address) = ready_address(&line) else {
+            drop((child.kill(), child.wait()));
+            bail!("no ready line; see the log beside {}", dir.display());
+        };
+        let pid = child.id();
+        Ok(Server { address, pid, own: Some(Own { command, child, _output: output.into_inner(), dir }) })
+    }
+
     fn end(mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;

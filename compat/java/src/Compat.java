@@ -58,7 +58,11 @@ public final class Compat {
         PrintStream out = System.out; // the checks of the tools borrow System.out
         int passed = 0, failed = 0, skipped = 0;
         List<Test> tests = new ArrayList<>(Clients.TESTS);
+        tests.addAll(Groups.TESTS);
+        tests.addAll(GroupAdmin.TESTS);
+        tests.addAll(Versions.TESTS);
         tests.addAll(Tools.TESTS);
+        tests.addAll(GroupTools.TESTS);
         for (Test test : tests) {
             if (!test.name().contains(only)) {
                 continue;

@@ -112,7 +112,7 @@ final class Tools {
         return c.data() + "/" + partition + "/00000000000000000000.log";
     }
 
-    private static void has(String said, String part) {
+    static void has(String said, String part) {
         Compat.check(said.contains(part), "no \"" + part + "\" in: " + said);
     }
 
@@ -125,7 +125,7 @@ final class Tools {
     }
 
     /** Calls a tool's main method; gives what it printed. It must exit with 0, or return. */
-    private static String tool(String name, String input, String... args) throws Exception {
+    static String tool(String name, String input, String... args) throws Exception {
         ByteArrayOutputStream said = new ByteArrayOutputStream(), complained = new ByteArrayOutputStream();
         int[] code = {-1}; // of the first exit: a tool may catch ours and exit once more
         Exit.Procedure exit = (status, message) -> {

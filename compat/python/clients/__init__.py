@@ -12,7 +12,22 @@
     offset_at(topic, partition, timestamp)         of the first record that is not older, or None
     ends(topic, partition)                         (first offset, offset after the last)
 
-Writers and readers are closed by `with`.
+    protocol, kind                                 of its groups: "classic" or "consumer"; what `groups` says of one
+    consumer(joining)                              a member of a group; all its calls come from one thread:
+        .next(timeout_s)                           a Seen, or None; this is also what makes the client take part in the group
+        .owned()                                   {(topic, partition)}
+        .given_up                                  what was taken from it so far; not with aiokafka
+        .commit(), .commit_behind()                all that was handed out: waits for the answer, or does not
+        .committed(topic, partition)               an offset, or None
+        .close()                                   leaves the group; a static member only goes
+    groups()                                       {group: kind}
+    group(group)                                   (state, number of members)
+    delete_group(group)
+    offsets(group)                                 {(topic, partition): offset}
+    alter_offsets(group, offsets, metadata="")
+    delete_offsets(group, partitions)
+
+Writers, readers and consumers are closed by `with`.
 """
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -27,10 +42,22 @@ class Sending:
     idempotent: bool = False
 
 
+@dataclass(frozen=True)
+class Joining:
+    """How a consumer joins a group. The protocol is the client's own."""
+    group: str
+    topics: tuple = ()
+    pattern: str | None = None  # in place of topics; begins with ^
+    instance: str | None = None  # of a static member
+    auto_commit_ms: int | None = None
+    cooperative: bool = False
+
+
 class Seen(NamedTuple):
     partition: int
     offset: int
     record: Record
+    topic: str = ""  # readers of one topic leave it out
 
 
 class Refused(Exception):
@@ -53,3 +80,5 @@ class Closing:
 
 MAX_REQUEST_BYTES = 4 << 20  # of every writer: the broker's limits are tested, not the clients'
 LINGER_MS = 20  # long enough that records sent together share a batch
+HEARTBEAT_MS = 300  # of members of the classic protocol: how soon they hear of a rebalance
+METADATA_MS = 500  # how soon members with a pattern see new topics

@@ -4,9 +4,10 @@ import asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import BrokerResponseError
 
-from clients import Closing, LINGER_MS, MAX_REQUEST_BYTES, Refused, Seen
+from clients import Closing, HEARTBEAT_MS, LINGER_MS, MAX_REQUEST_BYTES, METADATA_MS, Refused, Seen
 from sample import Record
 
 TIMEOUT_S = 30
@@ -30,7 +31,9 @@ class Loop(Closing):
 
 class Aiokafka:
     name = "aiokafka"
-    cannot = ()
+    cannot = ("cooperative_members_keep_their_partitions", "group_deleted", "group_offsets_altered", "group_offsets_deleted",
+              "static_member_twice")  # a fenced member joins anew, and fences the other
+    protocol, kind = "classic", "consumer"
 
     def __init__(self, bootstrap):
         self.bootstrap = bootstrap
@@ -93,6 +96,24 @@ class Aiokafka:
             return first, reader.run(reader.consumer.end_offsets([at]))[at]
 
 
+    def consumer(self, joining):
+        return Member(self.bootstrap, joining)
+
+    def groups(self):
+        return dict(self.with_admin(lambda admin: admin.list_consumer_groups()))
+
+    def group(self, group):
+        (answer,) = self.with_admin(lambda admin: admin.describe_consumer_groups([group]))
+        (found,) = answer.to_object()["groups"]
+        if found["error_code"]:
+            raise Refused(found["error_code"])
+        return found["state"], len(found["members"])
+
+    def offsets(self, group):
+        found = self.with_admin(lambda admin: admin.list_consumer_group_offsets(group))
+        return {(p.topic, p.partition): committed.offset for p, committed in found.items()}
+
+
 class Writer(Loop):
     def __init__(self, bootstrap, sending):
         super().__init__()
@@ -148,6 +169,55 @@ class Reader(Loop):
         if message is None:
             return None
         return Seen(message.partition, message.offset, Record(message.key, message.value, message.timestamp, tuple(message.headers)))
+
+    def close(self):
+        self.run(self.consumer.stop())
+        super().close()
+
+
+class Member(Loop):
+    def __init__(self, bootstrap, joining):
+        super().__init__()
+        self.consumer = self.run(self.started(bootstrap, joining))
+
+    @staticmethod
+    async def started(bootstrap, joining):
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap, group_id=joining.group, group_instance_id=joining.instance, auto_offset_reset="earliest",
+            enable_auto_commit=joining.auto_commit_ms is not None, auto_commit_interval_ms=joining.auto_commit_ms or 5_000,
+            heartbeat_interval_ms=HEARTBEAT_MS, metadata_max_age_ms=METADATA_MS, partition_assignment_strategy=(RangePartitionAssignor,))
+        if joining.pattern:
+            consumer.subscribe(pattern=joining.pattern)
+        else:
+            consumer.subscribe(joining.topics)
+        await consumer.start()
+        return consumer
+
+    def next(self, timeout):
+        async def run():
+            try:
+                async with asyncio.timeout(timeout):
+                    return await self.consumer.getone()
+            except TimeoutError:
+                return None
+
+        message = self.run(run())
+        if message is None:
+            return None
+        record = Record(message.key, message.value, message.timestamp, tuple(message.headers))
+        return Seen(message.partition, message.offset, record, message.topic)
+
+    def owned(self):
+        return {(p.topic, p.partition) for p in self.consumer.assignment()}
+
+    def commit(self):
+        self.run(self.consumer.commit())
+
+    def commit_behind(self):
+        self.behind = self.loop.create_task(self.consumer.commit())
+
+    def committed(self, topic, partition):
+        return self.run(self.consumer.committed(TopicPartition(topic, partition)))
 
     def close(self):
         self.run(self.consumer.stop())

@@ -1,9 +1,11 @@
 """kafka-python: the oldest of the Python clients, pure Python."""
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition, errors
 from kafka.admin import ConfigResource, KafkaAdminClient
+from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
+from kafka.coordinator.assignors.range import RangePartitionAssignor
 from kafka.errors import BrokerResponseError
 
-from clients import Closing, LINGER_MS, MAX_REQUEST_BYTES, Refused, Seen
+from clients import Closing, HEARTBEAT_MS, LINGER_MS, MAX_REQUEST_BYTES, METADATA_MS, Refused, Seen
 from sample import Record
 
 TIMEOUT_S = 30
@@ -12,6 +14,7 @@ TIMEOUT_S = 30
 class KafkaPython:
     name = "kafka-python"
     cannot = ("null_header",)
+    protocol, kind = "classic", "classic"
 
     def __init__(self, bootstrap):
         self.bootstrap = bootstrap
@@ -58,6 +61,46 @@ class KafkaPython:
             return first, refusing(lambda: reader.consumer.end_offsets([at]))[at]
 
 
+    def consumer(self, joining):
+        return Member(self.bootstrap, joining)
+
+    def groups(self):
+        return {g["group_id"]: g["group_type"] for g in self.with_admin(lambda admin: admin.list_groups())}
+
+    def group(self, group):
+        found = self.with_admin(lambda admin: admin.describe_groups([group]))[group]
+        if found["error"]:
+            raise Refused(named(found["error"].split("]")[-1].strip().split(":")[0]).errno, found["error"])
+        return found["group_state"], len(found["members"])
+
+    def delete_group(self, group):
+        accepted(named(self.with_admin(lambda admin: admin.delete_groups([group]))[group]))
+
+    def offsets(self, group):
+        found = self.with_admin(lambda admin: admin.list_group_offsets(group))[group]
+        return {(p.topic, p.partition): committed.offset for p, committed in found.items()}
+
+    def alter_offsets(self, group, offsets, metadata=""):
+        wanted = {TopicPartition(*at): OffsetAndMetadata(offset, metadata, -1) for at, offset in offsets.items()}
+        for answer in self.with_admin(lambda admin: admin.alter_group_offsets(group, wanted)).values():
+            accepted(answer)
+
+    def delete_offsets(self, group, partitions):
+        wanted = [TopicPartition(*at) for at in partitions]
+        for answer in self.with_admin(lambda admin: admin.delete_group_offsets(group, wanted)).values():
+            accepted(answer)
+
+
+def named(error):
+    """The class of an error that the client gives by its name."""
+    return errors.NoError if error == "OK" else getattr(errors, error)
+
+
+def accepted(error):
+    if error is not errors.NoError:
+        raise Refused(error.errno, error.__name__)
+
+
 def refusing(call):
     try:
         return call()
@@ -95,6 +138,47 @@ class Reader(Closing):
             for m in messages:
                 return Seen(m.partition, m.offset, Record(m.key, m.value, m.timestamp, tuple(m.headers)))
         return None
+
+    def close(self):
+        self.consumer.close()
+
+
+class Member(Closing, ConsumerRebalanceListener):
+    def __init__(self, bootstrap, joining):
+        assignor = CooperativeStickyAssignor if joining.cooperative else RangePartitionAssignor
+        self.consumer = KafkaConsumer(
+            bootstrap_servers=bootstrap, group_id=joining.group, group_instance_id=joining.instance, auto_offset_reset="earliest",
+            enable_auto_commit=joining.auto_commit_ms is not None, auto_commit_interval_ms=joining.auto_commit_ms or 5_000,
+            heartbeat_interval_ms=HEARTBEAT_MS, metadata_max_age_ms=METADATA_MS, partition_assignment_strategy=[assignor])
+        self.given_up = set()
+        self.consumer.subscribe(joining.topics, joining.pattern, self)
+
+    def on_partitions_revoked(self, revoked):
+        self.given_up |= {(p.topic, p.partition) for p in revoked}
+
+    def on_partitions_assigned(self, assigned):
+        pass
+
+    def next(self, timeout):
+        found = refusing(lambda: self.consumer.poll(timeout * 1000, max_records=1))
+        if self.consumer._coordinator.rejoining:
+            self.consumer._coordinator.request_rejoin()  # or 3.0.12 forgets a join that ends between two polls
+        for messages in found.values():
+            for m in messages:
+                return Seen(m.partition, m.offset, Record(m.key, m.value, m.timestamp, tuple(m.headers)), m.topic)
+        return None
+
+    def owned(self):
+        return {(p.topic, p.partition) for p in self.consumer.assignment()}
+
+    def commit(self):
+        refusing(lambda: self.consumer.commit(timeout_ms=TIMEOUT_S * 1000))
+
+    def commit_behind(self):
+        self.consumer.commit_async()
+
+    def committed(self, topic, partition):
+        return refusing(lambda: self.consumer.committed(TopicPartition(topic, partition)))
 
     def close(self):
         self.consumer.close()

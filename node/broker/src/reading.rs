@@ -7,9 +7,9 @@ use std::io;
 
 use ottla_records::{BatchHeader, ReadError, Record, Scratch, crc_of, records};
 use ottla_storage::disk::Wait;
-use ottla_storage::{FirstBatch, LogError, Reader, Want};
+use ottla_storage::{FirstBatch, LogError, Place, Reader, Want};
 
-/// Bytes that are read at a time.
+/// Bytes that [`each_record`] reads at a time.
 const READ_BYTES: u64 = 1 << 20;
 /// Largest batch that is unpacked. No coordinator packs its records, but a foreign log may hold anything.
 const UNPACKED_BYTES_MAX: usize = 64 << 20;
@@ -32,14 +32,47 @@ pub fn each_record<E: From<ReadingError>>(
     reader: &Reader,
     mut on_record: impl FnMut(&BatchHeader, &Record<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let end = reader.end();
-    let mut offset = reader.start();
-    let mut scratch = Scratch::default();
-    let mut buffer = Vec::new();
-    while offset < end.offset {
-        let want = Want { offset, limit: end, bytes_max: READ_BYTES, first: FirstBatch::Whole, wait: Wait::Yes };
-        let mut rest = read(reader, &want, &mut buffer)?;
-        let from = offset;
+    let mut reading = Reading::of(reader, READ_BYTES);
+    while reading.some(&mut on_record)? {}
+    Ok(())
+}
+
+/// A log that is being read, up to the end that it had at the beginning.
+#[derive(Debug)]
+pub struct Reading {
+    reader: Reader,
+    offset: i64,
+    end: Place,
+    /// Read at a time; a batch that is larger comes whole all the same.
+    bytes: u64,
+    buffer: Vec<u8>,
+    scratch: Scratch,
+}
+
+impl Reading {
+    pub fn of(reader: &Reader, bytes: u64) -> Reading {
+        Reading {
+            reader: reader.clone(),
+            offset: reader.start(),
+            end: reader.end(),
+            bytes,
+            buffer: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Gives some records, and whether there may be more. Blocks.
+    pub fn some<E: From<ReadingError>>(
+        &mut self,
+        on_record: &mut impl FnMut(&BatchHeader, &Record<'_>) -> Result<(), E>,
+    ) -> Result<bool, E> {
+        if self.offset >= self.end.offset {
+            return Ok(false);
+        }
+        let from = self.offset;
+        let want =
+            Want { offset: from, limit: self.end, bytes_max: self.bytes, first: FirstBatch::Whole, wait: Wait::Yes };
+        let mut rest = read(&self.reader, &want, &mut self.buffer)?;
         while let Ok(header) = BatchHeader::parse(rest)
             && header.size_bytes() <= rest.len()
         {
@@ -48,17 +81,17 @@ pub fn each_record<E: From<ReadingError>>(
             if crc_of(batch) != header.crc {
                 return Err(ReadingError::Damaged { offset: header.base_offset }.into());
             }
-            offset = header.next_offset();
+            self.offset = header.next_offset();
             let unreadable = |cause| ReadingError::Batch { offset: header.base_offset, cause };
-            for record in records(batch, UNPACKED_BYTES_MAX, &mut scratch).map_err(unreadable)? {
+            for record in records(batch, UNPACKED_BYTES_MAX, &mut self.scratch).map_err(unreadable)? {
                 on_record(&header, &record.map_err(|fault| unreadable(fault.into()))?)?;
             }
         }
-        if offset == from {
-            return Err(ReadingError::Damaged { offset }.into());
+        if self.offset == from {
+            return Err(ReadingError::Damaged { offset: from }.into());
         }
+        Ok(true)
     }
-    Ok(())
 }
 
 fn read<'b>(reader: &Reader, want: &Want, buffer: &'b mut Vec<u8>) -> Result<&'b [u8], ReadingError> {

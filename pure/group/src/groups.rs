@@ -212,9 +212,9 @@ impl Machine for Groups {
     fn replay(state: &mut State, _: At, record: &Record) {
         match record {
             Record::OffsetCommit(key, Some(value)) => {
-                if !state.consumer.contains_key(&key.group) {
-                    // A consumer that only commits offsets makes a group too.
-                    state.groups.entry(key.group.clone()).or_default();
+                // A consumer that only commits offsets makes a group too.
+                if !state.groups.contains_key(&key.group) && !state.consumer.contains_key(&key.group) {
+                    state.groups.insert(key.group.clone(), GroupMetadataValue::default());
                 }
                 state.set_offset(key, Offset::from(value));
             }
@@ -259,8 +259,11 @@ impl Machine for Groups {
         soft.timers.deadline()
     }
 
+    /// What is due up to the first thing that writes: a step is one batch, and thousands of sessions may end at one moment.
     fn expire(step: &mut Step<'_>) {
-        while let Some(timer) = step.soft.timers.take_due(step.now) {
+        while !step.log.has_written()
+            && let Some(timer) = step.soft.timers.take_due(step.now)
+        {
             match timer {
                 Timer::Join(group) => classic::rebalance::join_due(step, &group),
                 Timer::Sync(group) => classic::rebalance::sync_due(step, &group),

@@ -35,6 +35,12 @@
 //!   them up on another thread. The record of a pattern is written when its topics change, and its version is 0.
 //! - The heartbeat of a classic member brings a consumer group on too. In Kafka it does not, and a group that has only such
 //!   members waits for one that joins.
+//! - Nobody gets what a cooperative classic member still reads, nor does anything stay with nobody, however a group was when
+//!   its protocol changed ([`migrate`]): what a member says it owns is its own after an upgrade, what it owns is its
+//!   assignment after a downgrade, a rebalance that was due is made after a load too, and a classic member that was removed
+//!   cannot join with what it had. Kafka does none of these.
+//! - A classic member of a consumer group may sync with any protocol that it knows, as it may have been told another before
+//!   the group changed; and in a group that makes a rebalance whatever it names.
 //! - After a load a classic member of a consumer group has the session timeout that it named, not that of the group.
 
 /// What the header of a batch takes.

@@ -43,6 +43,11 @@ impl<M: Machine> Ledger<'_, M> {
         self.next_offset += 1;
     }
 
+    /// Whether this step has written anything.
+    pub fn has_written(&self) -> bool {
+        !self.records.is_empty()
+    }
+
     /// The offset of the next record written.
     pub fn next_offset(&self) -> i64 {
         self.next_offset

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ottla_base::Uuid;
 
-use crate::reader::{DecodeError, DecodeErrorKind, Form, Reader, Result};
+use crate::reader::{DecodeError, DecodeErrorKind, Form, Reader, Result, STRING_BYTES_MAX};
 use crate::tags::Tags;
 use crate::value::Value;
 
@@ -63,13 +63,15 @@ impl<'a> Decoder<'a> {
         let read = self.reader.nullable_str_bytes(field, self.form);
         let text = self.keep(read);
         if let Some(text) = self.present(text, start, field) {
-            *place = String::from_utf8_lossy(text).into();
+            *place = self.copied(text, start, field);
         }
     }
 
     pub(crate) fn nullable_string(&mut self, place: &mut Option<Arc<str>>, field: &'static str) {
+        let start = self.reader;
         let read = self.reader.nullable_str_bytes(field, self.form);
-        *place = self.keep(read).map(|text| String::from_utf8_lossy(text).into());
+        let text: Option<&[u8]> = self.keep(read);
+        *place = text.map(|text| self.copied(text, start, field));
     }
 
     /// Copied out of the frame as well. Also of type `records`.
@@ -192,6 +194,23 @@ impl<'a> Decoder<'a> {
             self.fail(start.error(field, DecodeErrorKind::Null));
         }
         read
+    }
+
+    /// One copy, unless something has to be replaced. What stands in its place is longer, and no string that is too long to
+    /// be sent on may come of it.
+    fn copied(&mut self, text: &[u8], start: Reader<'a>, field: &'static str) -> Arc<str> {
+        match std::str::from_utf8(text) {
+            Ok("") => Arc::default(),
+            Ok(text) => text.into(),
+            Err(_) => {
+                let replaced = String::from_utf8_lossy(text);
+                if replaced.len() > STRING_BYTES_MAX {
+                    self.fail(start.error(field, DecodeErrorKind::TooLong));
+                    return Arc::default();
+                }
+                replaced.into()
+            }
+        }
     }
 
     #[inline]

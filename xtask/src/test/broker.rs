@@ -28,8 +28,8 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// Starts `program server` on an empty folder below `folder` and waits for its ready line.
-    pub fn start(program: &Path, folder: &Path) -> Result<Broker, Trouble> {
+    /// Starts `program server` with `settings`, each `KEY=VALUE`, on an empty folder below `folder`, and waits for its ready line.
+    pub fn start(program: &Path, folder: &Path, settings: &[&str]) -> Result<Broker, Trouble> {
         let failed = |e: std::io::Error| Trouble::Failed(format!("{}: {e}", folder.display()));
         let (data, log) = (folder.join("data"), folder.join("broker.log"));
         if data.exists() {
@@ -39,17 +39,22 @@ impl Broker {
             fs::remove_file(&log).map_err(failed)?;
         }
         fs::create_dir_all(folder).map_err(failed)?;
-        Broker::start_again(Command::new(program), folder)
+        Broker::launch(Command::new(program), folder, settings)
     }
 
     /// Starts `command server` on what an earlier one has left below `folder`.
-    pub fn start_again(mut command: Command, folder: &Path) -> Result<Broker, Trouble> {
+    pub fn start_again(command: Command, folder: &Path) -> Result<Broker, Trouble> {
+        Broker::launch(command, folder, &[])
+    }
+
+    fn launch(mut command: Command, folder: &Path, settings: &[&str]) -> Result<Broker, Trouble> {
         let (data, log) = (folder.join("data"), folder.join("broker.log"));
         let program = command.get_program().display().to_string();
         let failed = |e: std::io::Error| Trouble::Failed(format!("{program}: {e}"));
         let log_file = OpenOptions::new().create(true).append(true).open(&log).map_err(failed)?;
         command.args(["server", "--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set"]);
         command.arg(format!("log.dirs={}", data.display()));
+        command.args(settings.iter().flat_map(|setting| ["--set", setting]));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log_file.try_clone().map_err(failed)?);
         let started = Instant::now();
         let mut child = command.spawn().map_err(failed)?;

@@ -1,6 +1,7 @@
 //! The clients of others against a real process: Python's and Java's, Kafka's console tools, hostile frames, kill -9.
 //!
-//! One broker serves them all, so that each finds what the others wrote; kill -9 has brokers of its own.
+//! One broker serves all clients, so that each finds what the others wrote. Hostile frames have one of their own, so that its
+//! configuration is Kafka's default; so has every test with kill -9.
 
 use std::path::PathBuf;
 use std::thread::ScopedJoinHandle;
@@ -14,6 +15,15 @@ use super::report::Report;
 use super::tally::{Tally, Trouble};
 
 const GROUPS: &[&str] = &["python", "java", "hostile", "kill"];
+/// Groups that settle as soon as they can: with the defaults each rebalance takes up to 5 s, and the tests have dozens.
+const QUICK: &[&str] = &[
+    "group.initial.rebalance.delay.ms=0",
+    "group.consumer.min.heartbeat.interval.ms=300",
+    "group.consumer.heartbeat.interval.ms=300",
+    "group.consumer.assignment.interval.ms=0",
+];
+/// No wait for those who join a new group, and sessions short enough to see them end.
+const HOSTILE: &[&str] = &["group.initial.rebalance.delay.ms=0", "group.min.session.timeout.ms=1000"];
 const USAGE: &str = "usage: cargo xtask compat [--bootstrap HOST:PORT] [--data DIR] [--server PROGRAM] [--ready-s SECONDS] \
     [--only TEXT] [python|java|hostile|kill]...";
 
@@ -69,7 +79,7 @@ pub fn run(report: &mut Report, place: &Place, options: &Options, meanwhile: imp
             return; // nothing to test
         }
         let clients = report.timed("set-up", || Clients { place, options, python: wait(python), java: wait(java) });
-        clients.share_a_broker(report);
+        clients.share_brokers(report);
         clients.kill(report);
     });
 }
@@ -81,65 +91,91 @@ struct Clients<'a> {
     java: Result<Java, Trouble>,
 }
 
+/// A broker that tests share.
+struct Shared<'a> {
+    address: &'a str,
+    /// Its log directory, if that is on this machine.
+    data: Option<&'a str>,
+}
+
+/// A stage against a shared broker: its name, its group, and what it does.
+type Stage<'a> = (&'static str, &'a str, &'a dyn Fn(&Shared<'_>) -> Result<Tally, Trouble>);
+
 impl Clients<'_> {
-    fn share_a_broker(&self, report: &mut Report) {
-        if !["python", "java", "hostile"].iter().any(|group| self.options.wants(group)) {
+    fn share_brokers(&self, report: &mut Report) {
+        let run = format!("compat-{}", std::process::id());
+        let common = |broker: &Shared<'_>| {
+            ["--bootstrap", broker.address, "--run", &run, "--only", &self.options.only].map(String::from).to_vec()
+        };
+        let python = |broker: &Shared<'_>, group: &str| self.python([common(broker), vec![group.into()]].concat());
+        let java = |broker: &Shared<'_>| {
+            let data = broker.data.map_or(vec![], |data| vec!["--data".into(), data.into()]);
+            many(self.java.as_ref().map_err(Trouble::clone)?.program(&[common(broker), data].concat()))
+        };
+        let clients = |broker: &Shared<'_>| python(broker, "clients");
+        let groups = |broker: &Shared<'_>| python(broker, "groups");
+        let after_java = |broker: &Shared<'_>| python(broker, "after_java");
+        let hostile = |broker: &Shared<'_>| python(broker, "hostile");
+        let mut stages: Vec<Stage<'_>> = vec![
+            ("python clients", "python", &clients),
+            ("python groups", "python", &groups),
+            ("java client and tools", "java", &java),
+        ];
+        if self.options.wants("java") && self.java.is_ok() {
+            stages.push(("python reads java", "python", &after_java));
+        }
+        self.on_a_broker(report, QUICK, &stages);
+        self.on_a_broker(report, HOSTILE, &[("hostile frames", "hostile", &hostile)]);
+    }
+
+    /// Runs the stages of wanted groups against a broker with `settings`, or against the one that runs already.
+    fn on_a_broker(&self, report: &mut Report, settings: &[&str], stages: &[Stage<'_>]) {
+        let wanted: Vec<&Stage<'_>> = stages.iter().filter(|(_, group, _)| self.options.wants(group)).collect();
+        if wanted.is_empty() {
             return;
         }
         if let Some(address) = &self.options.bootstrap {
-            return self.shared(report, address, self.options.data.as_deref(), || {});
+            let shared = Shared { address, data: self.options.data.as_deref() };
+            for (name, _, work) in wanted {
+                report.stage(name, || work(&shared));
+            }
+            return;
         }
         let mut broker = None;
         report.stage("broker starts", || {
-            broker = Some(Broker::start(&self.program(), &self.place.compat())?);
+            broker = Some(Broker::start(&self.program(), &self.place.compat(), settings)?);
             Ok(Tally::passed(1))
         });
-        if let Some(broker) = broker {
-            let data = broker.data.to_string_lossy();
-            self.shared(report, &broker.address, Some(&data), || broker.print_log());
-            report.stage("broker stops", || broker.stop());
-        }
-    }
-
-    fn shared(&self, report: &mut Report, address: &str, data: Option<&str>, print_log: impl Fn()) {
-        let run = format!("compat-{}", std::process::id());
-        let mut stage = |name, group, work: &dyn Fn() -> Result<Tally, Trouble>| {
-            if self.options.wants(group) && !report.stage(name, work) {
-                print_log();
+        let Some(broker) = broker else { return };
+        let data = broker.data.to_string_lossy();
+        let shared = Shared { address: &broker.address, data: Some(&data) };
+        for (name, _, work) in wanted {
+            if !report.stage(name, || work(&shared)) {
+                broker.print_log();
             }
-        };
-        let common = ["--bootstrap", address, "--run", &run, "--only", &self.options.only];
-        stage("python clients", "python", &|| self.python(&[&common[..], &["clients"]].concat()));
-        let data = data.map_or(vec![], |data| vec!["--data", data]);
-        stage("java client and tools", "java", &|| {
-            many(self.java.as_ref().map_err(Trouble::clone)?.program(&[&common[..], &data].concat()))
-        });
-        if self.options.wants("java") && self.java.is_ok() {
-            stage("python reads java", "python", &|| self.python(&[&common[..], &["after_java"]].concat()));
         }
-        stage("hostile frames", "hostile", &|| self.python(&[&common[..], &["hostile"]].concat()));
+        report.stage("broker stops", || broker.stop());
     }
 
     fn kill(&self, report: &mut Report) {
         if !self.options.wants("kill") || self.options.bootstrap.is_some() {
             return;
         }
-        let program = self.program();
-        let mut arguments = vec!["--only", &self.options.only];
+        let server = self.program().to_string_lossy().into_owned();
+        let mut arguments = vec!["--only".into(), self.options.only.clone(), "--server".into(), server];
         if let Some(seconds) = &self.options.ready_s {
-            arguments.extend(["--ready-s", seconds]);
+            arguments.extend(["--ready-s".into(), seconds.clone()]);
         }
-        let server = program.to_string_lossy();
-        arguments.extend(["--server", &server, "kill"]);
-        report.stage("kill -9 under load", || self.python(&arguments));
+        arguments.push("kill".into());
+        report.stage("kill -9 under load", || self.python(arguments));
     }
 
     fn program(&self) -> PathBuf {
         self.options.server.clone().unwrap_or_else(|| self.place.target.join("debug/ottla"))
     }
 
-    fn python(&self, arguments: &[&str]) -> Result<Tally, Trouble> {
-        many(self.python.as_ref().map_err(Trouble::clone)?.runner(arguments))
+    fn python(&self, arguments: Vec<String>) -> Result<Tally, Trouble> {
+        many(self.python.as_ref().map_err(Trouble::clone)?.runner(&arguments))
     }
 }
 

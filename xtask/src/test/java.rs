@@ -1,5 +1,6 @@
 //! Kafka's own jars, by Maven from `compat/java/pom.xml` into `target/`, and our Java program compiled against them.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -51,7 +52,7 @@ impl Java {
     }
 
     /// The Java program. The second compiler is off: most of its life it starts.
-    pub fn program(&self, arguments: &[&str]) -> Command {
+    pub fn program(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new("java");
         command
             .args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", &self.class_path, "Compat", "--sample"])

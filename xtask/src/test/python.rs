@@ -1,5 +1,6 @@
 //! A Python with the clients of `compat/python/requirements.txt`, in an environment of its own below `target/`.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -53,7 +54,7 @@ impl Python {
     }
 
     /// The runner of the Python tests.
-    pub fn runner(&self, arguments: &[&str]) -> Command {
+    pub fn runner(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
         let mut command = Command::new(&self.program);
         command.env("PYTHONDONTWRITEBYTECODE", "1").arg(&self.runner).args(arguments);
         command

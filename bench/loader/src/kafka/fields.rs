@@ -18,6 +18,16 @@ pub fn varint_bytes(value: i64) -> usize {
     bits.div_ceil(7).max(1)
 }
 
+/// Each element after the other, behind their number.
+pub fn put_compact_array<T>(
+    out: &mut Vec<u8>,
+    elements: impl ExactSizeIterator<Item = T>,
+    mut put: impl FnMut(&mut Vec<u8>, T),
+) {
+    put_uvarint(out, elements.len() as u64 + 1);
+    elements.for_each(|element| put(out, element));
+}
+
 pub fn put_compact_string(out: &mut Vec<u8>, text: &str) {
     put_uvarint(out, text.len() as u64 + 1);
     out.extend_from_slice(text.as_bytes());
@@ -40,6 +50,10 @@ impl<'a> Fields<'a> {
 
     fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         self.bytes(N)?.try_into().ok()
+    }
+
+    pub fn i8(&mut self) -> Option<i8> {
+        self.array().map(i8::from_be_bytes)
     }
 
     pub fn i16(&mut self) -> Option<i16> {

@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod fields;
+pub mod groups;
 pub mod reply;
 pub mod request;
 

@@ -89,7 +89,7 @@ pub fn api_versions(frame: &[u8], correlation_id: i32) -> anyhow::Result<()> {
 }
 
 /// What follows the response header (version 1).
-fn body(frame: &[u8], correlation_id: i32) -> anyhow::Result<Fields<'_>> {
+pub(super) fn body(frame: &[u8], correlation_id: i32) -> anyhow::Result<Fields<'_>> {
     let mut fields = Fields(frame.get(4..).unwrap_or_default());
     let id = fields.i32();
     ensure!(id == Some(correlation_id), "a reply to request {id:?}, where that to {correlation_id} was due");

@@ -97,7 +97,7 @@ pub fn api_versions() -> Vec<u8> {
     })
 }
 
-fn frame(api_key: i16, version: i16, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+pub(super) fn frame(api_key: i16, version: i16, body: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut out = vec![0; 4];
     out.extend(api_key.to_be_bytes());
     out.extend(version.to_be_bytes());

@@ -25,7 +25,7 @@ pub fn run(
     let mut last_reply = Instant::now();
     let (mut begin, mut end) = (None, None);
     while in_flight > 0 {
-        let ready = poll(connections, STALL_LIMIT)?;
+        let ready = poll(connections.iter().map(Connection::socket), STALL_LIMIT)?;
         for (connection, _) in connections.iter_mut().zip(ready).filter(|(_, ready)| *ready) {
             let answered = connection.receive()?;
             if answered > 0 {
@@ -61,7 +61,7 @@ pub fn fill(connection: &mut Connection, requests: u64) -> anyhow::Result<()> {
             asked += 1;
         }
         connection.flush()?;
-        poll(std::slice::from_ref(connection), STALL_LIMIT)?;
+        poll([connection.socket()].into_iter(), STALL_LIMIT)?;
         let answered = connection.receive()? as u64;
         if answered > 0 {
             last_reply = Instant::now();

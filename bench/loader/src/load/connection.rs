@@ -1,8 +1,7 @@
-//! One connection: requests that differ in nothing but their correlation id leave in the order asked, several in one write;
-//! replies are checked as they come.
+//! One connection: requests leave in the order asked, several in one write; replies are checked as they come. Requests differ
+//! in nothing but their correlation id, or are some frames of one length, in turn.
 //!
-//! The frame is never copied: a write names a head for each request and, between the heads, the same rest again and again.
-//! Records that were fetched are dropped by the kernel (`MSG_TRUNC`), for the loader shares its processors with the server.
+//! A frame is never copied: a write names a head for each request and, between the heads, the rests of the frames. Records that were fetched are dropped by the kernel (`MSG_TRUNC`), for the loader shares its processors with the server.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,6 +11,7 @@ use anyhow::{Context, bail, ensure};
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv};
 
+use super::Socket;
 use crate::kafka::batch::Shape;
 use crate::kafka::reply::{self, Fetched};
 use crate::kafka::request::{self, Acks, CORRELATION_ID_AT, HEAD_BYTES};
@@ -26,7 +26,8 @@ const FRONT_BYTES: usize = 4 << 10;
 pub struct Connection {
     pub stream: TcpStream,
     head: [u8; HEAD_BYTES],
-    rest: Vec<u8>,
+    /// What follows the head in the first request, the second and so on; after the last comes the first again.
+    rests: Vec<Vec<u8>>,
     kind: Kind,
     /// Requests asked for; the last ones may be unsent.
     asked: i32,
@@ -46,7 +47,11 @@ pub struct Connection {
 enum Kind {
     Produce { last_offset: i64 },
     Fetch(Reader),
+    Checked(Check),
 }
+
+/// Fails where a reply, whose correlation id is told, is not what was asked for.
+pub type Check = fn(&[u8], i32) -> anyhow::Result<()>;
 
 /// A topic's partition, from the point of view of one connection.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +80,7 @@ struct Room {
 #[derive(Debug)]
 struct Reader {
     reading: Reading,
-    /// The next offset to ask for, and where in `rest` it is told.
+    /// The next offset to ask for, and where in the frame's rest it is told.
     offset: i64,
     offset_at: usize,
 }
@@ -85,10 +90,15 @@ impl Connection {
         let frame = request::produce(target.topic, target.partition, acks, batch);
         Connection::open(
             target.server,
-            &frame,
+            &[frame],
             Kind::Produce { last_offset: -1 },
             Room { input: INPUT_BYTES, dropped: 0 },
         )
+    }
+
+    /// Sends the frames in turn. They begin with the same head, and are of one length.
+    pub fn in_turn(server: SocketAddr, frames: &[Vec<u8>], check: Check) -> anyhow::Result<Connection> {
+        Connection::open(server, frames, Kind::Checked(check), Room { input: INPUT_BYTES, dropped: 0 })
     }
 
     /// May have one request in flight: the next is asked where the last one ended.
@@ -96,18 +106,21 @@ impl Connection {
         let frame = request::fetch(target.topic, target.partition, 0, reading.max_bytes as i32);
         let offset_at = request::fetch_offset_at(target.topic) - HEAD_BYTES;
         let kind = Kind::Fetch(Reader { reading, offset: 0, offset_at });
-        Connection::open(target.server, &frame, kind, Room { input: FRONT_BYTES, dropped: reading.max_bytes })
+        Connection::open(target.server, &[frame], kind, Room { input: FRONT_BYTES, dropped: reading.max_bytes })
     }
 
-    fn open(server: SocketAddr, frame: &[u8], kind: Kind, room: Room) -> anyhow::Result<Connection> {
+    fn open(server: SocketAddr, frames: &[Vec<u8>], kind: Kind, room: Room) -> anyhow::Result<Connection> {
+        let first = frames.first().context("no frame to send")?;
+        let head = first[..HEAD_BYTES].try_into().expect("it was cut there");
+        let is_alike = |frame: &Vec<u8>| frame.len() == first.len() && frame[..HEAD_BYTES] == first[..HEAD_BYTES];
+        ensure!(frames.iter().all(is_alike), "frames of several lengths or kinds");
         let stream = TcpStream::connect(server).with_context(|| format!("cannot connect to {server}"))?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        let (head, rest) = frame.split_at(HEAD_BYTES);
         Ok(Connection {
             stream,
-            head: head.try_into().expect("it was cut there"),
-            rest: rest.to_vec(),
+            head,
+            rests: frames.iter().map(|frame| frame[HEAD_BYTES..].to_vec()).collect(),
             kind,
             asked: 0,
             unsent: 0,
@@ -118,6 +131,10 @@ impl Connection {
             dropping: 0,
             unwritten: vec![0; room.dropped],
         })
+    }
+
+    pub fn socket(&self) -> Socket<'_> {
+        Socket { stream: &self.stream, has_unsent: self.has_unsent() }
     }
 
     pub fn has_unsent(&self) -> bool {
@@ -135,7 +152,7 @@ impl Connection {
         while self.unsent > 0 {
             match self.write_some() {
                 Ok(bytes) => {
-                    let frame_bytes = HEAD_BYTES + self.rest.len();
+                    let frame_bytes = HEAD_BYTES + self.rests[0].len();
                     self.sent_bytes += bytes;
                     self.unsent -= self.sent_bytes / frame_bytes;
                     self.sent_bytes %= frame_bytes;
@@ -150,11 +167,14 @@ impl Connection {
     fn write_some(&mut self) -> io::Result<usize> {
         let count = self.unsent.min(TOGETHER);
         let mut heads = [self.head; TOGETHER];
-        for (id, head) in (self.asked - self.unsent as i32..).zip(&mut heads[..count]) {
-            head[CORRELATION_ID_AT..].copy_from_slice(&id.to_be_bytes());
+        let first = self.asked as usize - self.unsent;
+        for (number, head) in (first..).zip(&mut heads[..count]) {
+            head[CORRELATION_ID_AT..].copy_from_slice(&(number as i32).to_be_bytes());
         }
+        let rests = self.rests.iter().cycle().skip(first % self.rests.len());
+        let frames = heads[..count].iter().zip(rests);
         let mut slices: Vec<IoSlice<'_>> =
-            heads[..count].iter().flat_map(|head| [IoSlice::new(head), IoSlice::new(&self.rest)]).collect();
+            frames.flat_map(|(head, rest)| [IoSlice::new(head), IoSlice::new(rest)]).collect();
         let mut slices = &mut slices[..];
         IoSlice::advance_slices(&mut slices, self.sent_bytes);
         self.stream.write_vectored(slices)
@@ -165,7 +185,7 @@ impl Connection {
         let mut whole = 0;
         while let Some(more_may_wait) = self.read_some()? {
             whole += match self.kind {
-                Kind::Produce { .. } => self.produced()?,
+                Kind::Produce { .. } | Kind::Checked(_) => self.answered_whole()?,
                 Kind::Fetch(_) => self.fetched()?,
             };
             if !more_may_wait {
@@ -196,20 +216,27 @@ impl Connection {
         Ok(Some(self.filled == self.input.len()))
     }
 
-    fn produced(&mut self) -> anyhow::Result<usize> {
-        let Kind::Produce { last_offset } = &mut self.kind else { unreachable!("a producer") };
+    /// Replies that are small, and are checked once they are whole.
+    fn answered_whole(&mut self) -> anyhow::Result<usize> {
         let (mut at, mut whole) = (0, 0);
         while let Some(bytes) = reply::frame_bytes(&self.input[at..self.filled]).filter(|b| at + b <= self.filled) {
-            let offset = reply::produced(&self.input[at..at + bytes], self.answered)?;
-            ensure!(offset > *last_offset, "offset {offset} was given after {last_offset}");
-            *last_offset = offset;
+            let frame = &self.input[at..at + bytes];
+            match &mut self.kind {
+                Kind::Produce { last_offset } => {
+                    let offset = reply::produced(frame, self.answered)?;
+                    ensure!(offset > *last_offset, "offset {offset} was given after {last_offset}");
+                    *last_offset = offset;
+                }
+                Kind::Checked(check) => check(frame, self.answered)?,
+                Kind::Fetch(_) => unreachable!("replies of any size are not waited for"),
+            }
             self.answered += 1;
             at += bytes;
             whole += 1;
         }
         self.input.copy_within(at..self.filled, 0);
         self.filled -= at;
-        ensure!(self.filled < self.input.len(), "a produce reply of more than {INPUT_BYTES} bytes");
+        ensure!(self.filled < self.input.len(), "a reply of more than {INPUT_BYTES} bytes");
         Ok(whole)
     }
 
@@ -223,7 +250,7 @@ impl Connection {
             self.dropping = bytes - self.filled;
             self.filled = 0;
             reader.advance(&fetched)?;
-            self.rest[reader.offset_at..reader.offset_at + 8].copy_from_slice(&reader.offset.to_be_bytes());
+            self.rests[0][reader.offset_at..reader.offset_at + 8].copy_from_slice(&reader.offset.to_be_bytes());
         }
         if self.dropping > 0 {
             return Ok(0);

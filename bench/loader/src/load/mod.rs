@@ -10,6 +10,7 @@ pub mod closed;
 pub mod connection;
 pub mod open;
 
+use std::net::TcpStream;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -21,10 +22,9 @@ use nix::sys::time::TimeSpec;
 use nix::unistd::Pid;
 
 use crate::histogram::Histogram;
-use connection::Connection;
 
 /// No server is this slow: without a reply for so long, the run fails.
-const STALL_LIMIT: Duration = Duration::from_secs(30);
+pub const STALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// The requests of a run.
 #[derive(Clone, Copy, Debug)]
@@ -91,21 +91,26 @@ pub fn pinned<T: Send>(load: impl FnOnce() -> anyhow::Result<T> + Send) -> anyho
     })
 }
 
-/// Waits until a connection has something to read, or room for what it has to write; not longer than `wait`.
-fn poll(connections: &[Connection], wait: Duration) -> anyhow::Result<Vec<bool>> {
-    let mut polled: Vec<PollFd<'_>> = connections
-        .iter()
-        .map(|connection| {
-            let wanted =
-                if connection.has_unsent() { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
-            PollFd::new(connection.stream.as_fd(), wanted)
+/// What is waited for: that something comes, and, if there is something to send, that there is room for it.
+#[derive(Clone, Copy, Debug)]
+pub struct Socket<'a> {
+    pub stream: &'a TcpStream,
+    pub has_unsent: bool,
+}
+
+/// Waits until a socket has something to read, or room for what it has to write; not longer than `wait`.
+pub fn poll<'a>(sockets: impl Iterator<Item = Socket<'a>>, wait: Duration) -> anyhow::Result<Vec<bool>> {
+    let mut polled: Vec<PollFd<'_>> = sockets
+        .map(|Socket { stream, has_unsent }| {
+            let wanted = if has_unsent { PollFlags::POLLIN | PollFlags::POLLOUT } else { PollFlags::POLLIN };
+            PollFd::new(stream.as_fd(), wanted)
         })
         .collect();
     ppoll(&mut polled, Some(TimeSpec::from_duration(wait)), None)?;
     Ok(polled.iter().map(|fd| fd.any().unwrap_or(false)).collect())
 }
 
-fn not_stalled(last_reply: Instant) -> anyhow::Result<()> {
+pub fn not_stalled(last_reply: Instant) -> anyhow::Result<()> {
     ensure!(last_reply.elapsed() < STALL_LIMIT, "no reply for {} s", STALL_LIMIT.as_secs());
     Ok(())
 }
@@ -114,13 +119,15 @@ fn not_stalled(last_reply: Instant) -> anyhow::Result<()> {
 mod tests {
     use std::cell::Cell;
     use std::io::{Read, Write};
-    use std::net::{TcpListener, TcpStream};
+    use std::net::TcpListener;
     use std::thread;
 
     use super::*;
+    use crate::kafka::fields::Fields;
     use crate::kafka::fixture;
+    use crate::kafka::groups::{self, Commit};
     use crate::kafka::request::{Acks, CORRELATION_ID_AT};
-    use connection::Target;
+    use connection::{Connection, Target};
 
     /// Answers produce requests, the first only when so many have come. Gives the number of all.
     fn produce_server(mut stream: TcpStream, held_back: u64) -> u64 {
@@ -190,5 +197,34 @@ mod tests {
         closed::fill(&mut producer, 123).unwrap();
         drop(producer);
         assert_eq!(server.join().unwrap(), 123);
+    }
+
+    /// Answers commits, and gives the last letter of the group of each.
+    fn commit_server(mut stream: TcpStream) -> String {
+        let mut reply = fixture("offset-commit-reply");
+        let (mut groups, mut size) = (String::new(), [0; 4]);
+        while stream.read_exact(&mut size).is_ok() {
+            let mut frame = vec![0; i32::from_be_bytes(size) as usize];
+            stream.read_exact(&mut frame).unwrap();
+            reply[4..8].copy_from_slice(&frame[CORRELATION_ID_AT - 4..CORRELATION_ID_AT]);
+            stream.write_all(&reply).unwrap();
+            let group = Fields(&frame[2 + 2 + 4 + 2 + "bench".len() + 1..]).compact_string().unwrap();
+            groups.extend(group.chars().last());
+        }
+        groups
+    }
+
+    #[test]
+    fn frames_take_turns() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = thread::spawn(move || commit_server(listener.accept().unwrap().0));
+        let commit = |group| groups::offset_commit(&Commit { group, topic: "bench", partitions: 0..1, offset: 1 });
+        let frames = ["group-a", "group-b", "group-c"].map(commit);
+        let mut connection = Connection::in_turn(address, &frames, groups::committed).unwrap();
+        closed::fill(&mut connection, 100).unwrap();
+        drop(connection);
+        assert_eq!(server.join().unwrap(), "abc".repeat(34)[..100]);
+        assert!(Connection::in_turn(address, &["a", "bc"].map(commit), groups::committed).is_err(), "of two lengths");
     }
 }

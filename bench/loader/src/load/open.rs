@@ -33,7 +33,7 @@ pub fn run(
             connection.flush()?;
         }
         let wait = if asked < requests.all() { due(asked).saturating_duration_since(Instant::now()) } else { WAIT_MAX };
-        let ready = poll(connections, wait)?;
+        let ready = poll(connections.iter().map(Connection::socket), wait)?;
         for (index, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
             let answered = connections[index].receive()?;
             let now = Instant::now();

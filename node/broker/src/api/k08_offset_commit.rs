@@ -24,15 +24,15 @@ const TOPIC_IDS_FROM: i16 = 10;
 
 async fn handle(ctx: Ctx, mut request: OffsetCommitRequest) -> OffsetCommitResponse {
     if !ctx.may(Operation::Read, Resource::Group(&request.group_id)) {
-        return answer(request.topics, |_, _| ErrorCode::GroupAuthorizationFailed);
+        return answer(&request.topics, |_, _| ErrorCode::GroupAuthorizationFailed);
     }
     // Of each topic, and of each partition of it, why the coordinator does not hear of it.
-    let mut refusals = Vec::with_capacity(request.topics.len());
-    {
+    let refusals: Vec<_> = {
         let published = ctx.broker.published();
-        for topic in &mut request.topics {
-            refusals.push(refuse_partitions(&ctx, &published.image, topic));
-        }
+        request.topics.iter_mut().map(|topic| refuse_partitions(&ctx, &published.image, topic)).collect()
+    };
+    if refusals.iter().flatten().all(Option::is_none) {
+        return commit(&ctx, request).await;
     }
     let asked = request.topics.clone();
     for (topic, refusals) in request.topics.iter_mut().zip(&refusals) {
@@ -40,22 +40,22 @@ async fn handle(ctx: Ctx, mut request: OffsetCommitRequest) -> OffsetCommitRespo
         topic.partitions.retain(|_| refusals.next().is_some_and(Option::is_none));
     }
     request.topics.retain(|topic| !topic.partitions.is_empty());
-    let mut decided = Vec::new();
-    let mut failed = ErrorCode::UnknownServerError;
-    if !request.topics.is_empty() {
-        let group = request.group_id.clone();
-        let commit = OffsetCommit { request, version: ctx.version };
-        match ask!(ctx.broker.groups, &group, OffsetCommit(commit)) {
-            Ok(response) => decided = response.topics,
-            Err(error) => failed = error,
-        }
-    }
+    let decided = if request.topics.is_empty() { Vec::new() } else { commit(&ctx, request).await.topics };
     // The coordinator answers in the order in which it was asked.
     let mut decided = decided.into_iter().flat_map(|topic| topic.partitions).map(|partition| partition.error_code);
-    answer(asked, |topic, partition| {
-        let decided = || decided.next().map_or(failed, |code| ErrorCode::from_code(code).unwrap_or(failed));
+    answer(&asked, |topic, partition| {
+        let decided = || decided.next().and_then(ErrorCode::from_code).unwrap_or(ErrorCode::UnknownServerError);
         refusals[topic][partition].unwrap_or_else(decided)
     })
+}
+
+async fn commit(ctx: &Ctx, request: OffsetCommitRequest) -> OffsetCommitResponse {
+    let request = Arc::new(request);
+    let commit = OffsetCommit { request: request.clone(), version: ctx.version };
+    match ask!(ctx.broker.groups, &request.group_id, OffsetCommit(commit)) {
+        Ok(response) => response,
+        Err(error) => answer(&request.topics, |_, _| error),
+    }
 }
 
 /// Gives the topic its name, if the request has its id, or its id, and says of each partition why it is refused.
@@ -82,10 +82,10 @@ fn refuse_partitions(ctx: &Ctx, image: &Image, topic: &mut OffsetCommitRequestTo
 }
 
 fn answer(
-    topics: Vec<OffsetCommitRequestTopic>,
+    topics: &[OffsetCommitRequestTopic],
     mut outcome: impl FnMut(usize, usize) -> ErrorCode,
 ) -> OffsetCommitResponse {
-    let topics = topics.into_iter().enumerate().map(|(at, topic)| {
+    let topics = topics.iter().enumerate().map(|(at, topic)| {
         let partitions = topic.partitions.iter().enumerate();
         let partitions = partitions.map(|(place, partition)| OffsetCommitResponsePartition {
             partition_index: partition.partition_index,

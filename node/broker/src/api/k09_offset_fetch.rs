@@ -14,6 +14,7 @@ use ottla_wire::messages::{
 };
 use ottla_wire::{ApiKey, ErrorCode};
 
+use super::answer_room::AnswerRoom;
 use super::{Api, Run};
 use crate::coordinate::groups::ask;
 use crate::ctx::{Ctx, Operation, Resource};
@@ -32,21 +33,21 @@ async fn handle(ctx: Ctx, request: OffsetFetchRequest) -> OffsetFetchResponse {
         return fetch_single(&ctx, request).await;
     }
     let mut groups = Vec::with_capacity(request.groups.len());
+    let mut room = AnswerRoom::default();
     for group in request.groups {
-        groups.push(fetch(&ctx, group).await);
+        let fetched = fetch(&ctx, group).await;
+        groups.push(match room.take(bytes(&fetched)) {
+            Ok(()) => fetched,
+            Err(error) => failed(fetched.group_id, error),
+        });
     }
     OffsetFetchResponse { groups, ..Default::default() }
 }
 
 async fn fetch(ctx: &Ctx, mut group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
     let group_id = group.group_id.clone();
-    let failed = |error: ErrorCode| OffsetFetchResponseGroup {
-        group_id: group_id.clone(),
-        error_code: error.code(),
-        ..Default::default()
-    };
     if !ctx.may(Operation::Describe, Resource::Group(&group_id)) {
-        return failed(ErrorCode::GroupAuthorizationFailed);
+        return failed(group_id, ErrorCode::GroupAuthorizationFailed);
     }
     let mut refused = Vec::new();
     if let Some(topics) = &mut group.topics {
@@ -61,7 +62,7 @@ async fn fetch(ctx: &Ctx, mut group: OffsetFetchRequestGroup) -> OffsetFetchResp
     }
     let is_for_all = group.topics.is_none();
     match ask!(ctx.broker.groups, &group_id, OffsetFetch(group)) {
-        Err(error) => failed(error),
+        Err(error) => failed(group_id, error),
         Ok(mut response) => {
             if is_for_all {
                 let published = ctx.broker.published();
@@ -71,6 +72,20 @@ async fn fetch(ctx: &Ctx, mut group: OffsetFetchRequestGroup) -> OffsetFetchResp
             response
         }
     }
+}
+
+fn failed(group_id: Arc<str>, error: ErrorCode) -> OffsetFetchResponseGroup {
+    OffsetFetchResponseGroup { group_id, error_code: error.code(), ..Default::default() }
+}
+
+/// About as many as it has on the wire.
+fn bytes(group: &OffsetFetchResponseGroup) -> usize {
+    const NUMBERS: usize = 20;
+    let partitions = group.topics.iter().flat_map(|topic| &topic.partitions);
+    let texts = partitions.map(|partition| NUMBERS + partition.metadata.as_ref().map_or(0, |text| text.len()));
+    group.group_id.len()
+        + group.topics.iter().map(|topic| NUMBERS + topic.name.len()).sum::<usize>()
+        + texts.sum::<usize>()
 }
 
 /// Gives the topic the name that the coordinator knows it by.
@@ -123,6 +138,9 @@ async fn fetch_single(ctx: &Ctx, request: OffsetFetchRequest) -> OffsetFetchResp
     });
     let group = OffsetFetchRequestGroup { group_id: request.group_id, topics, ..Default::default() };
     let mut group = fetch(ctx, group).await;
+    if let Err(error) = AnswerRoom::default().take(bytes(&group)) {
+        group = failed(group.group_id, error);
+    }
     if group.error_code != ErrorCode::None.code() && ctx.version < GROUP_ERROR_FROM {
         let error = ErrorCode::from_code(group.error_code).unwrap_or(ErrorCode::UnknownServerError);
         let asked = asked.into_iter().map(|topic| OffsetFetchRequestTopics {

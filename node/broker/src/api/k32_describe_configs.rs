@@ -15,6 +15,7 @@ use ottla_wire::messages::{
 };
 use ottla_wire::{ApiKey, ErrorCode};
 
+use super::answer_room::ANSWER_BYTES_MAX;
 use super::{Api, Run};
 use crate::ctx::{Ctx, Operation, Resource};
 
@@ -25,8 +26,6 @@ const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
 const GROUP: i8 = 32;
 
-/// Bytes of an answer, of which each resource has thousands; resources beyond are refused.
-const ANSWER_BYTES_MAX: usize = 32 << 20;
 /// Keys of a resource, about.
 const KEYS: usize = 50;
 

@@ -1,5 +1,7 @@
 //! DeleteGroups: groups without members, with their offsets. Versions 0-2.
 
+use std::collections::BTreeSet;
+
 use ottla_wire::messages::{DeletableGroupResult, DeleteGroupsRequest, DeleteGroupsResponse};
 use ottla_wire::{ApiKey, ErrorCode};
 
@@ -11,7 +13,9 @@ pub const API: Api = Api { key: ApiKey::DeleteGroups, run: Run::Cold(|call| call
 
 async fn handle(ctx: Ctx, request: DeleteGroupsRequest) -> DeleteGroupsResponse {
     let mut results = Vec::with_capacity(request.groups_names.len());
-    for group_id in request.groups_names {
+    let mut seen = BTreeSet::new();
+    // A group that stands there twice is answered once, as in Kafka.
+    for group_id in request.groups_names.into_iter().filter(|group| seen.insert(group.clone())) {
         let deleted = if ctx.may(Operation::Delete, Resource::Group(&group_id)) {
             let request = DeleteGroupsRequest { groups_names: vec![group_id.clone()], ..Default::default() };
             ask!(ctx.broker.groups, &group_id, DeleteGroups(request))

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use ottla_wire::messages::consumer_group_describe_response::DescribedGroup;
+use ottla_wire::messages::consumer_group_describe_response::{Assignment, DescribedGroup};
 use ottla_wire::messages::{ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse};
 use ottla_wire::{ApiKey, ErrorCode};
 
+use super::answer_room::AnswerRoom;
 use super::{Api, Run};
 use crate::coordinate::groups::ask;
 use crate::ctx::{Ctx, Operation, Resource};
@@ -14,8 +15,10 @@ pub const API: Api = Api { key: ApiKey::ConsumerGroupDescribe, run: Run::Cold(|c
 
 async fn handle(ctx: Ctx, request: ConsumerGroupDescribeRequest) -> ConsumerGroupDescribeResponse {
     let mut groups = Vec::with_capacity(request.group_ids.len());
+    let mut room = AnswerRoom::default();
     for id in request.group_ids {
         let described = describe(&ctx, &id).await;
+        let described = described.and_then(|group| room.take(bytes(&group)).map(|()| group));
         let mut described = described.unwrap_or_else(|error| DescribedGroup {
             error_code: error.code(),
             group_id: id.clone(),
@@ -52,4 +55,25 @@ fn has_unseen_topics(ctx: &Ctx, group: &DescribedGroup) -> bool {
         let assigned = member.assignment.topic_partitions.iter().chain(&member.target_assignment.topic_partitions);
         member.subscribed_topic_names.iter().any(unseen) || assigned.map(|topic| &topic.topic_name).any(unseen)
     })
+}
+
+/// About as many as it has on the wire.
+fn bytes(group: &DescribedGroup) -> usize {
+    const NUMBERS: usize = 32;
+    let assigned = |assignment: &Assignment| {
+        let topics = assignment.topic_partitions.iter();
+        topics.map(|topic| NUMBERS + topic.topic_name.len() + 4 * topic.partitions.len()).sum::<usize>()
+    };
+    let members = group.members.iter().map(|member| {
+        let texts = member.member_id.len() + member.client_id.len() + member.client_host.len();
+        let pattern = member.subscribed_topic_regex.as_ref().map_or(0, |pattern| pattern.len());
+        let names = member.subscribed_topic_names.iter().map(|name| name.len() + 2);
+        NUMBERS
+            + texts
+            + pattern
+            + names.sum::<usize>()
+            + assigned(&member.assignment)
+            + assigned(&member.target_assignment)
+    });
+    NUMBERS + group.group_id.len() + members.sum::<usize>()
 }

@@ -3,6 +3,7 @@
 //! Most keys are *cold*: an owned message in, an owned message out, run as a barrier of their connection. Produce and Fetch
 //! are *hot*: plain functions that borrow the frame, stage or answer, and never await.
 
+mod answer_room;
 mod described;
 pub mod k00_produce;
 pub mod k01_fetch;

@@ -39,6 +39,10 @@ pub struct Groups {
 #[derive(Debug)]
 pub struct Shared {
     config: Config,
+    /// `offsets.commit.timeout.ms`
+    commit_limit_ms: i64,
+    /// `offsets.load.buffer.size`
+    load_bytes: u64,
     cluster: Mutex<Cluster>,
 }
 
@@ -66,6 +70,14 @@ impl Hosted for Machine {
     fn soft(shared: &Shared) -> Soft {
         let Cluster { topics, group_configs, deleted } = shared.cluster().clone();
         Soft::new(shared.config).with(topics, group_configs).without(deleted.into())
+    }
+
+    fn commit_limit_ms(shared: &Shared) -> i64 {
+        shared.commit_limit_ms
+    }
+
+    fn load_bytes(shared: &Shared) -> u64 {
+        shared.load_bytes
     }
 
     fn writes(command: &Command) -> bool {
@@ -114,7 +126,9 @@ pub(crate) use ask;
 
 impl Groups {
     pub fn new(rt: &Rt, server: Arc<ServerConfig>, appended: Appended, stop: Stop) -> Groups {
-        let shared = Shared { config: config_of(&server), cluster: Mutex::default() };
+        let load_bytes = server.get(keys::OFFSETS_LOAD_BUFFER_SIZE).unsigned_abs().into();
+        let commit_limit_ms = server.get(keys::OFFSETS_COMMIT_TIMEOUT_MS).into();
+        let shared = Shared { config: config_of(&server), commit_limit_ms, load_bytes, cluster: Mutex::default() };
         Groups { rt: rt.clone(), server, appended, stop, shared: Arc::new(shared), shards: ArcSwap::default() }
     }
 

@@ -18,15 +18,14 @@ use std::time::Duration;
 
 use ottla_machine::{At, Batch, Load, Machine, Output, OutputOf, Shard, Waiter};
 use ottla_partition::Acks;
-use ottla_records::{BatchBuilder, BatchHeader, BatchOptions, NewRecord};
+use ottla_records::{BatchBuilder, BatchHeader, BatchOptions, NewRecord, Record};
 use ottla_rt::{Lane, Rt, Stop};
-use ottla_storage::Reader;
 use tokio::sync::{Notify, oneshot};
 
 use crate::appended::Appended;
 use crate::partition::{self, Partition};
 use crate::produced::Outcome;
-use crate::reading::{ReadingError, each_record};
+use crate::reading::{Reading, ReadingError};
 
 /// Before a log that could not be loaded is read again.
 const RELOAD_PAUSE: Duration = Duration::from_secs(5);
@@ -39,6 +38,12 @@ pub trait Hosted: Machine<Effect = Infallible, Hard: Send, Soft: Send, Reply: Se
     type Shared: Debug + Send + Sync;
 
     fn soft(shared: &Self::Shared) -> Self::Soft;
+
+    /// How long records may take to be committed.
+    fn commit_limit_ms(shared: &Self::Shared) -> i64;
+
+    /// Bytes of the log that are read at a time when it is loaded.
+    fn load_bytes(shared: &Self::Shared) -> u64;
 
     /// Whether the command, as a rule, writes records. It is refused while the log takes none; a step that cannot write what
     /// it has decided costs the whole machine.
@@ -103,6 +108,13 @@ enum LoadError {
     Transaction { offset: i64 },
 }
 
+/// The reply to a command, or where it will come.
+#[derive(Debug)]
+enum Decided<M: Machine> {
+    Reply(M::Reply),
+    Later(oneshot::Receiver<M::Reply>),
+}
+
 /// What the task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
@@ -141,7 +153,10 @@ impl<M: Hosted> Host<M> {
 
     /// Decides a command, and gives its reply once it can be relied upon.
     pub async fn submit(&self, command: M::Command) -> Result<M::Reply, NoReply> {
-        self.decide(command)?.await.map_err(|_| NoReply::GivenUp)
+        match self.decide(command)? {
+            Decided::Reply(reply) => Ok(reply),
+            Decided::Later(reply) => reply.await.map_err(|_| NoReply::GivenUp),
+        }
     }
 
     /// Decides a command whose reply nobody waits for. A machine that is loading does not hear of it: it will find what is
@@ -150,7 +165,7 @@ impl<M: Hosted> Host<M> {
         drop(self.decide(command));
     }
 
-    fn decide(&self, command: M::Command) -> Result<oneshot::Receiver<M::Reply>, NoReply> {
+    fn decide(&self, command: M::Command) -> Result<Decided<M>, NoReply> {
         if M::writes(&command) && self.partition.refuses_all() {
             return Err(NoReply::GivenUp);
         }
@@ -164,28 +179,35 @@ impl<M: Hosted> Host<M> {
             Phase::Over => return Err(NoReply::GivenUp),
         };
         let batch = shard.submit(now, waiter, command);
+        if let Some(reply) = self.follow_step(&mut state, batch, now.wall_ms, Some(waiter))? {
+            return Ok(Decided::Reply(reply));
+        }
         let (sender, receiver) = oneshot::channel();
         state.waiting.insert(waiter, sender);
-        self.follow_step(&mut state, batch, now.wall_ms)?;
-        Ok(receiver)
+        Ok(Decided::Later(receiver))
     }
 
-    /// Appends what a step has written, lets go what is free, and sees to it that the task wakes in time.
-    fn follow_step(&self, state: &mut State<M>, batch: Batch<M::Record>, wall_ms: i64) -> Result<(), NoReply> {
+    /// Appends what a step has written, lets go what is free, and sees to it that the task wakes in time. Gives the reply to
+    /// the asker, if it is free already.
+    fn follow_step(
+        &self,
+        state: &mut State<M>,
+        batch: Batch<M::Record>,
+        wall_ms: i64,
+        asker: Option<Waiter>,
+    ) -> Result<Option<M::Reply>, NoReply> {
         if !batch.records.is_empty() && !self.append(&batch, wall_ms) {
             state.give_up(self.partition.reader.end().offset, self.rt.mono_ms() + REFUSED_PAUSE.as_millis() as i64);
             self.wake.notify_one();
             return Err(NoReply::GivenUp);
         }
-        if let Ok(marks) = self.partition.marks() {
-            state.release(marks.high_watermark);
-        }
+        let reply = self.partition.marks().ok().and_then(|marks| state.release(marks.high_watermark, asker));
         if let Next::Run { tick_ms, committed } = state.next()
             && (tick_ms < state.wakes_ms || committed.is_some())
         {
             self.wake.notify_one();
         }
-        Ok(())
+        Ok(reply)
     }
 
     /// Whether the partition has taken the records.
@@ -225,6 +247,8 @@ impl<M: Hosted> Host<M> {
     }
 
     async fn run(self: Arc<Self>, mut stop: Stop) {
+        // What is to be committed next, and until when.
+        let mut due: Option<(i64, i64)> = None;
         loop {
             let next = {
                 let mut state = self.state();
@@ -244,23 +268,29 @@ impl<M: Hosted> Host<M> {
                 Next::Run { tick_ms, committed } => (tick_ms, committed),
                 Next::End => return,
             };
+            let limit_ms = || self.rt.mono_ms() + M::commit_limit_ms(&self.shared);
+            due = committed.map(|offset| due.filter(|due| due.0 == offset).unwrap_or_else(|| (offset, limit_ms())));
             tokio::select! {
                 biased;
                 () = stop.told() => self.end(),
                 () = self.wake.notified() => {}
-                () = self.committed(committed) => {}
+                () = self.committed(due) => {}
                 () = self.rt.sleep_until(at_ms) => self.tick(),
             }
         }
     }
 
-    /// Until the high watermark has come there, or never will.
-    async fn committed(&self, offset: Option<i64>) {
-        let Some(offset) = offset else { return std::future::pending().await };
-        let kept = self.partition.kept(Acks::All, offset).await;
+    /// Until the high watermark has come there, or never will, or not in time.
+    async fn committed(&self, due: Option<(i64, i64)>) {
+        let Some((offset, until_ms)) = due else { return std::future::pending().await };
+        let kept = tokio::select! {
+            biased;
+            kept = self.partition.kept(Acks::All, offset) => kept.map_err(drop),
+            () = self.rt.sleep_until(until_ms) => Err(()),
+        };
         let mut state = self.state();
         match (kept, self.partition.marks()) {
-            (Ok(()), Ok(marks)) => state.release(marks.high_watermark),
+            (Ok(()), Ok(marks)) => drop(state.release(marks.high_watermark, None)),
             // The records are in the log, and may be lost with it: nobody is told that they are kept.
             _ => state.give_up(i64::MIN, self.rt.mono_ms() + RELOAD_PAUSE.as_millis() as i64),
         }
@@ -274,18 +304,19 @@ impl<M: Hosted> Host<M> {
         {
             let batch = shard.tick(now);
             // Nobody has asked.
-            let _ = self.follow_step(&mut state, batch, now.wall_ms);
+            let _ = self.follow_step(&mut state, batch, now.wall_ms, None);
         }
     }
 
     async fn load(&self) {
-        let reader = self.partition.reader.clone();
         let began_ms = self.rt.mono_ms();
-        let loaded = self.rt.blocking(move || load(&reader)).await;
+        let loaded = self.read_all().await;
         let mut state = self.state();
         let now = self.rt.now();
         let (topic, index) = (&self.partition.topic, self.partition.index);
         match loaded {
+            // It has ended meanwhile.
+            _ if matches!(state.phase, Phase::Over) => {}
             Ok((machine, records)) => {
                 let end = self.partition.reader.end().offset;
                 let (shard, batch) = machine.start(end, M::soft(&self.shared), now);
@@ -294,11 +325,38 @@ impl<M: Hosted> Host<M> {
                     tracing::info!(%topic, partition = index, records, ms = now.mono_ms - began_ms, "loaded");
                 }
                 // Nobody has asked.
-                let _ = self.follow_step(&mut state, batch, now.wall_ms);
+                let _ = self.follow_step(&mut state, batch, now.wall_ms, None);
             }
             Err(error) => {
                 tracing::error!(%topic, partition = index, "the coordinator cannot load its log: {error}");
                 state.phase = Phase::Loading { from_ms: now.mono_ms + RELOAD_PAUSE.as_millis() as i64 };
+            }
+        }
+    }
+
+    /// The machine as the log says, and how many records that took. While some records are replayed, the next are read: both
+    /// cost about the same, and each is done by a thread that may block.
+    async fn read_all(&self) -> Result<(Load<M>, usize), LoadError> {
+        let (mut machine, mut count) = (Load::<M>::default(), 0);
+        let mut reading = Reading::of(&self.partition.reader, M::load_bytes(&self.shared));
+        let mut read = Vec::new();
+        loop {
+            count += read.len();
+            let replay = self.rt.blocking(move || {
+                read.into_iter().for_each(|(offset, record)| machine.replay(At { offset }, &record));
+                machine
+            });
+            let read_on = self.rt.blocking(move || {
+                let mut records = Vec::new();
+                let more = reading.some(&mut |header, record| decode::<M>(header, record, &mut records));
+                more.map(|more| (reading, records, more))
+            });
+            let (replayed, read_on) = tokio::join!(biased; replay, read_on);
+            machine = replayed;
+            let more;
+            (reading, read, more) = read_on?;
+            if !more {
+                return Ok((machine, count));
             }
         }
     }
@@ -337,7 +395,9 @@ impl<M: Hosted> State<M> {
         }
     }
 
-    fn release(&mut self, high_watermark: i64) {
+    /// Lets go what is committed. The reply to `asker`, who has not begun to wait yet, is given back.
+    fn release(&mut self, high_watermark: i64, asker: Option<Waiter>) -> Option<M::Reply> {
+        let mut to_asker = None;
         let free = self.owed.partition_point(|(offset, _)| *offset <= high_watermark);
         let mut outputs: Vec<_> = self.owed.drain(..free).map(|(_, output)| output).collect();
         if let Phase::Running(shard) = &mut self.phase {
@@ -345,6 +405,7 @@ impl<M: Hosted> State<M> {
         }
         for output in outputs {
             match output {
+                Output::Reply(waiter, reply) if Some(waiter) == asker => to_asker = Some(reply),
                 Output::Reply(waiter, reply) => {
                     if let Some(asker) = self.waiting.remove(&waiter) {
                         // An asker that has gone does not want to know.
@@ -354,14 +415,16 @@ impl<M: Hosted> State<M> {
                 Output::Effect(never) => match never {},
             }
         }
+        to_asker
     }
 
     /// Drops the machine. It will be loaded anew; replies to what lies before `end` of the log are still owed.
     fn give_up(&mut self, end: i64, reload_from_ms: i64) {
-        let Phase::Running(shard) = std::mem::replace(&mut self.phase, Phase::Loading { from_ms: reload_from_ms })
-        else {
+        if !matches!(self.phase, Phase::Running(_)) {
             return;
-        };
+        }
+        let before = std::mem::replace(&mut self.phase, Phase::Loading { from_ms: reload_from_ms });
+        let Phase::Running(shard) = before else { unreachable!("it was running") };
         self.owed.extend(shard.into_parked());
         self.owed.retain(|(offset, _)| *offset <= end);
         let owed = self.owed.iter().map(|(_, output)| match output {
@@ -373,20 +436,17 @@ impl<M: Hosted> State<M> {
     }
 }
 
-/// The machine as the log says, and how many records that took. Blocks.
-fn load<M: Hosted>(reader: &Reader) -> Result<(Load<M>, usize), LoadError> {
-    let (mut machine, mut count) = (Load::default(), 0);
-    each_record(reader, |header, record| {
-        let offset = record.offset;
-        if header.attributes.is_control() || header.attributes.is_transactional() {
-            return Err(LoadError::Transaction { offset });
-        }
-        let decoded = M::decode(record.key.unwrap_or_default(), record.value);
-        if let Some(record) = decoded.map_err(|cause| LoadError::Record { offset, cause })? {
-            machine.replay(At { offset }, &record);
-        }
-        count += 1;
-        Ok(())
-    })?;
-    Ok((machine, count))
+/// Appends what the record says to `records`, if it says anything.
+fn decode<M: Hosted>(
+    header: &BatchHeader,
+    record: &Record<'_>,
+    records: &mut Vec<(i64, M::Record)>,
+) -> Result<(), LoadError> {
+    let offset = record.offset;
+    if header.attributes.is_control() || header.attributes.is_transactional() {
+        return Err(LoadError::Transaction { offset });
+    }
+    let decoded = M::decode(record.key.unwrap_or_default(), record.value);
+    records.extend(decoded.map_err(|cause| LoadError::Record { offset, cause })?.map(|record| (offset, record)));
+    Ok(())
 }

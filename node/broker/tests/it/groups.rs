@@ -99,7 +99,7 @@ fn a_coordinator_that_is_loading_says_so() {
         assert_eq!(commit(&mut broker.client, 2).await, ErrorCode::CoordinatorLoadInProgress);
         let request = ListGroupsRequest::default();
         assert_eq!(code(broker.client.call(&request, 4).await.error_code), ErrorCode::CoordinatorLoadInProgress);
-        broker.process.rt().sleep(Duration::from_secs(5)).await;
+        broker.process.rt().sleep(Duration::from_secs(20)).await;
         assert_eq!(committed(&mut broker.client).await, Ok(1));
     });
 }
@@ -136,6 +136,24 @@ fn where_only_what_is_flushed_counts_a_commit_waits_for_the_disk() {
         let mut broker = machine.start_set_up(&settings).await;
         broker.process.rt().sleep(SOON).await;
         assert_eq!(committed(&mut broker.client).await, Ok(3));
+    });
+}
+
+#[test]
+fn a_commit_does_not_wait_for_ever_for_a_disk_that_stalls() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let settings =
+            [SETTINGS, &[("log.flush.interval.messages", "1"), ("offsets.commit.timeout.ms", "700")]].concat();
+        let mut broker = begin(&machine, &settings).await;
+        let rt = broker.process.rt();
+        broker.process.set_stalls(Stalls { per_mille: 1000, ms_max: 20_000 });
+        let began_ms = rt.now().mono_ms;
+        assert_eq!(commit(&mut broker.client, 2).await, ErrorCode::NotCoordinator);
+        assert!((700..1500).contains(&(rt.now().mono_ms - began_ms)));
+        broker.process.set_stalls(Stalls::default());
+        rt.sleep(Duration::from_secs(60)).await;
+        settled(&machine, &broker, 3).await;
     });
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ottla_wire::ErrorCode;
 
-use super::{Group, join, put, rebalance, take};
+use super::roster::Protocol;
+use super::{Group, begin, join, take};
 use crate::groups::{Step, Timer};
 
 /// What there is to know of a member.
@@ -69,21 +70,16 @@ pub(crate) fn dissolve(step: &mut Step<'_>, id: &Arc<str>) {
     step.soft.timers.cancel(&Timer::Sync(id.clone()));
 }
 
-/// Whether the members of a new group can go on as they are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Next {
-    Stable,
-    Rebalance,
-}
-
-/// Brings to life a group of which the record was just written.
-pub(crate) fn revive(step: &mut Step<'_>, id: &Arc<str>, next: Next) {
+/// Brings to life a group of which the record was just written, by member with the protocols that it knows.
+pub(crate) fn revive<'a>(
+    step: &mut Step<'_>,
+    id: &Arc<str>,
+    known: impl IntoIterator<Item = (&'a Arc<str>, Vec<(Arc<str>, Bytes)>)>,
+) {
     let Some(mut group) = take(step, id) else { return };
-    for member in group.members.ids() {
-        group.heard_of(step, &member);
+    for (member_id, protocols) in known {
+        let protocols = protocols.into_iter().map(|(name, metadata)| Protocol { name, metadata });
+        group.members.learn(member_id, protocols.collect());
     }
-    if next == Next::Rebalance {
-        rebalance::prepare(step, &mut group);
-    }
-    put(step, group);
+    begin(step, group);
 }

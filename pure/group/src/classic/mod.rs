@@ -139,15 +139,18 @@ pub(crate) fn forget(step: &mut Step<'_>, id: &Arc<str>) {
 pub(crate) fn loaded(step: &mut Step<'_>) {
     let recorded = step.log.groups.iter().filter(|(_, recorded)| !recorded.members.is_empty());
     let groups: Vec<Group> = recorded.map(|(id, recorded)| Group::restored(id, recorded)).collect();
-    for mut group in groups {
-        for member in group.members.ids() {
-            group.heard_of(step, &member);
-        }
-        if group.members.len() > step.soft.config.members_max {
-            rebalance::prepare(step, &mut group);
-        }
-        put(step, group);
+    groups.into_iter().for_each(|group| begin(step, group));
+}
+
+/// One that has no leader has just come from the other protocol: its members have yet to share what others have left.
+fn begin(step: &mut Step<'_>, mut group: Group) {
+    for member in group.members.ids() {
+        group.heard_of(step, &member);
     }
+    if group.leader.is_none() || group.members.len() > step.soft.config.members_max {
+        rebalance::prepare(step, &mut group);
+    }
+    put(step, group);
 }
 
 /// Whether `member_id` is a member, and the one that bears the name of a static member if it says so.

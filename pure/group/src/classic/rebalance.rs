@@ -10,7 +10,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use ottla_wire::ErrorCode;
 
 use super::subscription::Subscription;
@@ -25,12 +24,9 @@ pub(super) fn rebalance_or_complete(step: &mut Step<'_>, group: &mut Group) {
     }
 }
 
-/// Begins a rebalance.
+/// Begins a rebalance. What members were assigned stays known: cooperative ones still have it.
 pub(super) fn prepare(step: &mut Step<'_>, group: &mut Group) {
     if group.phase == Phase::Completing {
-        group.members.ids().iter().for_each(|id| {
-            group.members.get_mut(id).expect("the id of a member").assignment = Bytes::new();
-        });
         group.answer_syncs(step, ErrorCode::RebalanceInProgress);
     }
     step.soft.timers.cancel(&Timer::Sync(group.id.clone()));

@@ -203,6 +203,15 @@ impl Roster {
         before
     }
 
+    /// Tells what else than the protocol of its generation a member can go by: the log does not say that.
+    pub(super) fn learn(&mut self, id: &str, protocols: Vec<Protocol>) {
+        let Some(mut member) = self.places.get(id).and_then(|place| self.by_place.remove(place)) else { return };
+        self.discount(&member);
+        member.protocols = protocols;
+        self.count(&member);
+        self.by_place.insert(self.places[id], member);
+    }
+
     /// Takes the asker that waits for the answer to the member's JoinGroup.
     pub(super) fn joined(&mut self, id: &str) -> Option<Waiter> {
         let waiter = self.get_mut(id)?.joining.take()?;

@@ -53,11 +53,12 @@ fn check(group: &Group, request: &SyncGroupRequest) -> Result<(), ErrorCode> {
     let differs = |said: &Option<Arc<str>>, known: &Option<Arc<str>>| said.is_some() && said != known;
     if request.generation_id != group.generation {
         Err(ErrorCode::IllegalGeneration)
+    } else if matches!(group.phase, Phase::Preparing(_)) {
+        // Whatever protocol it names: a consumer group that has just become this one may have told it another.
+        Err(ErrorCode::RebalanceInProgress)
     } else if differs(&request.protocol_type, &group.protocol_type) || differs(&request.protocol_name, &group.protocol)
     {
         Err(ErrorCode::InconsistentGroupProtocol)
-    } else if matches!(group.phase, Phase::Preparing(_)) {
-        Err(ErrorCode::RebalanceInProgress)
     } else {
         Ok(())
     }

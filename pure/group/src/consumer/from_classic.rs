@@ -6,6 +6,7 @@ use ottla_wire::ErrorCode;
 use ottla_wire::messages::ConsumerGroupHeartbeatRequest;
 use ottla_wire::records::consumer_offsets::GroupMetadataKey;
 
+use super::assign::Assignment;
 use super::group::Group;
 use super::heartbeat::JOIN_EPOCH;
 use super::member::Member;
@@ -32,6 +33,10 @@ impl Predecessor {
             for (id, member) in members {
                 group.set_said(id, member.said.clone());
                 group.set_owned(id, |owner| *owner = member.clone());
+                let owned = member.assigned.iter();
+                let target: Assignment =
+                    owned.map(|(topic, partitions)| (*topic, partitions.keys().copied().collect())).collect();
+                group.targets.insert(id.clone(), target.into());
             }
         }
         group
@@ -57,11 +62,12 @@ pub(super) fn may_begin(
     upgrade::members(step, id, group).map(Predecessor::Members)
 }
 
-/// Ends what was there. Its offsets stay.
+/// Ends what was there, if there is room for that and for what the one that comes needs then. Offsets stay.
 pub(super) fn begin(
     step: &mut Step<'_>,
     id: &Arc<str>,
     predecessor: Predecessor,
+    needs: &[Record],
     room: &mut Room,
 ) -> Result<(), Refusal> {
     match predecessor {
@@ -72,7 +78,7 @@ pub(super) fn begin(
             classic::forget(step, id);
             step.log.write(end);
         }
-        Predecessor::Members(members) => upgrade::convert(step, id, &members, room)?,
+        Predecessor::Members(members) => upgrade::convert(step, id, (&members, needs), room)?,
     }
     Ok(())
 }

@@ -15,7 +15,8 @@ use super::group::Group;
 use super::heartbeat::{ConsumerGroupHeartbeat, JOIN_EPOCH};
 use super::member::{LEFT_FOR_NOW_EPOCH, Member};
 use super::refusal::Refusal;
-use super::{from_classic, records, regex, session};
+use super::{from_classic, records, regex, said, session};
+use crate::Record;
 use crate::groups::Step;
 use crate::migrate;
 use crate::room::Room;
@@ -59,7 +60,15 @@ pub(super) fn find_or_admit(
             Refusal::new(ErrorCode::InvalidRegularExpression, message)
         })?;
     }
-    from_classic::begin(step, group_id, predecessor, room)?;
+    let needs = match &predecessor {
+        Predecessor::Members(_) => {
+            let mut needs = said::first(step, heartbeat, &member_id);
+            needs.extend(replaced.iter().flat_map(|bearer| replacement(group_id, group, bearer, &member_id)));
+            needs
+        }
+        Predecessor::Nothing | Predecessor::Empty => Vec::new(),
+    };
+    from_classic::begin(step, group_id, predecessor, &needs, room)?;
     if let Some(bearer) = replaced {
         replace(step, group_id, &bearer, &member_id, room)?;
     }
@@ -144,6 +153,15 @@ pub(super) fn replace(
     room: &mut Room,
 ) -> Result<(), Refusal> {
     let group = step.log.consumer.get(group_id).expect("the bearer is in it");
+    let records = replacement(group_id, group, bearer, id);
+    room.take(&records)?;
+    session::forget(step, group_id, bearer);
+    migrate::forget(step, group_id, bearer);
+    records.into_iter().for_each(|record| step.log.write(record));
+    Ok(())
+}
+
+fn replacement(group_id: &Arc<str>, group: &Group, bearer: &Arc<str>, id: &Arc<str>) -> Vec<Record> {
     let target = group.target(bearer);
     let member = group.members.get(bearer).expect("names are those of members").clone();
     let member = Member { epoch: JOIN_EPOCH, previous_epoch: JOIN_EPOCH, ..member };
@@ -151,9 +169,5 @@ pub(super) fn replace(
     records.push(records::member(group_id, id, member.said.clone()));
     records.push(records::target(group_id, id, &target));
     records.push(records::current(group_id, id, &member));
-    room.take(&records)?;
-    session::forget(step, group_id, bearer);
-    migrate::forget(step, group_id, bearer);
-    records.into_iter().for_each(|record| step.log.write(record));
-    Ok(())
+    records
 }

@@ -34,7 +34,7 @@ mod enter;
 mod epoch;
 mod from_classic;
 mod group;
-mod hash;
+pub(crate) mod hash;
 pub(crate) mod heartbeat;
 mod join;
 pub(crate) mod leave;
@@ -58,7 +58,7 @@ pub(crate) use enter::{Entry, enter};
 pub(crate) use epoch::Seen;
 pub(crate) use group::Group;
 pub(crate) use member::{Member, Progress};
-pub(crate) use records::begin;
+pub(crate) use records::{First, begin};
 pub(crate) use refusal::Refusal;
 
 use crate::room::Room;

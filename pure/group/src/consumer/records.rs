@@ -14,9 +14,15 @@ use ottla_wire::records::consumer_offsets::{
 
 use super::assign::Assignment;
 use super::group::Group;
-use super::hash;
 use super::member::{Member, Owned};
-use crate::{Record, Topics};
+use crate::Record;
+
+/// How a group begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct First {
+    pub(crate) epoch: i32,
+    pub(crate) metadata_hash: i64,
+}
 
 pub(crate) fn epoch(group: &Arc<str>, epoch: i32, metadata_hash: i64) -> Record {
     let value = ConsumerGroupMetadataValue { epoch, metadata_hash, ..Default::default() };
@@ -117,9 +123,8 @@ pub(crate) fn no_member(group: &Arc<str>, id: &Arc<str>) -> [Record; 3] {
     ]
 }
 
-/// A group begins with these members, whose epochs are its own, and which own their targets.
-pub(crate) fn begin(id: &Arc<str>, first_epoch: i32, members: &[(Arc<str>, Member)], topics: &Topics) -> Vec<Record> {
-    let names = members.iter().flat_map(|(_, member)| &member.said.subscribed_topic_names).collect();
+/// A group begins as `first` says with these members, whose epochs are its own, and which own their targets.
+pub(crate) fn begin(id: &Arc<str>, first: First, members: &[(Arc<str>, Member)]) -> Vec<Record> {
     let said = members.iter().map(|(member_id, is)| member(id, member_id, is.said.clone()));
     let targets = members.iter().map(|(member_id, is)| {
         let owned = is.assigned.iter();
@@ -127,9 +132,9 @@ pub(crate) fn begin(id: &Arc<str>, first_epoch: i32, members: &[(Arc<str>, Membe
     });
     let currents = members.iter().map(|(member_id, is)| current(id, member_id, is));
     let mut records: Vec<Record> = said.collect();
-    records.push(epoch(id, first_epoch, hash::of_group(&names, topics)));
+    records.push(epoch(id, first.epoch, first.metadata_hash));
     records.extend(targets);
-    records.push(target_metadata(id, first_epoch, 0));
+    records.push(target_metadata(id, first.epoch, 0));
     records.extend(currents);
     records
 }

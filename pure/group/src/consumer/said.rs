@@ -12,7 +12,8 @@ use super::heartbeat::ConsumerGroupHeartbeat;
 use super::member::Member;
 use super::reconcile::Subscription;
 use super::refusal::Refusal;
-use super::{patterns, records};
+use super::{patterns, records, regex};
+use crate::Record;
 use crate::groups::Step;
 use crate::room::Room;
 
@@ -47,6 +48,18 @@ pub(super) fn update(
     }
     let said = now(&member.unwrap_or(&Member::default()).said, heartbeat);
     write(step, group_id, (id, said), room)
+}
+
+/// What a member writes of itself that is new.
+pub(super) fn first(step: &Step<'_>, heartbeat: &ConsumerGroupHeartbeat, id: &Arc<str>) -> Vec<Record> {
+    let group_id = &heartbeat.request.group_id;
+    let said = now(&Member::default().said, heartbeat);
+    let pattern = said.subscribed_topic_regex.clone().filter(|pattern| !pattern.is_empty());
+    let matched = pattern.map(|pattern| {
+        let topics = regex::matching(&pattern, &step.soft.topics).into_iter().collect();
+        records::pattern(group_id, &pattern, topics, step.now.wall_ms)
+    });
+    [records::member(group_id, id, said)].into_iter().chain(matched).collect()
 }
 
 /// Lets a member say this, whatever it said before.

@@ -1,8 +1,10 @@
 //! A consumer group becomes a classic group, as its last member that speaks the consumer protocol goes.
 //!
-//! The others go on with what they were to own: that is the assignment of a generation whose number is the group's epoch.
-//! They make a rebalance, as what the last member owned is nobody's. If it was a static member whose place a classic one
-//! takes with the same subscription, nothing changes for anybody.
+//! The others go on with what they own: that is the assignment of a generation whose number is the group's epoch. (With
+//! Kafka it is what they were to own, which others may still have.)
+//! They make a rebalance, as what the last member owned is nobody's. The record says so by naming no leader, as the
+//! coordinator may be another before it is done. If the last was a static member whose place a classic one takes with the
+//! same subscription, and all others have got what they were to own, nothing changes for anybody: then the new one leads.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,8 +15,8 @@ use ottla_machine::Waiter;
 use ottla_wire::records::consumer_offsets::{GroupMetadataKey, GroupMetadataValue, MemberMetadata};
 
 use super::upgrade::classic_metadata;
-use super::{forget, protocol};
-use crate::classic::convert::{Next, revive};
+use super::{forget, protocol, sync};
+use crate::classic::convert::revive;
 use crate::classic::join::JoinGroup;
 use crate::consumer::{self, Group, Member};
 use crate::groups::Step;
@@ -31,7 +33,7 @@ pub(crate) fn without(step: &mut Step<'_>, id: &Arc<str>, gone: &BTreeSet<Arc<st
     }
     let stay = group.members.iter().filter(|(member_id, _)| !gone.contains(*member_id));
     let members: Vec<(Arc<str>, Member)> = stay.map(|(id, member)| (id.clone(), member.clone())).collect();
-    members.iter().all(|(_, member)| member.is_classic()) && convert(step, id, &members, Next::Rebalance)
+    members.iter().all(|(_, member)| member.is_classic()) && convert(step, id, &members, None)
 }
 
 /// Makes the group classic if a classic member takes the place of the last one that is not, and lets it join there. Says
@@ -52,8 +54,8 @@ pub(super) fn with_replaced(step: &mut Step<'_>, asker: Waiter, bearer: &Arc<str
     let Some((_, member)) = members.iter_mut().find(|(id, _)| id == bearer) else { return false };
     let is_same = member.pattern().is_none() && names.iter().eq(&member.said.subscribed_topic_names);
     member.said.classic_member_metadata = Some(classic_metadata(join.request.session_timeout_ms, protocols));
-    let next = if is_same { Next::Stable } else { Next::Rebalance };
-    if !convert(step, &id, &members, next) {
+    let leader = (is_same && is_settled(group, bearer, &members)).then(|| bearer.clone());
+    if !convert(step, &id, &members, leader) {
         return false;
     }
     classic::join::decide(step, asker, join.clone());
@@ -66,19 +68,26 @@ fn is_allowed(step: &Step<'_>, members: usize) -> bool {
         && members <= config.members_max
 }
 
-fn convert(step: &mut Step<'_>, id: &Arc<str>, members: &[(Arc<str>, Member)], next: Next) -> bool {
+/// Whether all but one own what they are to own, and go by the protocol that they will go by then.
+fn is_settled(group: &Group, but: &Arc<str>, members: &[(Arc<str>, Member)]) -> bool {
+    let protocol = vote(members);
+    let preferred = |member: &Member| sync::preferred(member).map(|(name, _)| name);
+    let mut others = members.iter().filter(|(id, _)| id != but);
+    group.epoch == group.assignment_epoch
+        && others.all(|(_, member)| member.is_reconciled_to(group.epoch) && preferred(member) == protocol)
+}
+
+/// With a leader if the members can go on as they are.
+fn convert(step: &mut Step<'_>, id: &Arc<str>, members: &[(Arc<str>, Member)], leader: Option<Arc<str>>) -> bool {
     let Some(group) = step.log.consumer.get(id) else { return false };
     let Some(protocol) = vote(members) else { return false };
     let value = GroupMetadataValue {
         protocol_type: consumer::TYPE.into(),
         generation: group.epoch,
         protocol: Some(protocol.clone()),
-        leader: None,
+        leader,
         current_state_timestamp: step.now.wall_ms,
-        members: members
-            .iter()
-            .map(|(id, member)| recorded(&step.soft.topics, group, id, (member, &protocol)))
-            .collect(),
+        members: members.iter().map(|(id, member)| recorded(&step.soft.topics, id, (member, &protocol))).collect(),
         ..Default::default()
     };
     let mut records = consumer::tombstones(id, group);
@@ -92,15 +101,14 @@ fn convert(step: &mut Step<'_>, id: &Arc<str>, members: &[(Arc<str>, Member)], n
     }
     step.soft.consumer.remove(id);
     records.into_iter().for_each(|record| step.log.write(record));
-    revive(step, id, next);
+    revive(step, id, members.iter().map(|(id, member)| (id, protocols(member))));
     true
 }
 
-fn recorded(topics: &Topics, group: &Group, id: &Arc<str>, (member, protocol): (&Member, &Arc<str>)) -> MemberMetadata {
+fn recorded(topics: &Topics, id: &Arc<str>, (member, protocol): (&Member, &Arc<str>)) -> MemberMetadata {
     let subscription = said(member, protocol);
-    let target = group.target(id);
-    let target: BTreeMap<Uuid, Vec<i32>> =
-        target.iter().map(|(topic, partitions)| (*topic, partitions.iter().copied().collect())).collect();
+    let mut owned = BTreeMap::<Uuid, Vec<i32>>::new();
+    member.partitions().for_each(|(topic, partition)| owned.entry(topic).or_default().push(partition));
     let session_timeout = member.said.classic_member_metadata.as_ref().map_or(0, |classic| classic.session_timeout_ms);
     MemberMetadata {
         member_id: id.clone(),
@@ -109,24 +117,26 @@ fn recorded(topics: &Topics, group: &Group, id: &Arc<str>, (member, protocol): (
         client_host: member.said.client_host.clone(),
         rebalance_timeout: member.said.rebalance_timeout_ms,
         session_timeout,
-        assignment: protocol::write_assignment(&target, topics, &subscription),
+        assignment: protocol::write_assignment(&owned, topics, &subscription),
         subscription,
         ..Default::default()
     }
 }
 
+/// What the member can go by, and what it says for each.
+fn protocols(member: &Member) -> Vec<(Arc<str>, Bytes)> {
+    let known = member.said.classic_member_metadata.iter().flat_map(|classic| &classic.supported_protocols);
+    known.map(|known| (known.name.clone(), known.metadata.clone())).collect()
+}
+
 fn said(member: &Member, protocol: &str) -> Bytes {
-    let protocols = member.said.classic_member_metadata.iter().flat_map(|classic| &classic.supported_protocols);
-    let mut found = protocols.filter(|known| *known.name == *protocol);
-    found.next().map(|known| known.metadata.clone()).unwrap_or_default()
+    let mut known = protocols(member).into_iter();
+    known.find(|(name, _)| **name == *protocol).map(|(_, said)| said).unwrap_or_default()
 }
 
 /// The protocol that all know and most prefer, the first by name among equals.
 fn vote(members: &[(Arc<str>, Member)]) -> Option<Arc<str>> {
-    let names = |member: &Member| -> Vec<Arc<str>> {
-        let protocols = member.said.classic_member_metadata.iter().flat_map(|classic| &classic.supported_protocols);
-        protocols.map(|protocol| protocol.name.clone()).collect()
-    };
+    let names = |member: &Member| -> Vec<Arc<str>> { protocols(member).into_iter().map(|(name, _)| name).collect() };
     let all: Vec<Vec<Arc<str>>> = members.iter().map(|(_, member)| names(member)).collect();
     let mut supporters = BTreeMap::<&Arc<str>, usize>::new();
     for names in &all {

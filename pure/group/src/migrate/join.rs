@@ -29,6 +29,10 @@ pub(crate) fn decide(step: &mut Step<'_>, asker: Waiter, join: JoinGroup) {
         Ok(said) => said,
         Err(code) => return refuse(step, asker, code, said_id),
     };
+    if !group.members.contains_key(&member_id) && !subscription.owned_partitions.is_empty() {
+        // It was removed and does not know yet: it must not come back with what is another's by now, as Kafka lets it.
+        return refuse(step, asker, ErrorCode::UnknownMemberId, said_id);
+    }
     let instance = join.request.group_instance_id.clone();
     if is_unknown && instance.is_none() && join.version >= KNOWN_MEMBER_ID_FROM {
         return refuse(step, asker, ErrorCode::MemberIdRequired, member_id);

@@ -39,6 +39,12 @@ pub(super) fn assignment(bytes: &[u8], topics: &Topics) -> Result<Assignment, Un
     Ok(exist.map(|(id, partitions)| (id, partitions.into_iter().collect())).collect())
 }
 
+/// What the member says that it owns, partition by partition.
+pub(super) fn owned(subscription: &ConsumerProtocolSubscription, topics: &Topics) -> Vec<(Uuid, i32)> {
+    let owned = reported(subscription, topics).into_iter();
+    owned.flat_map(|topic| topic.partitions.into_iter().map(move |p| (topic.topic_id, p))).collect()
+}
+
 /// What the member says that it owns.
 pub(super) fn reported(subscription: &ConsumerProtocolSubscription, topics: &Topics) -> Vec<Reported> {
     let owned = subscription.owned_partitions.iter();

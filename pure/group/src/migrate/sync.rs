@@ -34,11 +34,7 @@ fn sync(step: &mut Step<'_>, request: &SyncGroupRequest) -> Result<(Arc<str>, By
     if member.epoch != *generation_id {
         return Err(ErrorCode::IllegalGeneration);
     }
-    let (name, said) = preferred(member).ok_or(ErrorCode::InconsistentGroupProtocol)?;
-    let is_other = |wanted: &Option<Arc<str>>, known: &str| wanted.as_ref().is_some_and(|wanted| **wanted != *known);
-    if is_other(&request.protocol_type, consumer::TYPE) || is_other(&request.protocol_name, &name) {
-        return Err(ErrorCode::InconsistentGroupProtocol);
-    }
+    let (name, said) = named(member, request).ok_or(ErrorCode::InconsistentGroupProtocol)?;
     if group.assignment_epoch > member.epoch && member.progress != Progress::UnrevokedPartitions {
         await_join(step, group_id, member_id);
         return Err(ErrorCode::RebalanceInProgress);
@@ -51,7 +47,19 @@ fn sync(step: &mut Step<'_>, request: &SyncGroupRequest) -> Result<(Arc<str>, By
     Ok((name, assignment))
 }
 
-/// What the member says for the protocol that it prefers, whose name its JoinGroup was answered with.
+/// The protocol that the request names, and what the member says for it. One that has joined before the group changed was
+/// told what all preferred then, and not what it prefers itself; Kafka refuses that.
+fn named(member: &Member, request: &SyncGroupRequest) -> Option<(Arc<str>, Bytes)> {
+    let is_of_consumers = request.protocol_type.as_deref().is_none_or(|name| name == consumer::TYPE);
+    let Some(name) = request.protocol_name.as_ref().filter(|_| is_of_consumers) else {
+        return preferred(member).filter(|_| is_of_consumers);
+    };
+    let protocols = &member.said.classic_member_metadata.as_ref()?.supported_protocols;
+    let known = protocols.iter().find(|known| known.name == *name)?;
+    Some((known.name.clone(), known.metadata.clone()))
+}
+
+/// What the member says for the protocol that it prefers, whose name its JoinGroup is answered with.
 pub(super) fn preferred(member: &Member) -> Option<(Arc<str>, Bytes)> {
     let protocols = &member.said.classic_member_metadata.as_ref()?.supported_protocols;
     protocols.first().map(|protocol| (protocol.name.clone(), protocol.metadata.clone()))

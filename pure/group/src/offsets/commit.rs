@@ -4,6 +4,8 @@
 //! member says its generation and is refused if that is over. Somebody who is no member may commit while the group has
 //! none: that is how tools reset offsets, and how consumers work that need no group.
 
+use std::sync::Arc;
+
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetCommitResponsePartition, OffsetCommitResponseTopic,
@@ -22,7 +24,8 @@ const GROUP_ID_NOT_FOUND_FROM: i16 = 9;
 /// The request without partitions that there are not. Each topic has its name and, if known, its id.
 #[derive(Clone, Debug)]
 pub struct OffsetCommit {
-    pub request: OffsetCommitRequest,
+    /// Shared with whoever asks: the answer to a coordinator's failure repeats it.
+    pub request: Arc<OffsetCommitRequest>,
     pub version: i16,
 }
 
@@ -53,6 +56,9 @@ fn may_commit(step: &mut Step<'_>, request: &OffsetCommitRequest, version: i16) 
     if let Some(group) = step.log.consumer.get(&request.group_id) {
         return consumer::commit::check(group, &step.soft.topics, Commit { request, version });
     }
+    if generation < 0 && is_of_nobody(step, &request.group_id) {
+        return Ok(());
+    }
     let Some(group) = classic::take(step, &request.group_id) else {
         return match generation {
             ..0 => Ok(()),
@@ -66,6 +72,13 @@ fn may_commit(step: &mut Step<'_>, request: &OffsetCommitRequest, version: i16) 
     }
     classic::put(step, group);
     outcome
+}
+
+/// Whether the group has no members and expects none. That needs no look at the group itself, and most who commit as nobody
+/// do so again and again.
+fn is_of_nobody(step: &Step<'_>, group_id: &Arc<str>) -> bool {
+    let recorded = step.log.groups.get(group_id);
+    recorded.is_some_and(|recorded| recorded.members.is_empty()) && !step.soft.classic.contains_key(group_id)
 }
 
 fn check(group: &classic::Group, request: &OffsetCommitRequest) -> Result<(), ErrorCode> {

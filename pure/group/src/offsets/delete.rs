@@ -16,6 +16,7 @@ use super::key;
 use crate::Record;
 use crate::classic;
 use crate::groups::Step;
+use crate::room::Room;
 
 pub(crate) fn decide(step: &mut Step<'_>, request: OffsetDeleteRequest) -> OffsetDeleteResponse {
     let refuse = |code: ErrorCode| OffsetDeleteResponse { error_code: code.code(), ..Default::default() };
@@ -27,6 +28,10 @@ pub(crate) fn decide(step: &mut Step<'_>, request: OffsetDeleteRequest) -> Offse
         Ok(in_use) => in_use,
         Err(code) => return refuse(code),
     };
+    if !has_room(step, &id, &request.topics, &in_use) {
+        // As Kafka answers for records that the log does not take.
+        return refuse(ErrorCode::UnknownServerError);
+    }
     let topics = request.topics.into_iter().map(|topic| {
         let code = if in_use.contains(&topic.name) { ErrorCode::GroupSubscribedToTopic } else { ErrorCode::None };
         let partitions = topic.partitions.into_iter().map(|partition| {
@@ -40,6 +45,17 @@ pub(crate) fn decide(step: &mut Step<'_>, request: OffsetDeleteRequest) -> Offse
         OffsetDeleteResponseTopic { name: topic.name, partitions }
     });
     OffsetDeleteResponse { topics: topics.collect(), ..Default::default() }
+}
+
+/// Whether the ends of all these offsets fit into a batch.
+fn has_room(step: &Step<'_>, id: &Arc<str>, topics: &[OffsetDeleteRequestTopic], in_use: &BTreeSet<Arc<str>>) -> bool {
+    let mut room = Room::of_batch(&step.soft.config, &[]);
+    topics.iter().filter(|topic| !in_use.contains(&topic.name)).all(|topic| {
+        topic.partitions.iter().all(|partition| {
+            let key = key(id, &topic.name, partition.partition_index);
+            room.take(&[Record::OffsetCommit(key, None)]).is_ok()
+        })
+    })
 }
 
 /// Those of the topics that the group reads.

@@ -55,8 +55,16 @@ impl State {
     }
 
     pub(crate) fn set_offset(&mut self, key: &OffsetCommitKey, offset: Offset) {
-        let topics = self.offsets.entry(key.group.clone()).or_default();
-        topics.entry(key.topic.clone()).or_default().insert(key.partition, offset);
+        // Where both are known, as nearly always, no name is copied.
+        if let Some(topics) = self.offsets.get_mut(&key.group) {
+            if let Some(partitions) = topics.get_mut(&key.topic) {
+                partitions.insert(key.partition, offset);
+            } else {
+                topics.insert(key.topic.clone(), [(key.partition, offset)].into());
+            }
+        } else {
+            self.offsets.insert(key.group.clone(), [(key.topic.clone(), [(key.partition, offset)].into())].into());
+        }
     }
 
     pub(crate) fn remove_offset(&mut self, key: &OffsetCommitKey) {

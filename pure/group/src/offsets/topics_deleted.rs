@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use ottla_base::Uuid;
 
-use super::key;
+use super::{Offset, key};
 use crate::Record;
 use crate::groups::{Step, Timer};
 use crate::room::Room;
@@ -53,7 +53,10 @@ fn gone(step: &Step<'_>) -> impl Iterator<Item = Record> {
         step.soft.deleted_topics.iter().filter_map(move |gone| Some((group, gone, topics.get(&gone.name)?)))
     });
     topics.flat_map(|(group, gone, partitions)| {
-        let gone_too = partitions.iter().filter(|(_, offset)| offset.topic_id.is_zero() || offset.topic_id == gone.id);
+        // An offset that does not say of which topic it is may be of the next one of that name.
+        let is_of_none = step.soft.topics.get(&gone.name).is_none();
+        let is_gone = move |offset: &Offset| offset.topic_id == gone.id || is_of_none && offset.topic_id.is_zero();
+        let gone_too = partitions.iter().filter(move |(_, offset)| is_gone(offset));
         gone_too.map(|(partition, _)| Record::OffsetCommit(key(group, &gone.name, *partition), None))
     })
 }

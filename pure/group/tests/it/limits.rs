@@ -81,7 +81,7 @@ fn commit(node: &mut Node, group: &str, partitions: i32) {
     });
     let topic = OffsetCommitRequestTopic { name: "t".into(), partitions: partitions.collect(), ..Default::default() };
     let request = OffsetCommitRequest { group_id: group.into(), topics: vec![topic], ..Default::default() };
-    node.submit(Waiter(1), Command::OffsetCommit(OffsetCommit { request, version: 9 }));
+    node.submit(Waiter(1), Command::OffsetCommit(OffsetCommit { request: request.into(), version: 9 }));
 }
 
 /// One whose batches are small, with offsets that came while they were not.

@@ -2,9 +2,11 @@
 
 mod kafka;
 mod limits;
+mod many_classic;
 mod many_members;
 mod node;
 mod random;
 mod random_consumer;
+mod random_mixed;
 mod show;
 mod transcripts;

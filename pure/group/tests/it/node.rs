@@ -34,10 +34,21 @@ impl Node {
         self.append(batch)
     }
 
-    /// Lets time pass up to the next timer, but no further than `mono_ms`.
+    /// Lets time pass up to the next timer, but no further than `mono_ms`, and does all that is due then.
     pub fn pass(&mut self, mono_ms: i64) -> Done {
         let until = self.shard.deadline().unwrap_or(i64::MAX).clamp(self.now.mono_ms, mono_ms);
         self.now = Now { mono_ms: until, wall_ms: START_MS + until };
+        let (mut records, mut replies) = self.tick();
+        while self.shard.deadline().is_some_and(|deadline| deadline <= until) {
+            let (more, others) = self.tick();
+            records.extend(more);
+            replies.extend(others);
+        }
+        (records, replies)
+    }
+
+    /// One step of what is due.
+    pub fn tick(&mut self) -> Done {
         let batch = self.shard.tick(self.now);
         self.append(batch)
     }

@@ -263,7 +263,7 @@ impl World {
             ..Default::default()
         };
         self.committing.insert(Waiter(self.next + 1), (partition_index, offset, generation));
-        self.submit(None, Command::OffsetCommit(OffsetCommit { request, version: 9 }));
+        self.submit(None, Command::OffsetCommit(OffsetCommit { request: request.into(), version: 9 }));
     }
 
     fn leave(&mut self, client: usize) {

@@ -341,7 +341,8 @@ impl World {
             topics: topics.collect(),
             ..Default::default()
         };
-        let done = self.node.submit(Waiter(0), Command::OffsetCommit(OffsetCommit { request, version: 9 }));
+        let done =
+            self.node.submit(Waiter(0), Command::OffsetCommit(OffsetCommit { request: request.into(), version: 9 }));
         let mut replies = self.took(done);
         let Some(Reply::OffsetCommit(reply)) = replies.pop() else { panic!("a commit is answered") };
         let is_done = reply.topics[0].partitions[0].error_code == ErrorCode::None.code();

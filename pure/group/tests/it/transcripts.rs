@@ -50,7 +50,8 @@ transcripts! {
     admin consumer_admin consumer_assignment_interval consumer_classic consumer_crashes consumer_fencing consumer_join
     consumer_leave consumer_offsets consumer_patterns consumer_reconcile consumer_requests consumer_static
     consumer_timeouts consumer_topics cooperative crashes describe heartbeat initial_delay join leave limits
-    migrate_downgrade migrate_mixed migrate_refused migrate_static migrate_timeouts migrate_upgrade offsets offsets_expire
+    migrate_downgrade migrate_mixed migrate_refused migrate_static migrate_timeouts migrate_unsettled
+    migrate_upgrade offsets offsets_expire
     offsets_of_members protocols rebalance static_members sync
 }
 
@@ -408,7 +409,7 @@ impl Session {
                     topics: words.plain().map(committed).collect(),
                     ..Default::default()
                 };
-                Command::OffsetCommit(OffsetCommit { request, version: version(9) })
+                Command::OffsetCommit(OffsetCommit { request: request.into(), version: version(9) })
             }
             "fetch" => {
                 let topics = words.plain().map(|word| {

@@ -9,7 +9,7 @@ use ottla_wire::messages::{
 };
 
 use super::{RECORDS_MAX, Refusal, State, Step, placement, refuse};
-use crate::Record;
+use crate::{Record, topic_name};
 
 pub(super) fn decide(step: &mut Step<'_>, request: CreatePartitionsRequest) -> CreatePartitionsResponse {
     let mut times = BTreeMap::<Arc<str>, usize>::new();
@@ -50,6 +50,13 @@ fn plan(state: &State, asked: &CreatePartitionsTopic) -> Result<Vec<Record>, Ref
     let Some(topic) = state.topics().get(&asked.name) else {
         return refuse(ErrorCode::UnknownTopicOrPartition, String::new());
     };
+    if topic_name::is_internal(&asked.name) {
+        // Which coordinator a group has depends on the number of partitions: all that is known of it would be elsewhere.
+        return refuse(
+            ErrorCode::InvalidRequest,
+            "brokers keep their state in this topic; its partitions stay as they are",
+        );
+    }
     let there = i32::try_from(topic.partition_count()).unwrap_or(i32::MAX);
     if asked.count <= there {
         let message = format!("the topic has {there} partitions; {} are not more", asked.count);

@@ -42,7 +42,7 @@ pub fn run(program: &Path, folder: &Path) -> Result<Tally, Trouble> {
         let what = format!("{} has {} free, and {} are needed", folder.display(), gib(free), gib(FREE_BYTES_MIN));
         return Err(Trouble::Failed(what));
     }
-    let broker = Broker::start(program, folder)?;
+    let broker = Broker::start(program, folder, &[])?;
     let mut ends = fill(&broker)?;
     // At once, when most is left to be found again.
     kill_under_load(broker, &mut ends)?;
