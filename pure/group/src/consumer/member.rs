@@ -1,11 +1,13 @@
 //! A member of a consumer group: what it says of itself, and what it owns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ottla_base::Uuid;
 use ottla_wire::messages::consumer_group_heartbeat_request::TopicPartitions as Reported;
 use ottla_wire::records::consumer_offsets::ConsumerGroupMemberMetadataValue;
+
+use super::assign::Assignment;
 
 /// A member that has left for good, or was never told an epoch.
 pub(crate) const LEFT_EPOCH: i32 = -1;
@@ -104,6 +106,13 @@ impl Member {
     /// Whether it owns its target of that epoch and nothing else.
     pub(crate) fn is_reconciled_to(&self, assignment_epoch: i32) -> bool {
         self.progress == Progress::Stable && self.epoch == assignment_epoch
+    }
+
+    /// Whether it owns this and nothing else.
+    pub(crate) fn owns_just(&self, target: &Assignment) -> bool {
+        let is_in =
+            |(topic, partition): (Uuid, i32)| target.get(&topic).is_some_and(|wanted| wanted.contains(&partition));
+        self.partitions().all(is_in) && self.partitions().count() == target.values().map(BTreeSet::len).sum::<usize>()
     }
 
     /// Whether others wait for what it must give up. One that has left for now has given it up; one that speaks the

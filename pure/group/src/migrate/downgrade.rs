@@ -18,7 +18,7 @@ use super::upgrade::classic_metadata;
 use super::{forget, protocol, sync};
 use crate::classic::convert::revive;
 use crate::classic::join::JoinGroup;
-use crate::consumer::{self, Group, Member};
+use crate::consumer::{self, Group, Member, hash};
 use crate::groups::Step;
 use crate::room::Room;
 use crate::{MigrationPolicy, Record, Topics, classic};
@@ -54,7 +54,7 @@ pub(super) fn with_replaced(step: &mut Step<'_>, asker: Waiter, bearer: &Arc<str
     let Some((_, member)) = members.iter_mut().find(|(id, _)| id == bearer) else { return false };
     let is_same = member.pattern().is_none() && names.iter().eq(&member.said.subscribed_topic_names);
     member.said.classic_member_metadata = Some(classic_metadata(join.request.session_timeout_ms, protocols));
-    let leader = (is_same && is_settled(group, bearer, &members)).then(|| bearer.clone());
+    let leader = (is_same && is_settled(group, bearer, &members, &step.soft.topics)).then(|| bearer.clone());
     if !convert(step, &id, &members, leader) {
         return false;
     }
@@ -68,13 +68,15 @@ fn is_allowed(step: &Step<'_>, members: usize) -> bool {
         && members <= config.members_max
 }
 
-/// Whether all but one own what they are to own, and go by the protocol that they will go by then.
-fn is_settled(group: &Group, but: &Arc<str>, members: &[(Arc<str>, Member)]) -> bool {
+/// Whether the target is that of the topics as they are, all own what they are to own, and all but one, which begins anew,
+/// know that and go by the protocol that they will go by then.
+fn is_settled(group: &Group, but: &Arc<str>, members: &[(Arc<str>, Member)], topics: &Topics) -> bool {
     let protocol = vote(members);
     let preferred = |member: &Member| sync::preferred(member).map(|(name, _)| name);
-    let mut others = members.iter().filter(|(id, _)| id != but);
+    let knows = |member: &Member| member.is_reconciled_to(group.epoch) && preferred(member) == protocol;
     group.epoch == group.assignment_epoch
-        && others.all(|(_, member)| member.is_reconciled_to(group.epoch) && preferred(member) == protocol)
+        && group.metadata_hash == hash::of_group(&group.topics(), topics)
+        && members.iter().all(|(id, member)| member.owns_just(&group.target(id)) && (id == but || knows(member)))
 }
 
 /// With a leader if the members can go on as they are.

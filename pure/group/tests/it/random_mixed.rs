@@ -132,9 +132,8 @@ struct World {
     generation: i32,
     partitions: i32,
     is_settling: bool,
-    has_crashed: bool,
     /// A classic group takes back a static member that subscribes to something else, and nobody is told; as little as of
-    /// one that was waited for to give something up.
+    /// one that was waited for to give something up, or of new partitions that a leader has not seen before its restart.
     may_overlook: bool,
     records: usize,
 }
@@ -161,7 +160,6 @@ impl World {
             generation: 0,
             partitions: 3,
             is_settling: false,
-            has_crashed: false,
             may_overlook: false,
             records: 0,
         };
@@ -223,12 +221,15 @@ impl World {
             Act::CommitAsBefore(client) => self.commit(client, self.clients[client].previous_epoch),
             Act::CommitFromOutside => self.commit_from_outside(),
             Act::Grow(by) => {
+                self.may_overlook |= self.log.form == Form::Classic;
                 self.partitions = self.partitions.max(i32::from(by));
                 self.set_topics();
             }
             Act::Pass(ms) => self.pass(ms),
-            Act::Crash => self.crash(),
-            Act::Follow(_) => {}
+            // A new coordinator knows of each member the protocol of the generation alone, and may never let in one that
+            // does not know that.
+            Act::Crash if self.style != Style::Mixed || self.is_settling => self.crash(),
+            Act::Follow(_) | Act::Crash => {}
         }
         self.check_readers();
         self.check_form();
@@ -275,7 +276,6 @@ impl World {
     }
 
     fn crash(&mut self) {
-        self.has_crashed = true;
         self.askers.clear();
         (0..CLIENTS).for_each(|client| self.give_up(client));
         self.check_compacted();
@@ -392,7 +392,10 @@ impl World {
     fn took(&mut self, (records, replies): Done) -> Vec<(Waiter, Reply)> {
         self.records += records.len();
         let was_classic = self.log.form == Form::Classic;
+        let (had_classic, had_consumers) = (self.log.has_classic, !self.log.members.is_empty());
         self.log.follow(&records);
+        assert!(self.upgrades() || !had_classic || self.log.form == Form::Classic, "upgraded: {records:?}");
+        assert!(self.downgrades() || !had_consumers || self.log.form == Form::Consumer, "downgraded: {records:?}");
         let mut is_new = false;
         for (_, record) in &records {
             if let Record::GroupMetadata(_, Some(group)) = record {

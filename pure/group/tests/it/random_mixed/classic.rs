@@ -53,7 +53,7 @@ pub struct Classic {
     protocol: Option<Arc<str>>,
     /// What it said last that it subscribes to.
     which: u8,
-    /// How many partitions there were when it assigned last.
+    /// How many partitions there were when it was told to assign, or not to.
     seen_partitions: i32,
     /// The request that it waits for.
     pub waits: Option<Waiter>,
@@ -155,12 +155,9 @@ impl World {
         Command::JoinGroup(JoinGroup { request, version: 9, client_id, client_host: "/h".into(), uuid })
     }
 
-    fn sync(&mut self, client: usize) -> Command {
-        let partitions = self.partitions;
-        let known = &mut self.clients[client];
-        known.classic.seen_partitions = partitions;
-        let assignments = assign(&known.classic.members, self.style, partitions);
+    fn sync(&self, client: usize) -> Command {
         let known = &self.clients[client];
+        let assignments = assign(&known.classic.members, self.style, known.classic.seen_partitions);
         let request = SyncGroupRequest {
             group_id: GROUP.into(),
             generation_id: known.epoch,
@@ -192,7 +189,7 @@ impl World {
             Reply::Heartbeat(reply) => show::code(reply.error_code),
             other => panic!("nobody asked for {other:?}"),
         };
-        let (style, has_crashed) = (self.style, self.has_crashed);
+        let style = self.style;
         let known = &mut self.clients[client];
         match code {
             ErrorCode::None | ErrorCode::MemberIdRequired => {}
@@ -203,13 +200,12 @@ impl World {
                 known.member_id = "".into();
             }
             ErrorCode::FencedInstanceId => known.restart(client),
-            // A new coordinator knows of each member the protocol of the generation alone.
-            ErrorCode::InconsistentGroupProtocol if style == Style::Mixed && has_crashed => known.restart(client),
             other => panic!("nobody should be told {other}"),
         }
     }
 
     fn told_of_generation(&mut self, client: usize, reply: JoinGroupResponse) -> ErrorCode {
+        let partitions = self.partitions;
         let known = &mut self.clients[client];
         let code = show::code(reply.error_code);
         if matches!(code, ErrorCode::None | ErrorCode::MemberIdRequired) {
@@ -219,6 +215,7 @@ impl World {
             known.previous_epoch = known.epoch;
             known.epoch = reply.generation_id;
             known.classic.next = Next::Sync;
+            known.classic.seen_partitions = partitions;
             known.classic.leads = reply.leader == reply.member_id;
             known.classic.protocol = reply.protocol_name;
             known.classic.members = if reply.skip_assignment { Vec::new() } else { reply.members };

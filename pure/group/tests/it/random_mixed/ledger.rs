@@ -23,7 +23,7 @@ pub struct Ledger {
     /// The generation of a classic group, or the epoch of a consumer group.
     pub epoch: i32,
     /// Whether the classic group has members.
-    has_classic: bool,
+    pub has_classic: bool,
     /// Of a consumer group.
     pub members: BTreeMap<Arc<str>, Member>,
 }
