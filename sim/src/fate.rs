@@ -107,14 +107,23 @@ fn fail_once(machine: &Machine<'_>, dice: &Dice) {
         Operation::Sync,
         Operation::Names,
     ]);
-    let path = dice.pick(&[".log", ".log", ".index", "checkpoint", "cluster_metadata", ""]);
+    let path = dice.pick(&[
+        ".log",
+        ".log",
+        ".index",
+        "checkpoint",
+        "cluster_metadata",
+        "consumer_offsets",
+        "consumer_offsets",
+        "",
+    ]);
     machine.history.tell(format!("== the next {operation:?} of *{path}* fails"));
     machine.disk.fail_next(operation, path, ErrorKind::Other);
 }
 
 /// No sync of some logs succeeds, for a while.
 async fn fail_syncs(machine: &mut Machine<'_>, dice: &Dice) {
-    let path = dice.pick(&["-0/", "-1/", "s.synced-0/", "cluster_metadata", ""]);
+    let path = dice.pick(&["-0/", "-1/", "s.synced-0/", "cluster_metadata", "consumer_offsets", ""]);
     machine.history.tell(format!("== syncs of *{path}* fail"));
     machine.disk.fail_all(Operation::Sync, path, ErrorKind::Other);
     machine.wait(ms(dice, 100..=5000)).await;

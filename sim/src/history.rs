@@ -3,6 +3,8 @@
 //! The clients of a broker and whoever breaks its machine note here what they do and what they are told. The promises of
 //! a broker are checked against the whole of it afterwards (`checks/`), so no client needs to know what is right.
 
+mod groups;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +14,8 @@ use ottla_wire::ErrorCode;
 
 use crate::record::Record;
 use crate::trace::Trace;
+
+pub use groups::{Commit, Epoch, Found, GroupEvent, Member, Term};
 
 /// A partition of the topic with this id, whatever its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -118,6 +122,7 @@ pub enum Event {
         marks: Marks,
         records: Vec<(i64, Record)>,
     },
+    Group(GroupEvent),
     /// What no broker may do.
     Broken {
         what: String,
@@ -151,6 +156,13 @@ impl History {
     pub fn note(&self, event: Event) {
         self.tell(&event);
         self.events().push(event);
+    }
+
+    /// Gives the place of the event.
+    pub fn note_group(&self, event: GroupEvent) -> At {
+        let at = self.at();
+        self.note(Event::Group(event));
+        at
     }
 
     /// Something for the trace alone.
@@ -225,6 +237,7 @@ impl fmt::Display for Event {
             Event::Ends { log, marks, .. } => write!(f, "log {log} is {marks}"),
             Event::FetchRefused { log, error, .. } => write!(f, "read {log}: {error}"),
             Event::Audited { log, marks, records } => write!(f, "audit {log}: {}, log {marks}", Span(records)),
+            Event::Group(event) => write!(f, "{event}"),
             Event::Broken { what } => write!(f, "!! {what}"),
         }
     }

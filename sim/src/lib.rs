@@ -9,6 +9,7 @@
 //!   machine    its disk and its processes
 //!   fate       crashes, faults, weather
 //!   producer, reader, topics, audit    what its clients do
+//!   groups     the same for groups: committer, classic_member, consumer_member
 //!     client     Kafka's bytes over a connection
 //! history    what the clients saw
 //! checks/    what a broker promises, each as a function of a history
@@ -19,15 +20,21 @@
 
 mod audit;
 pub mod checks;
+mod classic_member;
 mod client;
+mod committer;
+mod consumer_member;
 mod dice;
 mod disk;
 mod fate;
+mod group_client;
+mod groups;
 pub mod history;
 mod machine;
 mod producer;
 mod reader;
 mod record;
+mod roster;
 mod site;
 mod story;
 mod topics;

@@ -68,8 +68,12 @@ impl NewTopic {
         ];
         if keeps == Keeps::Synced {
             configs.push(("flush.messages", "1".to_owned()));
-        } else if dice.one_in(3) {
-            configs.push(("flush.ms", dice.within(1..=2000).to_string()));
+        } else {
+            // Not what the broker says for groups.
+            configs.push(("flush.messages", i64::MAX.to_string()));
+            if dice.one_in(3) {
+                configs.push(("flush.ms", dice.within(1..=2000).to_string()));
+            }
         }
         if dice.one_in(3) {
             configs.push(("message.timestamp.type", "LogAppendTime".to_owned()));
@@ -148,13 +152,13 @@ impl Site {
         }
     }
 
-    /// All topics there are.
+    /// All topics there are, but for those of the broker itself.
     pub async fn list(&self, client: &mut Client) -> Result<Vec<Topic>, Gone> {
         let sent = self.history.at();
         let request = MetadataRequest { topics: None, allow_auto_topic_creation: false, ..Default::default() };
         let response = client.call(&request, METADATA).await?;
         let mut topics = Vec::new();
-        for topic in response.topics {
+        for topic in response.topics.into_iter().filter(|topic| !topic.is_internal) {
             let name = topic.name.as_deref().unwrap_or_default().to_owned();
             if topic.error_code != 0 {
                 self.broken(format!("metadata of {name}: {:?}", ErrorCode::from_code(topic.error_code)));

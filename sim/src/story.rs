@@ -1,10 +1,12 @@
 //! The story of one broker, from its first start to the last look at its logs.
 //!
 //! 1. It starts, and topics are made.
-//! 2. Producers and readers come, and so does trouble ([`crate::fate`]).
-//! 3. The trouble ends. Within [`LIVENESS_LIMIT`] all producers must get done and all readers have read everything.
+//! 2. Producers, readers and groups come, and so does trouble ([`crate::fate`]).
+//! 3. The trouble ends. Within [`LIVENESS_LIMIT`] all producers must get done, all groups settle, and all readers have read
+//!    everything.
 //! 4. It is stopped or crashes, starts again, and is audited; twice.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_net::{MemoryNetwork, Weather};
@@ -13,6 +15,7 @@ use ottla_rt::{Lane, Rt, Stopper, Task, World};
 use crate::audit::audit;
 use crate::dice::Dice;
 use crate::fate;
+use crate::groups::{self, Rules};
 use crate::history::{Event, History, Keeps};
 use crate::machine::{self, Crash, Machine};
 use crate::producer::{Kind, Orders, Producer, VERSIONS};
@@ -41,6 +44,7 @@ impl Teller<'_> {
         let rt = clients.rt();
         let dice = Dice(rt.clone());
         let history = History::new(name, rt.clone(), trace);
+        let rules = Rules::draw(&dice);
         let network = MemoryNetwork::new(world.process(&format!("{name} network")).rt());
         network.set_weather(Weather { delay_ms_max: 1, ..Weather::default() });
         let mut machine = Machine::new(
@@ -52,7 +56,7 @@ impl Teller<'_> {
                 disk_seed: rt.random_u64(),
                 history: history.clone(),
                 rt: rt.clone(),
-                settings: settings(&dice),
+                settings: [settings(&dice), rules.settings()].concat(),
             },
         );
         let broker = machine::address(number);
@@ -60,19 +64,26 @@ impl Teller<'_> {
 
         machine.calm_disk();
         machine.start().await;
-        let topics = [make(&site, "s", Keeps::Synced).await, make(&site, "c", Keeps::Cached).await];
+        let topics: Arc<[Topic]> =
+            [make(&site, "s", Keeps::Synced).await, make(&site, "c", Keeps::Cached).await].into();
         let (producers, stopper) = (Stopper::default(), Stopper::default());
         let mut producing = start_producers(&site, &topics);
         producing.extend(start_coming_and_going(&site, &producers));
         let reading = start_readers(&site, &topics, &stopper);
+        let (calm, done) = (producers.listener(), stopper.listener());
+        let committing = rules.start_committers(&site, &topics, &calm);
+        let members = rules.start_members(&site, &topics, &calm, &done);
         fate::trouble(&mut machine, &rt, &dice, Duration::from_millis(dice.within(8_000..=25_000))).await;
         fate::heal(&mut machine).await;
 
         producers.stop();
         finish(&rt, &history, "producer", producing).await;
+        finish(&rt, &history, "committer", committing).await;
+        members.settle(&site, &topics, LIVENESS_LIMIT).await;
         stopper.stop();
         finish(&rt, &history, "reader", reading).await;
-        audit_in_time(&site).await;
+        finish(&rt, &history, "member", members.tasks).await;
+        audit_in_time(&site, &topics).await;
         for _ in 0..2 {
             match dice.within(0..=2) {
                 0 => machine.stop().await,
@@ -80,7 +91,7 @@ impl Teller<'_> {
                 _ => machine.crash(Crash::PowerLoss).await,
             }
             fate::heal(&mut machine).await;
-            audit_in_time(&site).await;
+            audit_in_time(&site, &topics).await;
         }
         machine.stop().await;
         if clients.panics() > 0 {
@@ -92,13 +103,16 @@ impl Teller<'_> {
 
 fn settings(dice: &Dice) -> Vec<(String, String)> {
     let interval_ms = dice.within(200..=5000).to_string();
-    [
+    let settings = [
         ("log.flush.offset.checkpoint.interval.ms", interval_ms.as_str()),
         ("connections.max.idle.ms", "20000"),
         ("auto.create.topics.enable", "false"),
-    ]
-    .map(|(key, value)| (key.to_owned(), value.to_owned()))
-    .to_vec()
+    ];
+    let mut settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    if dice.one_in(3) {
+        settings.push(("log.roll.ms".to_owned(), dice.within(300..=5000).to_string()));
+    }
+    settings
 }
 
 async fn make(site: &Site, name: &str, keeps: Keeps) -> Topic {
@@ -154,8 +168,12 @@ async fn finish(rt: &Rt, history: &History, what: &str, tasks: Vec<Task<()>>) {
     }
 }
 
-async fn audit_in_time(site: &Site) {
-    if site.rt.timeout(LIVENESS_LIMIT, audit(site)).await.is_none() {
+async fn audit_in_time(site: &Site, topics: &Arc<[Topic]>) {
+    let all = async {
+        audit(site).await;
+        groups::audit(site, topics).await;
+    };
+    if site.rt.timeout(LIVENESS_LIMIT, all).await.is_none() {
         site.broken("an audit does not get done although all is well".to_owned());
     }
 }

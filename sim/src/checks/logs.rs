@@ -58,6 +58,10 @@ impl Losses {
         Losses { losses: all(Event::PowerLost), stops: all(Event::Stopped) }
     }
 
+    pub fn all(&self) -> &[At] {
+        &self.losses
+    }
+
     /// The first loss behind `from` and before `until`.
     pub fn first(&self, from: At, until: At) -> Option<At> {
         self.losses.iter().copied().find(|loss| (from..until).contains(loss))

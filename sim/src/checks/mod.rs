@@ -2,13 +2,17 @@
 //!
 //! Each check goes through the whole history of one broker and gives the first thing in it that may not be.
 
+mod commits;
 mod dense;
+mod generations;
 mod honest;
 mod kept;
+mod known;
 mod logs;
 mod marks;
 mod once;
 mod order;
+mod owners;
 mod refusals;
 mod same;
 mod topics;
@@ -37,6 +41,9 @@ const CHECKS: &[(&str, Check)] = &[
     ("marks", marks::check),
     ("topics", topics::check),
     ("refusals", refusals::check),
+    ("commits", commits::check),
+    ("generations", generations::check),
+    ("owners", owners::check),
 ];
 
 /// A promise that a broker broke.

@@ -2,15 +2,22 @@
 
 use ottla_wire::ErrorCode;
 
+use super::known::Eras;
 use super::logs::{Losses, promises};
 use super::{Wrong, wrong};
-use crate::history::{Event, Keeps, LogId};
+use crate::history::{Event, GroupEvent, Keeps, LogId};
 
 pub fn check(history: &[Event]) -> Result<(), Wrong> {
     let (promises, losses) = (promises(history), Losses::of(history));
     let may_be_cut =
         |log: &LogId, at| promises.get(&log.topic) == Some(&Keeps::Cached) && losses.first(0, at).is_some();
+    let eras = Eras::of(history);
     for (at, event) in history.iter().enumerate() {
+        if let Event::Group(GroupEvent::Unknown { group }) = event
+            && eras.at(at) == 0
+        {
+            return wrong(at, format!("{group} cannot have been lost"));
+        }
         let (log, error, is_behind_trouble) = match event {
             Event::Refused { batch, error, behind_trouble } => (&batch.log, *error, *behind_trouble),
             Event::FetchRefused { log, error, .. } => (log, *error, false),
@@ -54,6 +61,18 @@ mod tests {
         assert!(check_then(&[delete], Keeps::Synced, UnknownTopicId, false));
         assert!(!check_then(&[], Keeps::Synced, CorruptMessage, true));
         assert!(!check_then(&[], Keeps::Synced, UnknownServerError, true));
+    }
+
+    #[test]
+    fn a_group_is_lost_with_the_power_alone() {
+        let unknown = Event::Group(GroupEvent::Unknown { group: "g".into() });
+        let check_then = |keeps, before: &[Event]| {
+            let settings = [Event::Group(GroupEvent::Settings { keeps })];
+            check(&[&settings, before, std::slice::from_ref(&unknown)].concat()).is_ok()
+        };
+        assert!(check_then(Keeps::Cached, &[Event::PowerLost]));
+        assert!(!check_then(Keeps::Cached, &[Event::Killed]));
+        assert!(!check_then(Keeps::Synced, &[Event::PowerLost]));
     }
 
     #[test]
