@@ -39,6 +39,8 @@ pub enum StopError {
     Logs { count: usize, name: String, flushed: i64, end: i64, cause: LogError },
     #[error("{count} logs could not be closed, among them {name}, on which a bug had ended some work")]
     Bug { count: usize, name: String },
+    #[error("{count} logs were not open, among them {name}: nobody knows what of them is on the disk")]
+    Unopened { count: usize, name: String },
     #[error("the logs are closed, the checkpoints are not written: {0}")]
     Checkpoints(LogError),
 }
@@ -165,7 +167,7 @@ fn close(broker: &Broker, host: &Host, partitions: Vec<Closed>) -> Result<(), St
     note(&mut unclosed, opening::DIR, host.reader(), host.close_log().map_err(Unclosed::Log));
     offsets.add_metadata(host.reader());
     let written = broker.checkpoints.write(|| offsets);
-    unclosed.map_or(Ok(()), Err)?;
+    unclosed.or_else(|| unopened(broker)).map_or(Ok(()), Err)?;
     written
         .and_then(|()| clean::store(broker.dir.disk(), broker.dir.path(), broker.control.broker_epoch()))
         .map_err(StopError::Checkpoints)
@@ -184,6 +186,17 @@ fn close_partition(dir: &LogDir, partition: &Partition) -> Result<(), Unclosed> 
         producers::store(dir.disk(), &path, &snapshot::to_file(&leader.producer_snapshot()))
     };
     write().map_err(Unclosed::Log)
+}
+
+/// The logs that could not be opened in this start. After a crash they may hold what was never synced.
+fn unopened(broker: &Broker) -> Option<StopError> {
+    let published = broker.published();
+    let mut missing = published.topics.iter().flat_map(|topic| {
+        let partitions = topic.partitions.iter().enumerate();
+        partitions.filter(|(_, open)| open.is_none()).map(|(index, _)| format!("{}-{index}", topic.name))
+    });
+    let name = missing.next()?;
+    Some(StopError::Unopened { count: 1 + missing.count(), name })
 }
 
 /// Takes note of a log that could not be closed: of the first all is told, the others are counted.

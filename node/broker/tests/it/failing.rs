@@ -111,6 +111,24 @@ fn an_append_that_fails_does_not_fail_those_before_it() {
 }
 
 #[test]
+fn a_stop_is_not_clean_where_a_log_could_not_be_opened() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start().await;
+        assert_eq!(broker.client.create("t", &[]).await, ErrorCode::None);
+        assert_eq!(broker.client.produce("t", 1000).await, ErrorCode::None);
+        machine.crash(broker).await;
+        machine.disk.fail_all(Operation::Read, "t-0/", ErrorKind::Other);
+        let mut broker = machine.start().await;
+        assert_eq!(broker.client.produce("t", 1000).await, ErrorCode::KafkaStorageError);
+        // Nobody has synced what it holds.
+        let error = machine.stop(broker).await.unwrap_err().to_string();
+        assert_eq!(error, "1 logs were not open, among them t-0: nobody knows what of them is on the disk");
+        assert!(!machine.list("").contains(&".kafka_cleanshutdown".to_owned()));
+    });
+}
+
+#[test]
 fn a_stop_on_a_failing_disk_is_soon_over_and_says_what_is_lost() {
     let machine = Machine::new();
     machine.world.block_on(async {
