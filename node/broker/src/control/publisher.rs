@@ -56,7 +56,7 @@ struct Changes {
 }
 
 /// What has changed from one state of the metadata that is published to the next.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub struct Change {
     /// Topics that came, or have changed.
     pub topics: Vec<Uuid>,

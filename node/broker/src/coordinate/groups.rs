@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ottla_config::{GroupLayers, ServerConfig, keys};
@@ -18,7 +18,7 @@ use ottla_metadata::topic_name::CONSUMER_OFFSETS;
 use ottla_rt::{Rt, Stop};
 use ottla_wire::{ErrorCode, TopicKey};
 
-use super::host::{Host, Hosted};
+use super::host::{Host, Hosted, NoReply};
 use crate::api::outcome;
 use crate::appended::Appended;
 use crate::control::publisher::Change;
@@ -43,33 +43,54 @@ pub struct Shared {
     commit_limit_ms: i64,
     /// `offsets.load.buffer.size`
     load_bytes: u64,
-    cluster: Mutex<Cluster>,
+    cluster: ArcSwap<Cluster>,
 }
 
-/// What a shard that is loaded begins with. Clones share what is in it.
+/// What there is to know of the cluster, each part with the version in which it changed last. Clones share what is in it.
 #[derive(Clone, Debug, Default)]
 struct Cluster {
-    topics: Topics,
-    group_configs: GroupConfigs,
-    /// The topics that were deleted last: a shard that was not there then is told when it is loaded.
-    deleted: VecDeque<DeletedTopic>,
+    version: u64,
+    topics: (u64, Topics),
+    group_configs: (u64, GroupConfigs),
+    /// The topics that were deleted last.
+    deleted: VecDeque<(u64, DeletedTopic)>,
 }
 
-/// Deleted topics that are remembered. Offsets in others stay until they are old.
+/// Deleted topics that are remembered. A shard that hears of nothing for as long keeps the offsets in others until they are
+/// old.
 const DELETED_MAX: usize = 1_000;
 
-impl Shared {
-    fn cluster(&self) -> MutexGuard<'_, Cluster> {
-        self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+impl Cluster {
+    fn deleted_since(&self, version: u64) -> Vec<DeletedTopic> {
+        let since = self.deleted.iter().filter(|(at, _)| *at > version);
+        since.map(|(_, topic)| topic.clone()).collect()
     }
 }
 
 impl Hosted for Machine {
     type Shared = Shared;
 
-    fn soft(shared: &Shared) -> Soft {
-        let Cluster { topics, group_configs, deleted } = shared.cluster().clone();
-        Soft::new(shared.config).with(topics, group_configs).without(deleted.into())
+    fn version(shared: &Shared) -> u64 {
+        shared.cluster.load().version
+    }
+
+    fn news(shared: &Shared, since: u64) -> (u64, Vec<Command>) {
+        let cluster = shared.cluster.load();
+        let (configs_at, configs) = &cluster.group_configs;
+        let (topics_at, topics) = &cluster.topics;
+        let deleted = cluster.deleted_since(since);
+        let news = [
+            (*configs_at > since).then(|| Command::GroupConfigsChanged(configs.clone())),
+            (*topics_at > since).then(|| Command::TopicsChanged(topics.clone())),
+            (!deleted.is_empty()).then_some(Command::TopicsDeleted(deleted)),
+        ];
+        (cluster.version, news.into_iter().flatten().collect())
+    }
+
+    fn soft(shared: &Shared) -> (u64, Soft) {
+        let cluster = shared.cluster.load();
+        let (topics, configs) = (cluster.topics.1.clone(), cluster.group_configs.1.clone());
+        (cluster.version, Soft::new(shared.config).with(topics, configs).without(cluster.deleted_since(0)))
     }
 
     fn commit_limit_ms(shared: &Shared) -> i64 {
@@ -128,7 +149,7 @@ impl Groups {
     pub fn new(rt: &Rt, server: Arc<ServerConfig>, appended: Appended, stop: Stop) -> Groups {
         let load_bytes = server.get(keys::OFFSETS_LOAD_BUFFER_SIZE).unsigned_abs().into();
         let commit_limit_ms = server.get(keys::OFFSETS_COMMIT_TIMEOUT_MS).into();
-        let shared = Shared { config: config_of(&server), commit_limit_ms, load_bytes, cluster: Mutex::default() };
+        let shared = Shared { config: config_of(&server), commit_limit_ms, load_bytes, cluster: ArcSwap::default() };
         Groups { rt: rt.clone(), server, appended, stop, shared: Arc::new(shared), shards: ArcSwap::default() }
     }
 
@@ -137,11 +158,15 @@ impl Groups {
         self.shard_of(group)?.submit(command).await.map_err(outcome::of_coordinator)
     }
 
-    /// Has every coordinator here decide. With an error if one of them does not.
+    /// Has every coordinator here decide that has not been given up. With an error if one of them is loading.
     pub async fn submit_to_all(&self, command: &Command) -> Result<Vec<Reply>, ErrorCode> {
         let mut replies = Vec::new();
         for shard in self.shards.load_full().iter().flatten() {
-            replies.push(shard.submit(command.clone()).await.map_err(outcome::of_coordinator)?);
+            match shard.submit(command.clone()).await {
+                Ok(reply) => replies.push(reply),
+                Err(NoReply::GivenUp) => {}
+                Err(NoReply::Loading) => return Err(outcome::of_coordinator(NoReply::Loading)),
+            }
         }
         Ok(replies)
     }
@@ -154,7 +179,9 @@ impl Groups {
 
     /// Takes in what was just published.
     pub fn follow(&self, published: &Published, change: &Change) {
-        self.follow_cluster(&published.image, change);
+        if *change != Change::default() {
+            self.follow_cluster(&published.image, change);
+        }
         let partitions = published.topics.find(TopicKey::Name(CONSUMER_OFFSETS)).map(|topic| &topic.partitions);
         let before = self.shards.load_full();
         let after: Vec<_> = partitions
@@ -176,36 +203,28 @@ impl Groups {
         self.shards.store(Arc::new(after));
     }
 
-    /// Tells the shards of the cluster. Those that are loaded later begin with it.
+    /// Lets the shards know of the cluster.
     fn follow_cluster(&self, image: &Image, change: &Change) {
         let Change { topics: changed, deleted, group_configs } = change;
+        let mut cluster = Cluster::clone(&self.shared.cluster.load());
+        cluster.version += 1;
+        let version = cluster.version;
         if *group_configs {
-            let configs = self.group_configs(image);
-            self.shared.cluster().group_configs = configs.clone();
-            self.tell(|| Command::GroupConfigsChanged(configs.clone()));
+            cluster.group_configs = (version, self.group_configs(image));
         }
-        if changed.is_empty() && deleted.is_empty() {
-            return;
-        }
-        let topics = {
-            let mut cluster = self.shared.cluster();
-            deleted.iter().for_each(|topic| cluster.topics.remove(&topic.name));
-            cluster.deleted.extend(deleted.iter().cloned());
+        if !changed.is_empty() || !deleted.is_empty() {
+            let (at, topics) = &mut cluster.topics;
+            *at = version;
+            deleted.iter().for_each(|topic| topics.remove(&topic.name));
+            for topic in changed.iter().filter_map(|id| image.topics().get_by_id(id)) {
+                topics.insert(topic.name.clone(), of_image(image, topic));
+            }
+            cluster.deleted.extend(deleted.iter().map(|topic| (version, topic.clone())));
             let too_many = cluster.deleted.len().saturating_sub(DELETED_MAX);
             cluster.deleted.drain(..too_many);
-            for topic in changed.iter().filter_map(|id| image.topics().get_by_id(id)) {
-                cluster.topics.insert(topic.name.clone(), of_image(image, topic));
-            }
-            cluster.topics.clone()
-        };
-        self.tell(|| Command::TopicsChanged(topics.clone()));
-        if !deleted.is_empty() {
-            self.tell(|| Command::TopicsDeleted(deleted.clone()));
         }
-    }
-
-    fn tell(&self, command: impl Fn() -> Command) {
-        self.shards.load().iter().flatten().for_each(|shard| shard.tell(command()));
+        self.shared.cluster.store(Arc::new(cluster));
+        self.shards.load().iter().flatten().for_each(|host| host.nudge());
     }
 
     /// Of each group that has a configuration of its own, what is so for it.

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::error::Error;
 use std::fmt::Debug;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -37,7 +38,15 @@ pub trait Hosted: Machine<Effect = Infallible, Hard: Send, Soft: Send, Reply: Se
     /// What all shards of the coordinator share.
     type Shared: Debug + Send + Sync;
 
-    fn soft(shared: &Self::Shared) -> Self::Soft;
+    /// How much there has been to hear of. What is shared may change at any time: a machine is told before it decides the
+    /// next command, so whoever changes it waits for no machine.
+    fn version(shared: &Self::Shared) -> u64;
+
+    /// The commands that tell a machine of everything since this version, and the version that it knows then.
+    fn news(shared: &Self::Shared, since: u64) -> (u64, Vec<Self::Command>);
+
+    /// What a machine that is loaded begins with, and the version that it knows.
+    fn soft(shared: &Self::Shared) -> (u64, Self::Soft);
 
     /// How long records may take to be committed.
     fn commit_limit_ms(shared: &Self::Shared) -> i64;
@@ -73,6 +82,8 @@ pub struct Host<M: Hosted> {
     state: Mutex<State<M>>,
     /// Wakes the task.
     wake: Notify,
+    /// The partition is no longer led here.
+    is_over: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -82,6 +93,8 @@ struct State<M: Hosted> {
     owed: VecDeque<(i64, OutputOf<M>)>,
     waiting: BTreeMap<Waiter, oneshot::Sender<M::Reply>>,
     next_waiter: u64,
+    /// The version of what is shared that the machine knows.
+    heard: u64,
     /// When the task wakes by itself.
     wakes_ms: i64,
 }
@@ -143,10 +156,12 @@ impl<M: Hosted> Host<M> {
             owed: VecDeque::new(),
             waiting: BTreeMap::new(),
             next_waiter: 0,
+            heard: 0,
             wakes_ms: i64::MAX,
         };
         let (state, wake) = (Mutex::new(state), Notify::new());
-        let host = Arc::new(Host { rt: rt.clone(), partition, appended, shared, state, wake });
+        let is_over = AtomicBool::new(false);
+        let host = Arc::new(Host { rt: rt.clone(), partition, appended, shared, state, wake, is_over });
         rt.spawn(Lane::Control, "coordinator", host.clone().supervise(stop));
         host
     }
@@ -159,20 +174,22 @@ impl<M: Hosted> Host<M> {
         }
     }
 
-    /// Decides a command whose reply nobody waits for. A machine that is loading does not hear of it: it will find what is
-    /// shared as it is then.
-    pub fn tell(&self, command: M::Command) {
-        drop(self.decide(command));
+    /// Has the machine hear of what is shared soon, even if nobody asks it anything.
+    pub fn nudge(&self) {
+        self.wake.notify_one();
     }
 
     fn decide(&self, command: M::Command) -> Result<Decided<M>, NoReply> {
         if M::writes(&command) && self.partition.refuses_all() {
             return Err(NoReply::GivenUp);
         }
+        if self.is_over.load(Ordering::Relaxed) {
+            return Err(NoReply::GivenUp);
+        }
         let mut state = self.state();
+        self.hear(&mut state)?;
         let now = self.rt.now();
-        let waiter = Waiter(state.next_waiter);
-        state.next_waiter += 1;
+        let waiter = state.next_waiter();
         let shard = match &mut state.phase {
             Phase::Running(shard) => shard,
             Phase::Loading { .. } => return Err(NoReply::Loading),
@@ -185,6 +202,22 @@ impl<M: Hosted> Host<M> {
         let (sender, receiver) = oneshot::channel();
         state.waiting.insert(waiter, sender);
         Ok(Decided::Later(receiver))
+    }
+
+    /// Tells the machine what it has not heard of yet.
+    fn hear(&self, state: &mut State<M>) -> Result<(), NoReply> {
+        if state.heard == M::version(&self.shared) {
+            return Ok(());
+        }
+        let news;
+        (state.heard, news) = M::news(&self.shared, state.heard);
+        for command in news {
+            let (now, waiter) = (self.rt.now(), state.next_waiter());
+            let Phase::Running(shard) = &mut state.phase else { return Ok(()) };
+            let batch = shard.submit(now, waiter, command);
+            self.follow_step(state, batch, now.wall_ms, Some(waiter))?;
+        }
+        Ok(())
     }
 
     /// Appends what a step has written, lets go what is free, and sees to it that the task wakes in time. Gives the reply to
@@ -250,8 +283,13 @@ impl<M: Hosted> Host<M> {
         // What is to be committed next, and until when.
         let mut due: Option<(i64, i64)> = None;
         loop {
+            if self.is_over.load(Ordering::Relaxed) {
+                self.give_way();
+            }
             let next = {
                 let mut state = self.state();
+                // Where that fails the machine is loaded again, and nobody has asked.
+                let _ = self.hear(&mut state);
                 let next = state.next();
                 state.wakes_ms = match next {
                     Next::Run { tick_ms, .. } => tick_ms,
@@ -272,7 +310,7 @@ impl<M: Hosted> Host<M> {
             due = committed.map(|offset| due.filter(|due| due.0 == offset).unwrap_or_else(|| (offset, limit_ms())));
             tokio::select! {
                 biased;
-                () = stop.told() => self.end(),
+                () = stop.told() => self.give_way(),
                 () = self.wake.notified() => {}
                 () = self.committed(due) => {}
                 () = self.rt.sleep_until(at_ms) => self.tick(),
@@ -319,7 +357,9 @@ impl<M: Hosted> Host<M> {
             _ if matches!(state.phase, Phase::Over) => {}
             Ok((machine, records)) => {
                 let end = self.partition.reader.end().offset;
-                let (shard, batch) = machine.start(end, M::soft(&self.shared), now);
+                let (heard, soft) = M::soft(&self.shared);
+                let (shard, batch) = machine.start(end, soft, now);
+                state.heard = heard;
                 state.phase = Phase::Running(shard);
                 if records > 0 {
                     tracing::info!(%topic, partition = index, records, ms = now.mono_ms - began_ms, "loaded");
@@ -361,8 +401,14 @@ impl<M: Hosted> Host<M> {
         }
     }
 
-    /// Everybody who waits is told that this is not the place any more.
+    /// The partition is no longer led here. Does not wait for what is being written.
     pub fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
+    /// Everybody who waits is told that this is not the place any more.
+    fn give_way(&self) {
         let mut state = self.state();
         state.phase = Phase::Over;
         state.owed.clear();
@@ -383,6 +429,11 @@ impl<M: Hosted> Host<M> {
 }
 
 impl<M: Hosted> State<M> {
+    fn next_waiter(&mut self) -> Waiter {
+        self.next_waiter += 1;
+        Waiter(self.next_waiter)
+    }
+
     fn next(&self) -> Next {
         match &self.phase {
             Phase::Loading { from_ms } => Next::Load { at_ms: *from_ms },
