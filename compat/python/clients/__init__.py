@@ -57,7 +57,7 @@ class Seen(NamedTuple):
     partition: int
     offset: int
     record: Record
-    topic: str = ""  # readers of one topic leave it out
+    topic: str = ""  # readers of one topic may leave it out
 
 
 class Refused(Exception):

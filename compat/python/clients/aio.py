@@ -29,6 +29,28 @@ class Loop(Closing):
         self.loop.close()
 
 
+class Consuming(Loop):
+    """Has a consumer, assigned or in a group."""
+
+    def next(self, timeout):
+        async def run():
+            try:
+                async with asyncio.timeout(timeout):
+                    return await self.consumer.getone()
+            except TimeoutError:
+                return None
+
+        message = self.run(run())
+        if message is None:
+            return None
+        record = Record(message.key, message.value, message.timestamp, tuple(message.headers))
+        return Seen(message.partition, message.offset, record, message.topic)
+
+    def close(self):
+        self.run(self.consumer.stop())
+        super().close()
+
+
 class Aiokafka:
     name = "aiokafka"
     cannot = ("cooperative_members_keep_their_partitions", "group_deleted", "group_offsets_altered", "group_offsets_deleted",
@@ -95,7 +117,6 @@ class Aiokafka:
             first = reader.run(reader.consumer.beginning_offsets([at]))[at]
             return first, reader.run(reader.consumer.end_offsets([at]))[at]
 
-
     def consumer(self, joining):
         return Member(self.bootstrap, joining)
 
@@ -141,7 +162,7 @@ class Writer(Loop):
         super().close()
 
 
-class Reader(Loop):
+class Reader(Consuming):
     def __init__(self, bootstrap, partitions, offset, wait_ms):
         super().__init__()
         self.consumer = self.run(self.started(bootstrap, partitions, offset, wait_ms))
@@ -157,25 +178,8 @@ class Reader(Loop):
             consumer.seek(partition, offset)
         return consumer
 
-    def next(self, timeout):
-        async def run():
-            try:
-                async with asyncio.timeout(timeout):
-                    return await self.consumer.getone()
-            except TimeoutError:
-                return None
 
-        message = self.run(run())
-        if message is None:
-            return None
-        return Seen(message.partition, message.offset, Record(message.key, message.value, message.timestamp, tuple(message.headers)))
-
-    def close(self):
-        self.run(self.consumer.stop())
-        super().close()
-
-
-class Member(Loop):
+class Member(Consuming):
     def __init__(self, bootstrap, joining):
         super().__init__()
         self.consumer = self.run(self.started(bootstrap, joining))
@@ -193,20 +197,6 @@ class Member(Loop):
         await consumer.start()
         return consumer
 
-    def next(self, timeout):
-        async def run():
-            try:
-                async with asyncio.timeout(timeout):
-                    return await self.consumer.getone()
-            except TimeoutError:
-                return None
-
-        message = self.run(run())
-        if message is None:
-            return None
-        record = Record(message.key, message.value, message.timestamp, tuple(message.headers))
-        return Seen(message.partition, message.offset, record, message.topic)
-
     def owned(self):
         return {(p.topic, p.partition) for p in self.consumer.assignment()}
 
@@ -218,7 +208,3 @@ class Member(Loop):
 
     def committed(self, topic, partition):
         return self.run(self.consumer.committed(TopicPartition(topic, partition)))
-
-    def close(self):
-        self.run(self.consumer.stop())
-        super().close()

@@ -46,7 +46,7 @@ fn delete(step: &mut Step<'_>, id: &Arc<str>, room: &mut Room) -> ErrorCode {
     ErrorCode::None
 }
 
-/// Ends a group that has neither members nor offsets.
+/// Ends a group without members. Its offsets, if it has any, stay for the group of this id that comes next.
 pub(crate) fn end(step: &mut Step<'_>, id: &Arc<str>) {
     tombstones(step, id).into_iter().for_each(|record| step.log.write(record));
     forget(step, id);

@@ -289,16 +289,7 @@ fn sum_of_ends(fields: &mut Fields<'_>) -> Option<(i64, i16)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::fixture;
-    use crate::kafka::request::{CORRELATION_ID_AT, HEAD_BYTES};
-
-    /// Compares a frame to the fixture, whose correlation id is another.
-    fn check(name: &str, mut frame: Vec<u8>) {
-        let wanted = fixture(name);
-        let id = CORRELATION_ID_AT..HEAD_BYTES;
-        frame[id.clone()].copy_from_slice(&wanted[id]);
-        assert_eq!(frame, wanted, "{name}");
-    }
+    use crate::kafka::{check, fixture};
 
     #[test]
     fn frames_are_kafkas_to_the_byte() {

@@ -18,3 +18,12 @@ pub fn fixture(name: &str) -> Vec<u8> {
     let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
     (0..hex.len()).step_by(2).map(byte).collect()
 }
+
+/// Compares a frame to the fixture, whose correlation id is another.
+#[cfg(test)]
+pub fn check(name: &str, mut frame: Vec<u8>) {
+    let wanted = fixture(name);
+    let id = request::CORRELATION_ID_AT..request::HEAD_BYTES;
+    frame[id.clone()].copy_from_slice(&wanted[id]);
+    assert_eq!(frame, wanted, "{name}");
+}

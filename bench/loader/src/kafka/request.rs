@@ -114,15 +114,7 @@ pub(super) fn frame(api_key: i16, version: i16, body: impl FnOnce(&mut Vec<u8>))
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kafka::fixture;
-
-    /// Compares a frame to the fixture, whose correlation id is another.
-    fn check(name: &str, mut frame: Vec<u8>) {
-        let wanted = fixture(name);
-        let id = CORRELATION_ID_AT..HEAD_BYTES;
-        frame[id.clone()].copy_from_slice(&wanted[id]);
-        assert_eq!(frame, wanted, "{name}");
-    }
+    use crate::kafka::{check, fixture};
 
     #[test]
     fn frames_are_kafkas_to_the_byte() {

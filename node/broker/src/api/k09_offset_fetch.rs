@@ -8,9 +8,9 @@ use std::sync::Arc;
 use ottla_base::Uuid;
 use ottla_metadata::Image;
 use ottla_wire::messages::{
-    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponse,
-    OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions, OffsetFetchResponseTopic,
-    OffsetFetchResponseTopics,
+    OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+    OffsetFetchResponse, OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
+    OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
 use ottla_wire::{ApiKey, ErrorCode};
 
@@ -127,28 +127,21 @@ fn is_to_be_told(ctx: &Ctx, image: &Image, topic: &mut OffsetFetchResponseTopics
 }
 
 async fn fetch_single(ctx: &Ctx, request: OffsetFetchRequest) -> OffsetFetchResponse {
-    let asked = request.topics.clone().unwrap_or_default();
-    let topics = request.topics.map(|topics| {
-        let topics = topics.into_iter().map(|topic| OffsetFetchRequestTopics {
-            name: topic.name,
-            partition_indexes: topic.partition_indexes,
-            ..Default::default()
-        });
-        topics.collect()
-    });
+    let topic = |topic: OffsetFetchRequestTopic| OffsetFetchRequestTopics {
+        name: topic.name,
+        partition_indexes: topic.partition_indexes,
+        ..Default::default()
+    };
+    let topics: Option<Vec<_>> = request.topics.map(|topics| topics.into_iter().map(topic).collect());
+    let asked = if ctx.version < GROUP_ERROR_FROM { topics.clone().unwrap_or_default() } else { Vec::new() };
     let group = OffsetFetchRequestGroup { group_id: request.group_id, topics, ..Default::default() };
     let mut group = fetch(ctx, group).await;
     if let Err(error) = AnswerRoom::default().take(bytes(&group)) {
         group = failed(group.group_id, error);
     }
-    if group.error_code != ErrorCode::None.code() && ctx.version < GROUP_ERROR_FROM {
+    if group.error_code != ErrorCode::None.code() {
         let error = ErrorCode::from_code(group.error_code).unwrap_or(ErrorCode::UnknownServerError);
-        let asked = asked.into_iter().map(|topic| OffsetFetchRequestTopics {
-            name: topic.name,
-            partition_indexes: topic.partition_indexes,
-            ..Default::default()
-        });
-        group.topics = asked.map(|topic| refuse(&topic, error)).collect();
+        group.topics = asked.iter().map(|topic| refuse(topic, error)).collect();
     }
     OffsetFetchResponse {
         topics: group.topics.into_iter().map(single_topic).collect(),

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use ottla_base::NodeId;
 use ottla_metadata::topic_name::CONSUMER_OFFSETS;
 use ottla_wire::messages::{Coordinator, FindCoordinatorRequest, FindCoordinatorResponse};
 use ottla_wire::{ApiKey, ErrorCode};
@@ -76,7 +77,7 @@ async fn endpoint(ctx: &Ctx, key_type: i8, key: &str) -> Result<(i32, Arc<str>, 
     let index = partition_of(key, topic.partition_count()).ok_or(missing)?;
     let partition = i32::try_from(index).ok().and_then(|index| topic.partition(index)).ok_or(missing)?;
     let (leader_id, error) = described::leader(ctx, &published.image, partition);
-    let leader = published.image.brokers().iter().find(|broker| broker.id.0 == leader_id);
+    let leader = published.image.brokers().get(NodeId(leader_id));
     let endpoint = leader.and_then(|leader| described::endpoint(leader, &ctx.client));
     match endpoint {
         Some((host, port)) if error == ErrorCode::None => Ok((leader_id, host, port)),

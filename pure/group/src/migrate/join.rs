@@ -109,8 +109,8 @@ fn said(
 fn answer(step: &mut Step<'_>, asker: Waiter, request: &JoinGroupRequest, member_id: &Arc<str>) {
     let group_id = &request.group_id;
     has_joined(step, group_id, member_id);
-    let Some(group) = step.log.consumer.get(group_id) else { return };
-    let Ok(member) = classic_member(group, member_id, None) else { return };
+    let group = step.log.consumer.get(group_id).expect("the member has just joined it");
+    let member = classic_member(group, member_id, None).expect("it has joined by the classic protocol");
     let response = JoinGroupResponse {
         generation_id: member.epoch,
         protocol_type: Some(consumer::TYPE.into()),
