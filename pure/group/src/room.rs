@@ -22,8 +22,8 @@ impl Room {
     }
 
     /// Takes the room of these records, or none of it.
-    pub(crate) fn take(&mut self, records: &[Record]) -> Result<(), Lack> {
-        let bytes = records.iter().map(Record::bytes_max).sum::<usize>();
+    pub(crate) fn take<'r>(&mut self, records: impl IntoIterator<Item = &'r Record>) -> Result<(), Lack> {
+        let bytes = records.into_iter().map(Record::bytes_max).sum::<usize>();
         match self.bytes.checked_sub(bytes) {
             Some(left) => {
                 self.bytes = left;

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use imbl::OrdMap;
 use ottla_base::Uuid;
 
+use crate::consumer::hash;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topic {
     pub id: Uuid,
@@ -20,8 +22,15 @@ pub struct Topic {
 
 #[derive(Clone, Debug, Default)]
 pub struct Topics {
-    by_name: OrdMap<Arc<str>, Arc<Topic>>,
+    by_name: OrdMap<Arc<str>, Arc<Known>>,
     names: OrdMap<Uuid, Arc<str>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    topic: Topic,
+    /// A group may read thousands of topics, and all their hashes are needed whenever a member comes or goes.
+    hash: u64,
 }
 
 impl Topics {
@@ -29,17 +38,23 @@ impl Topics {
     pub fn insert(&mut self, name: Arc<str>, topic: Topic) {
         self.remove(&name);
         self.names.insert(topic.id, name.clone());
-        self.by_name.insert(name, Arc::new(topic));
+        let hash = hash::of_topic(&name, &topic);
+        self.by_name.insert(name, Arc::new(Known { topic, hash }));
     }
 
     pub fn remove(&mut self, name: &str) {
-        if let Some(topic) = self.by_name.remove(name) {
-            self.names.remove(&topic.id);
+        if let Some(known) = self.by_name.remove(name) {
+            self.names.remove(&known.topic.id);
         }
     }
 
     pub fn get(&self, name: &str) -> Option<&Topic> {
-        self.by_name.get(name).map(Arc::as_ref)
+        self.by_name.get(name).map(|known| &known.topic)
+    }
+
+    /// What the topic is like, as one number ([`hash`]).
+    pub(crate) fn hash_of(&self, name: &str) -> Option<u64> {
+        self.by_name.get(name).map(|known| known.hash)
     }
 
     pub fn name_of(&self, id: &Uuid) -> Option<&Arc<str>> {
@@ -48,7 +63,7 @@ impl Topics {
 
     /// In the order of names.
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Topic)> {
-        self.by_name.iter().map(|(name, topic)| (name, topic.as_ref()))
+        self.by_name.iter().map(|(name, known)| (name, &known.topic))
     }
 }
 

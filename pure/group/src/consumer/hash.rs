@@ -20,13 +20,12 @@ pub(crate) fn of_group(names: &BTreeSet<&Arc<str>>, topics: &Topics) -> i64 {
     if names.is_empty() {
         return 0;
     }
-    let hashes = names.iter().flat_map(|name| of_topic(name, topics.get(name)).to_le_bytes());
+    // 0 if there is no such topic.
+    let hashes = names.iter().flat_map(|name| topics.hash_of(name).unwrap_or(0).to_le_bytes());
     XxHash3_64::oneshot(&hashes.collect::<Vec<u8>>()) as i64
 }
 
-/// 0 if there is no such topic.
-fn of_topic(name: &str, topic: Option<&Topic>) -> u64 {
-    let Some(topic) = topic else { return 0 };
+pub(crate) fn of_topic(name: &str, topic: &Topic) -> u64 {
     let mut bytes = vec![MAGIC];
     let id = u128::from_be_bytes(topic.id.0);
     bytes.extend_from_slice(&((id >> 64) as u64).to_le_bytes());

@@ -59,8 +59,8 @@ fn beat(step: &mut Step<'_>, heartbeat: ConsumerGroupHeartbeat) -> Result<Consum
     let group_id = &heartbeat.request.group_id;
     let mut room = room(&step.soft.config, group_id);
     let member_id = join::find_or_admit(step, &heartbeat, &mut room)?;
-    session::heard_of(step, group_id, &member_id);
     let change = said::update(step, &heartbeat, &member_id, &mut room)?;
+    session::heard_of(step, group_id, &member_id);
     let news = News { change, reported: heartbeat.request.topic_partitions.as_deref() };
     let has_new_assignment = advance(step, group_id, &member_id, news, &mut room)?;
 
@@ -96,7 +96,9 @@ pub(super) fn advance(
     let renewed = advance_group(step, group_id, (member_id, change), room);
     let member = step.log.consumer.get(group_id).and_then(|group| group.members.get(member_id));
     if renewed == Err(Lack::Ever) && member.is_some_and(|member| member.epoch == JOIN_EPOCH) {
-        // Who is in the group goes on with the target there is. Who comes must not believe that it gets something.
+        // Who is in the group goes on with the target there is. Who comes must not believe that it gets something, and
+        // is not let in.
+        leave::remove(step, group_id, std::slice::from_ref(member_id));
         return Err(Lack::Ever.into());
     }
     let report = Report { reported, subscription: change.of_subscription() };

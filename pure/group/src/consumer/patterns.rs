@@ -12,6 +12,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::{records, regex};
+use crate::Record;
 use crate::groups::Step;
 use crate::room::{Lack, Room};
 
@@ -24,17 +25,11 @@ pub(super) fn forget_if_unused(step: &mut Step<'_>, group_id: &Arc<str>, pattern
     }
 }
 
-pub(super) fn resolve_if_new(
-    step: &mut Step<'_>,
-    group_id: &Arc<str>,
-    pattern: &Arc<str>,
-    room: &mut Room,
-) -> Result<(), Lack> {
-    if step.log.consumer.get(group_id).is_some_and(|group| !group.resolved.contains_key(pattern)) {
-        let topics = regex::matching(pattern, &step.soft.topics);
-        write(step, group_id, (pattern, topics), room)?;
-    }
-    Ok(())
+/// What the pattern matches, if that is not known.
+pub(super) fn resolved_if_new(step: &Step<'_>, group_id: &Arc<str>, pattern: &Arc<str>) -> Option<Record> {
+    let group = step.log.consumer.get(group_id);
+    let is_known = group.is_some_and(|group| group.resolved.contains_key(pattern));
+    (!is_known).then(|| record(step, group_id, pattern, regex::matching(pattern, &step.soft.topics)))
 }
 
 /// Matches all patterns of the group, and says whether one of them matches other topics than before. One whose topics do
@@ -57,8 +52,12 @@ fn write(
     (pattern, topics): (&Arc<str>, BTreeSet<Arc<str>>),
     room: &mut Room,
 ) -> Result<(), Lack> {
-    let record = records::pattern(group_id, pattern, topics.into_iter().collect(), step.now.wall_ms);
-    room.take(std::slice::from_ref(&record))?;
+    let record = record(step, group_id, pattern, topics);
+    room.take([&record])?;
     step.log.write(record);
     Ok(())
+}
+
+fn record(step: &Step<'_>, group_id: &Arc<str>, pattern: &Arc<str>, topics: BTreeSet<Arc<str>>) -> Record {
+    records::pattern(group_id, pattern, topics.into_iter().collect(), step.now.wall_ms)
 }

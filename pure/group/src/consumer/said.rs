@@ -74,22 +74,20 @@ pub(super) fn write(
     let before = &member.unwrap_or(&none).said;
     let pattern_before = before.subscribed_topic_regex.clone().filter(|pattern| !pattern.is_empty());
     let pattern = said.subscribed_topic_regex.clone().filter(|pattern| !pattern.is_empty());
+    let pattern_changed = pattern != pattern_before;
     let names_changed = before.subscribed_topic_names != said.subscribed_topic_names;
-    if member.is_none() || *before != said {
-        let record = records::member(group_id, id, said);
-        room.take(std::slice::from_ref(&record))?;
-        step.log.write(record);
+    let is_new = member.is_none() || *before != said;
+    let record = is_new.then(|| records::member(group_id, id, said));
+    let matched = pattern.filter(|_| pattern_changed);
+    let matched = matched.and_then(|pattern| patterns::resolved_if_new(step, group_id, &pattern));
+    // All of it or nothing: who is refused is not in the group.
+    room.take(record.iter().chain(&matched))?;
+    record.into_iter().for_each(|record| step.log.write(record));
+    if pattern_changed && let Some(pattern) = pattern_before {
+        patterns::forget_if_unused(step, group_id, &pattern);
     }
-    if pattern != pattern_before {
-        if let Some(pattern) = pattern_before {
-            patterns::forget_if_unused(step, group_id, &pattern);
-        }
-        if let Some(pattern) = pattern {
-            patterns::resolve_if_new(step, group_id, &pattern, room)?;
-        }
-        return Ok(Change::Subscription);
-    }
-    Ok(if names_changed { Change::Subscription } else { Change::Nothing })
+    matched.into_iter().for_each(|record| step.log.write(record));
+    Ok(if names_changed || pattern_changed { Change::Subscription } else { Change::Nothing })
 }
 
 /// Most heartbeats say nothing: that costs nothing.

@@ -188,6 +188,7 @@ fn a_target_that_a_batch_cannot_hold_is_refused_to_who_comes_and_kept_from_the_o
         request.member_epoch = 1;
         request.topic_partitions = None;
     };
+    assert_eq!(enter(&mut node, "n", beat), ErrorCode::UnknownMemberId);
     assert_eq!(enter(&mut node, "m0", beat), ErrorCode::None);
 }
 
@@ -200,6 +201,7 @@ fn what_a_member_says_and_what_its_pattern_matches_fit_into_a_batch() {
     assert_eq!(enter(&mut node, "a", many), ErrorCode::UnknownServerError);
     let all = |request: &mut ConsumerGroupHeartbeatRequest| request.subscribed_topic_regex = Some("t.*".into());
     assert_eq!(enter(&mut node, "a", all), ErrorCode::UnknownServerError);
+    assert_eq!(node.log.len(), 0, "who was refused has left nothing");
     let some = |request: &mut ConsumerGroupHeartbeatRequest| request.subscribed_topic_regex = Some("t1.".into());
     assert_eq!(enter(&mut node, "a", some), ErrorCode::None);
 }
