@@ -69,7 +69,7 @@ pub async fn heal(machine: &mut Machine<'_>) {
         machine.crash(Crash::Kill).await;
     }
     while !machine.is_up() {
-        machine.start().await;
+        machine.start_well().await;
     }
 }
 

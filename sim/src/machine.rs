@@ -21,6 +21,8 @@ const CLEAN_MARKER: &str = ".kafka_cleanshutdown";
 const REFUSAL: &str = "Nothing was changed";
 /// How long a process may take to start or to stop once nothing is in its way.
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// A start that nothing hinders takes no longer.
+const PROMPT_MS: i64 = 2_000;
 /// How often a broker is looked after.
 const LOOK: Duration = Duration::from_millis(5);
 
@@ -118,6 +120,16 @@ impl<'w> Machine<'w> {
                 self.bury(process, how).await;
                 false
             }
+        }
+    }
+
+    /// Starts a broker on a disk without faults, which must not take long.
+    pub async fn start_well(&mut self) {
+        let began_ms = self.rt.mono_ms();
+        let is_up = self.start().await;
+        let took_ms = self.rt.mono_ms() - began_ms;
+        if is_up && took_ms > PROMPT_MS {
+            self.history.note(Event::Broken { what: format!("a start that nothing hinders took {took_ms} ms") });
         }
     }
 

@@ -7,7 +7,7 @@
 //! A [`Process`] is in it what a process is on a machine: it has a clock that starts with it, dice of its own, and it can
 //! be killed, which drops each of its tasks at the await where it is. First come, first served, as tokio has it, would
 //! show only one order of things that threads may do in any order, so a task that could run is now and then put back
-//! behind the others. Blocking work is done in one go, after as long as the dice say.
+//! behind the others, and one that is new may begin late. Blocking work is done in one go, after as long as the dice say.
 
 use std::future::Future;
 use std::panic::resume_unwind;
@@ -29,6 +29,9 @@ use crate::{Rt, Runs, Task, task};
 const WALL_START_MS: i64 = 1_767_225_600_000;
 /// One of so many times a task that could run is put back.
 const PUT_BACK_ONE_IN: u64 = 8;
+/// One of so many tasks begins late, because its thread has other things to do, and at most so late.
+const BEGINS_LATE_ONE_IN: u64 = 8;
+const BEGINS_LATE_MS_MAX: u64 = 20;
 /// Half of all blocking work takes no time, the other half at most so long, unless it stalls.
 const BLOCKING_MS_MAX: u64 = 4;
 const MEMORY_BYTES: u64 = 1 << 30;
@@ -139,6 +142,15 @@ impl Process {
         F: Future + Send + 'static,
         F::Output: Send + 'static,
     {
+        let schedule = &self.0.schedule;
+        let is_late = schedule.below(BEGINS_LATE_ONE_IN) == 0;
+        let late_ms = if is_late { schedule.below(BEGINS_LATE_MS_MAX) + 1 } else { 0 };
+        let future = async move {
+            if late_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(late_ms)).await;
+            }
+            future.await
+        };
         let task = task::spawn(&self.0.handle, name, self.clone().run(future));
         self.keep(task.abort_handle());
         task

@@ -76,18 +76,21 @@ impl Publisher {
     /// Runs until `stop`.
     pub async fn run(mut self, mut stop: Stop) {
         let mut flushed = self.host.watch_flushed();
+        let mut published = 0;
         loop {
+            // Not what changes from now on: something may have been flushed before this task had its first turn.
             tokio::select! {
                 biased;
-                Ok(()) = flushed.changed() => {}
+                Ok(_) = flushed.wait_for(|flushed| *flushed > published) => {}
                 () = self.rt.sleep(RETRY) => {}
                 () = stop.told() => return,
             }
-            self = self.publish_committed().await;
+            (self, published) = self.publish_committed().await;
         }
     }
 
-    async fn publish_committed(self) -> Publisher {
+    /// Gives the offset before which everything is published.
+    async fn publish_committed(self) -> (Publisher, i64) {
         let Publisher { rt, host, replicas, groups, published, mut state } = self;
         let (records, committed) = host.take_committed();
         let (blocking_host, blocking_replicas) = (host.clone(), replicas.clone());
@@ -115,7 +118,7 @@ impl Publisher {
                 later.blocking(move || replicas.remove(&dir)).await;
             });
         }
-        Publisher { rt, host, replicas, groups, published, state }
+        (Publisher { rt, host, replicas, groups, published, state }, committed)
     }
 }
 
