@@ -99,7 +99,7 @@ pub struct Soft {
     pub(crate) group_configs: GroupConfigs,
     pub(crate) topics: Topics,
     /// Groups that have members or expect some. Each is in [`State::groups`] too.
-    pub(crate) classic: BTreeMap<Arc<str>, classic::Group>,
+    pub(crate) classic: classic::Alive,
     /// By consumer group, what it has seen of the topics. No more than there are such groups.
     pub(crate) consumer: BTreeMap<Arc<str>, consumer::Seen>,
     /// Classic members of consumer groups that were told to join again.
@@ -121,7 +121,7 @@ impl Soft {
             config,
             group_configs: GroupConfigs::new(),
             topics: Topics::default(),
-            classic: BTreeMap::new(),
+            classic: classic::Alive::default(),
             consumer: BTreeMap::new(),
             rejoining: BTreeSet::new(),
             // A group that has seen nothing has seen none.
@@ -260,10 +260,14 @@ impl Machine for Groups {
     }
 
     /// What is due up to the first thing that writes: a step is one batch, and thousands of sessions may end at one moment.
+    /// No more than there was to begin with: what goes off may set timers that are due at once.
     fn expire(step: &mut Step<'_>) {
-        while !step.log.has_written()
+        let mut left = step.soft.timers.len();
+        while left > 0
+            && !step.log.has_written()
             && let Some(timer) = step.soft.timers.take_due(step.now)
         {
+            left -= 1;
             match timer {
                 Timer::Join(group) => classic::rebalance::join_due(step, &group),
                 Timer::Sync(group) => classic::rebalance::sync_due(step, &group),

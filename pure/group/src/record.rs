@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use ottla_base::Uuid;
 use ottla_wire::records::CoordinatorRecord;
 use ottla_wire::records::consumer_offsets::consumer_group_current_member_assignment_value::TopicPartitions;
 use ottla_wire::records::consumer_offsets::{
@@ -142,11 +143,12 @@ impl Record {
     pub fn bytes_max(&self) -> usize {
         /// Lengths, deltas and attributes around a record, and the numbers in it.
         const AROUND: usize = 96;
+        if let Record::OffsetCommit(key, value) = self {
+            return offset_bytes_max(key, value.as_ref());
+        }
         AROUND
             + match self {
-                Record::OffsetCommit(key, value) => {
-                    key.group.len() + key.topic.len() + value.as_ref().map_or(0, |value| value.metadata.len())
-                }
+                Record::OffsetCommit(..) => 0,
                 Record::GroupMetadata(key, value) => key.group.len() + value.as_ref().map_or(0, group_bytes_max),
                 Record::ConsumerGroupMetadata(key, _) => key.group_id.len(),
                 // Of what Kafka wrote only the end is written again.
@@ -174,6 +176,21 @@ impl Record {
                 }
             }
     }
+}
+
+/// Of these a batch has many thousands, so that a few bytes more would refuse what a batch can hold.
+fn offset_bytes_max(key: &OffsetCommitKey, value: Option<&OffsetCommitValue>) -> usize {
+    /// Around key and value: lengths, deltas (of time there is none in a batch) and attributes.
+    const RECORD: usize = 21;
+    /// Beside the texts.
+    const KEY: usize = 10;
+    const VALUE: usize = 24;
+    const TOPIC_ID: usize = 22;
+    let value = value.map_or(0, |value| {
+        let topic_id = if value.topic_id == Uuid::ZERO { 0 } else { TOPIC_ID };
+        VALUE + topic_id + value.metadata.len()
+    });
+    RECORD + KEY + key.group.len() + key.topic.len() + value
 }
 
 /// The length of a string.
@@ -329,8 +346,8 @@ mod tests {
             Record::ConsumerGroupRegularExpression(pattern_key, Some(pattern)),
             Record::ConsumerGroupMetadata(epoch_key, Some(epoch)),
         ] {
-            /// Of a record in a batch: length, attributes, time, offset, two lengths, headers.
-            const FRAME: usize = 5 + 1 + 10 + 5 + 5 + 5 + 1;
+            /// Of a record in a batch: length, attributes, time (that of the batch), offset, two lengths, headers.
+            const FRAME: usize = 5 + 1 + 1 + 5 + 3 + 5 + 1;
             let (key, value) = record.encode();
             assert!(FRAME + key.len() + value.map_or(0, |value| value.len()) <= record.bytes_max());
         }

@@ -72,6 +72,10 @@ impl<K: Ord + Clone> Timers<K> {
         None
     }
 
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
     pub fn is_empty(&self) -> bool {
         self.order.is_empty()
     }

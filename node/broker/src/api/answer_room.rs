@@ -10,19 +10,25 @@ pub const ANSWER_BYTES_MAX: usize = 32 << 20;
 
 #[derive(Debug)]
 pub struct AnswerRoom {
-    bytes: usize,
+    /// `None` once something did not fit.
+    bytes: Option<usize>,
 }
 
 impl Default for AnswerRoom {
     fn default() -> AnswerRoom {
-        AnswerRoom { bytes: ANSWER_BYTES_MAX }
+        AnswerRoom { bytes: Some(ANSWER_BYTES_MAX) }
     }
 }
 
 impl AnswerRoom {
+    /// Whether it is worth while to make more of the answer.
+    pub fn check(&self) -> Result<(), ErrorCode> {
+        self.bytes.map(|_| ()).ok_or(ErrorCode::InvalidRequest)
+    }
+
     pub fn take(&mut self, bytes: usize) -> Result<(), ErrorCode> {
-        self.bytes = self.bytes.checked_sub(bytes).ok_or(ErrorCode::InvalidRequest)?;
-        Ok(())
+        self.bytes = self.bytes.and_then(|left| left.checked_sub(bytes));
+        self.check()
     }
 }
 
@@ -31,11 +37,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_refused_and_what_is_smaller_may_fit() {
+    fn what_does_not_fit_is_refused_and_so_is_all_behind_it() {
         let mut room = AnswerRoom::default();
         assert_eq!(room.take(ANSWER_BYTES_MAX - 1), Ok(()));
+        assert_eq!(room.check(), Ok(()));
         assert_eq!(room.take(2), Err(ErrorCode::InvalidRequest));
-        assert_eq!(room.take(1), Ok(()));
+        assert_eq!(room.check(), Err(ErrorCode::InvalidRequest));
         assert_eq!(room.take(1), Err(ErrorCode::InvalidRequest));
     }
 }

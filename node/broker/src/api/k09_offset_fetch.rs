@@ -35,6 +35,10 @@ async fn handle(ctx: Ctx, request: OffsetFetchRequest) -> OffsetFetchResponse {
     let mut groups = Vec::with_capacity(request.groups.len());
     let mut room = AnswerRoom::default();
     for group in request.groups {
+        if let Err(error) = room.check() {
+            groups.push(failed(group.group_id, error));
+            continue;
+        }
         let fetched = fetch(&ctx, group).await;
         groups.push(match room.take(bytes(&fetched)) {
             Ok(()) => fetched,

@@ -17,7 +17,9 @@ async fn handle(ctx: Ctx, request: DescribeGroupsRequest) -> DescribeGroupsRespo
     let mut room = AnswerRoom::default();
     for id in request.groups {
         let may = ctx.may(Operation::Describe, Resource::Group(&id));
-        let described = if may {
+        let described = if let Err(error) = room.check() {
+            Err(error)
+        } else if may {
             let request = DescribeGroupsRequest { groups: vec![id.clone()], ..Default::default() };
             let describe = DescribeGroups { request, version: ctx.version };
             ask!(ctx.broker.groups, &id, DescribeGroups(describe))

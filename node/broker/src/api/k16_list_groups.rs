@@ -4,6 +4,7 @@ use ottla_group::{Command, Reply};
 use ottla_wire::messages::{ListGroupsRequest, ListGroupsResponse, ListedGroup};
 use ottla_wire::{ApiKey, ErrorCode};
 
+use super::answer_room::AnswerRoom;
 use super::{Api, Run};
 use crate::ctx::{Ctx, Operation, Resource};
 
@@ -19,12 +20,22 @@ async fn handle(ctx: Ctx, request: ListGroupsRequest) -> ListGroupsResponse {
 async fn list(ctx: &Ctx, request: ListGroupsRequest) -> Result<Vec<ListedGroup>, ErrorCode> {
     let may_all = ctx.may(Operation::Describe, Resource::Cluster);
     let mut groups = Vec::new();
-    for reply in ctx.broker.groups.submit_to_all(&Command::ListGroups(request)).await? {
-        match reply {
-            Reply::ListGroups(response) => groups.extend(response.groups),
-            other => panic!("a coordinator answered ListGroups with {other:?}"),
+    let mut room = AnswerRoom::default();
+    let take = |reply| match reply {
+        Reply::ListGroups(response) => {
+            room.take(response.groups.iter().map(bytes).sum())?;
+            groups.extend(response.groups);
+            Ok(())
         }
-    }
+        other => panic!("a coordinator answered ListGroups with {other:?}"),
+    };
+    ctx.broker.groups.submit_to_all(&Command::ListGroups(request), take).await?;
     groups.retain(|group| may_all || ctx.may(Operation::Describe, Resource::Group(&group.group_id)));
     Ok(groups)
+}
+
+/// About as many as it has on the wire.
+fn bytes(group: &ListedGroup) -> usize {
+    const LENGTHS: usize = 10;
+    LENGTHS + group.group_id.len() + group.protocol_type.len() + group.group_state.len() + group.group_type.len()
 }

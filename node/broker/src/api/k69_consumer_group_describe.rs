@@ -17,7 +17,10 @@ async fn handle(ctx: Ctx, request: ConsumerGroupDescribeRequest) -> ConsumerGrou
     let mut groups = Vec::with_capacity(request.group_ids.len());
     let mut room = AnswerRoom::default();
     for id in request.group_ids {
-        let described = describe(&ctx, &id).await;
+        let described = match room.check() {
+            Ok(()) => describe(&ctx, &id).await,
+            Err(error) => Err(error),
+        };
         let described = described.and_then(|group| room.take(bytes(&group)).map(|()| group));
         let mut described = described.unwrap_or_else(|error| DescribedGroup {
             error_code: error.code(),

@@ -158,17 +158,21 @@ impl Groups {
         self.shard_of(group)?.submit(command).await.map_err(outcome::of_coordinator)
     }
 
-    /// Has every coordinator here decide that has not been given up. With an error if one of them is loading.
-    pub async fn submit_to_all(&self, command: &Command) -> Result<Vec<Reply>, ErrorCode> {
-        let mut replies = Vec::new();
+    /// Has every coordinator here decide that is not given up, and hands over the replies. With an error if one of them is
+    /// loading, or if `take` says so.
+    pub async fn submit_to_all(
+        &self,
+        command: &Command,
+        mut take: impl FnMut(Reply) -> Result<(), ErrorCode>,
+    ) -> Result<(), ErrorCode> {
         for shard in self.shards.load_full().iter().flatten() {
             match shard.submit(command.clone()).await {
-                Ok(reply) => replies.push(reply),
+                Ok(reply) => take(reply)?,
                 Err(NoReply::GivenUp) => {}
                 Err(NoReply::Loading) => return Err(outcome::of_coordinator(NoReply::Loading)),
             }
         }
-        Ok(replies)
+        Ok(())
     }
 
     fn shard_of(&self, group: &str) -> Result<Arc<Host<Machine>>, ErrorCode> {

@@ -105,6 +105,10 @@ enum Phase<M: Hosted> {
     Loading {
         from_ms: i64,
     },
+    /// It could not be read, and will be tried again at this moment.
+    Unreadable {
+        again_ms: i64,
+    },
     Running(Shard<M>),
     /// The partition is no longer led here, or the broker stops.
     Over,
@@ -193,7 +197,7 @@ impl<M: Hosted> Host<M> {
         let shard = match &mut state.phase {
             Phase::Running(shard) => shard,
             Phase::Loading { .. } => return Err(NoReply::Loading),
-            Phase::Over => return Err(NoReply::GivenUp),
+            Phase::Unreadable { .. } | Phase::Over => return Err(NoReply::GivenUp),
         };
         let batch = shard.submit(now, waiter, command);
         if let Some(reply) = self.follow_step(&mut state, batch, now.wall_ms, Some(waiter))? {
@@ -369,7 +373,7 @@ impl<M: Hosted> Host<M> {
             }
             Err(error) => {
                 tracing::error!(%topic, partition = index, "the coordinator cannot load its log: {error}");
-                state.phase = Phase::Loading { from_ms: now.mono_ms + RELOAD_PAUSE.as_millis() as i64 };
+                state.phase = Phase::Unreadable { again_ms: now.mono_ms + RELOAD_PAUSE.as_millis() as i64 };
             }
         }
     }
@@ -436,7 +440,7 @@ impl<M: Hosted> State<M> {
 
     fn next(&self) -> Next {
         match &self.phase {
-            Phase::Loading { from_ms } => Next::Load { at_ms: *from_ms },
+            Phase::Loading { from_ms: at_ms } | Phase::Unreadable { again_ms: at_ms } => Next::Load { at_ms: *at_ms },
             Phase::Running(shard) => {
                 let owed = self.owed.front().map(|(offset, _)| *offset);
                 let tick_ms = shard.deadline().unwrap_or(i64::MAX);

@@ -63,7 +63,7 @@ pub(crate) fn dissolve(step: &mut Step<'_>, id: &Arc<str>) {
         step.soft.timers.cancel(&Timer::Session(id.clone(), member_id));
     }
     group.answer_syncs(step, ErrorCode::RebalanceInProgress);
-    for member_id in group.members.ids().into_iter().chain(std::mem::take(&mut group.pending)) {
+    for member_id in group.members.ids().into_iter().chain(std::mem::take(&mut group.pending).into_ids()) {
         step.soft.timers.cancel(&Timer::Session(id.clone(), member_id));
     }
     step.soft.timers.cancel(&Timer::Join(id.clone()));

@@ -17,7 +17,7 @@ use ottla_wire::{ErrorCode, STRING_BYTES_MAX};
 
 use super::rebalance::rebalance_or_complete;
 use super::roster::{Joining, Member, Protocol};
-use super::{Group, PENDING_MEMBERS_MAX, Phase, Preparing, join_static, put, take, validate_member};
+use super::{Group, MEMBERS_BYTES_MAX, PENDING_MEMBERS_MAX, Phase, Preparing, join_static, put, take, validate_member};
 use crate::delete;
 use crate::groups::{Reply, Step, Timer};
 use crate::migrate;
@@ -65,7 +65,9 @@ pub(crate) fn decide(step: &mut Step<'_>, asker: Waiter, join: JoinGroup) {
         // What the log does not know can be neither listed nor deleted.
         step.log.write(group.record(&Default::default()));
     }
-    if !has_room(&group, &member_id, step.soft.config.members_max) {
+    // Its own group is not among the others now.
+    let bytes = step.soft.classic.bytes() + group.bytes() + bytes(&join);
+    if bytes > MEMBERS_BYTES_MAX || !has_room(&group, &member_id, step.soft.config.members_max) {
         // A member that comes too late to its own group is not waited for any longer.
         group.remove(step, &member_id);
         refuse(step, asker, ErrorCode::GroupMaxSizeReached, Arc::default());
@@ -93,6 +95,13 @@ fn check(step: &Step<'_>, join: &JoinGroup) -> Result<(), ErrorCode> {
     } else {
         Ok(())
     }
+}
+
+/// Of what the member says of itself, about.
+fn bytes(join: &JoinGroup) -> usize {
+    let protocols = join.request.protocols.iter().map(|protocol| protocol.name.len() + protocol.metadata.len());
+    let instance = join.request.group_instance_id.as_ref().map_or(0, |instance| instance.len());
+    2 * (join.client_id.len() + instance) + MEMBER_ID_SUFFIX_BYTES + protocols.sum::<usize>()
 }
 
 /// While members join, those count that have done so: the others may not come back.

@@ -8,8 +8,8 @@ use ottla_wire::messages::{LeaveGroupRequest, LeaveGroupResponse, MemberIdentity
 
 use super::rebalance::member_removed;
 use super::{Group, put, take, validate_member};
-use crate::consumer;
 use crate::groups::{Step, Timer};
+use crate::migrate;
 
 /// First version in which several may leave at once.
 const MEMBERS_FROM: i16 = 3;
@@ -26,7 +26,7 @@ pub(crate) fn decide(step: &mut Step<'_>, leave: LeaveGroup) -> LeaveGroupRespon
         return LeaveGroupResponse { error_code: ErrorCode::InvalidGroupId.code(), ..Default::default() };
     }
     if step.log.consumer.contains_key(&request.group_id) {
-        return consumer::leave_classic::decide(step, LeaveGroup { request, version });
+        return migrate::leave::decide(step, LeaveGroup { request, version });
     }
     let mut group = take(step, &request.group_id);
     let one = |identity: MemberIdentity| {

@@ -18,12 +18,14 @@
 //! in memory: a [`Group`] is taken out of the soft state, changed by one request or timer, and put back ([`take`],
 //! [`put`]). One that has nobody in it is dropped; the log says all there is to say about it.
 
+mod alive;
 pub(crate) mod convert;
 pub(crate) mod describe;
 pub(crate) mod heartbeat;
 pub(crate) mod join;
 mod join_static;
 pub(crate) mod leave;
+mod pending;
 pub(crate) mod rebalance;
 mod roster;
 pub(crate) mod session;
@@ -39,6 +41,9 @@ use ottla_wire::records::consumer_offsets::{GroupMetadataKey, GroupMetadataValue
 
 use crate::Record;
 use crate::groups::{Step, Timer};
+pub(crate) use alive::Alive;
+use alive::MEMBERS_BYTES_MAX;
+use pending::Pending;
 use roster::{Member, Protocol, Roster};
 use subscription::Subscription;
 
@@ -68,7 +73,7 @@ pub(crate) struct Group {
     leader: Option<Arc<str>>,
     members: Roster,
     /// Ids that were given to members which have not joined yet.
-    pending: BTreeSet<Arc<str>>,
+    pending: Pending,
     /// Members of this generation that have not synced yet.
     unsynced: BTreeSet<Arc<str>>,
     /// What the members of this generation subscribe to.
@@ -122,7 +127,7 @@ pub(crate) fn take(step: &mut Step<'_>, id: &Arc<str>) -> Option<Group> {
 /// Keeps the group in memory for as long as somebody is in it or expected.
 pub(crate) fn put(step: &mut Step<'_>, group: Group) {
     if !group.is_empty() || !group.pending.is_empty() {
-        step.soft.classic.insert(group.id.clone(), group);
+        step.soft.classic.insert(group);
     }
 }
 
@@ -130,7 +135,7 @@ pub(crate) fn put(step: &mut Step<'_>, group: Group) {
 pub(crate) fn forget(step: &mut Step<'_>, id: &Arc<str>) {
     let Some(group) = step.soft.classic.remove(id) else { return };
     assert!(group.is_empty(), "the group {id} has members");
-    for member in group.pending {
+    for member in group.pending.into_ids() {
         step.soft.timers.cancel(&Timer::Session(id.clone(), member));
     }
 }
@@ -189,12 +194,17 @@ impl Group {
             protocol,
             leader: recorded.leader.clone().filter(|id| !id.is_empty()),
             members,
-            pending: BTreeSet::new(),
+            pending: Pending::default(),
             unsynced: BTreeSet::new(),
             subscription: Subscription::default(),
         };
         group.subscription = Subscription::of(&group);
         group
+    }
+
+    /// Of what its members say of themselves.
+    fn bytes(&self) -> usize {
+        self.members.bytes() + self.pending.bytes()
     }
 
     /// The record of the group with these assignments.

@@ -60,6 +60,9 @@ pub(super) fn member_removed(step: &mut Step<'_>, group: &mut Group) {
     }
 }
 
+/// A group of which nobody is back is looked at again no sooner, whatever its members say.
+const NOBODY_BACK_MS_MIN: i64 = 1_000;
+
 /// The time for joining is over.
 pub(crate) fn join_due(step: &mut Step<'_>, id: &Arc<str>) {
     let Some(mut group) = take(step, id) else { return };
@@ -107,7 +110,8 @@ fn complete(step: &mut Step<'_>, group: &mut Group) {
     }
     if !elect_leader(group) {
         // Static members only, and none is back yet. Their sessions will end, or they come.
-        return wait_for_joins(step, group);
+        let wait_ms = group.members.rebalance_timeout_ms().max(NOBODY_BACK_MS_MIN);
+        return step.soft.timers.set(Timer::Join(group.id.clone()), step.now, wait_ms);
     }
     group.generation += 1;
     group.protocol = group.vote();

@@ -27,7 +27,7 @@ pub(super) struct Member {
     pub(super) client_host: Arc<str>,
     pub(super) session_timeout_ms: i32,
     pub(super) rebalance_timeout_ms: i32,
-    /// In the order of the member's preference, each name once. As large as a request may be.
+    /// In the order of the member's preference, each name once.
     protocols: Vec<Protocol>,
     /// What the leader gave it.
     pub(super) assignment: Bytes,
@@ -56,6 +56,8 @@ pub(super) struct Roster {
     instances: BTreeMap<Arc<str>, Arc<str>>,
     next_place: u64,
     joining: usize,
+    /// Of what members say of themselves.
+    bytes: usize,
     /// By protocol.
     supporters: BTreeMap<Arc<str>, usize>,
 }
@@ -113,6 +115,14 @@ impl Member {
 
     pub(super) fn protocols(&self) -> &[Protocol] {
         &self.protocols
+    }
+
+    /// Of what the member says of itself. What it is assigned is in a record.
+    fn bytes(&self) -> usize {
+        let names = [Some(&self.id), self.instance_id.as_ref(), Some(&self.client_id), Some(&self.client_host)];
+        let names = names.into_iter().flatten().map(|name| name.len());
+        let protocols = self.protocols.iter().map(|protocol| protocol.name.len() + protocol.metadata.len());
+        names.chain(protocols).sum()
     }
 
     /// Empty for a protocol that the member does not know.
@@ -219,7 +229,12 @@ impl Roster {
         Some(waiter)
     }
 
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     fn count(&mut self, member: &Member) {
+        self.bytes += member.bytes();
         self.joining += usize::from(member.is_joining());
         for protocol in &member.protocols {
             *self.supporters.entry(protocol.name.clone()).or_default() += 1;
@@ -227,6 +242,7 @@ impl Roster {
     }
 
     fn discount(&mut self, member: &Member) {
+        self.bytes -= member.bytes();
         self.joining -= usize::from(member.is_joining());
         for protocol in &member.protocols {
             let count = self.supporters.get_mut(&protocol.name).expect("it was counted when the member came");

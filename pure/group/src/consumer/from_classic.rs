@@ -74,7 +74,8 @@ pub(super) fn begin(
         Predecessor::Nothing => {}
         Predecessor::Empty => {
             let end = Record::GroupMetadata(GroupMetadataKey { group: id.clone() }, None);
-            room.take(std::slice::from_ref(&end))?;
+            room.clone().take(needs.iter().chain([&end]))?;
+            room.take([&end])?;
             classic::forget(step, id);
             step.log.write(end);
         }

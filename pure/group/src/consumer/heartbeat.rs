@@ -4,6 +4,11 @@
 //! the answer tells it what to own. Most heartbeats say and change nothing: they cost a few look-ups, however many members
 //! the group has, and write nothing. What a heartbeat changes is one batch: the member, the group's epoch, a new target,
 //! and how far the member is towards it.
+//!
+//! This file has the order of things. Each of them is a question with a file of its own: whether the request is one
+//! (`request.rs`), who sends it and whether it may join (`join.rs`), what it says that is new (`said.rs`), whether the
+//! group's epoch rises (`epoch.rs`), whether there is a new target (`target.rs`), how far the member can go towards it
+//! (`reconcile.rs`), and, if it leaves, `leave.rs`.
 
 use std::sync::Arc;
 

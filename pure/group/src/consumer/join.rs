@@ -55,7 +55,7 @@ pub(super) fn find_or_admit(
     if let Some(pattern) = request.subscribed_topic_regex.as_ref().filter(|pattern| !pattern.is_empty())
         && group.subscribers(pattern) == 0
     {
-        regex::check(pattern).map_err(|error| {
+        regex::matching(pattern, &step.soft.topics).map_err(|error| {
             let message = format!("SubscribedTopicRegex `{pattern}` is not a valid regular expression: {error}.");
             Refusal::new(ErrorCode::InvalidRegularExpression, message)
         })?;
@@ -66,7 +66,8 @@ pub(super) fn find_or_admit(
             needs.extend(replaced.iter().flat_map(|bearer| replacement(group_id, group, bearer, &member_id)));
             needs
         }
-        Predecessor::Nothing | Predecessor::Empty => Vec::new(),
+        Predecessor::Empty => said::first(step, heartbeat, &member_id),
+        Predecessor::Nothing => Vec::new(),
     };
     from_classic::begin(step, group_id, predecessor, &needs, room)?;
     if let Some(bearer) = replaced {

@@ -19,12 +19,13 @@
 //!
 //! ```text
 //! heartbeat.rs   the request: what happens in which order
-//! request.rs, join.rs, said.rs, leave.rs    who asks, and what is new of it
+//! request.rs, join.rs, from_classic.rs, said.rs, leave.rs    who asks, and what is new of it
 //! enter.rs       the same for members of the classic protocol
+//! settings.rs, refusal.rs    what the configuration says, and why a member is refused
 //! patterns.rs, regex.rs, hash.rs, assign/   topics by pattern, topics as a number, who gets which partition
 //! session.rs     timers, and a member's step towards its target
 //! group.rs, member.rs, records.rs, replay.rs    the state, and the records that make it
-//! commit.rs, describe.rs, leave_classic.rs    other requests
+//! commit.rs, describe.rs    other requests
 //! ```
 
 pub(crate) mod assign;
@@ -38,11 +39,10 @@ pub(crate) mod hash;
 pub(crate) mod heartbeat;
 mod join;
 pub(crate) mod leave;
-pub(crate) mod leave_classic;
 mod member;
 mod patterns;
 mod reconcile;
-mod records;
+pub(crate) mod records;
 mod refusal;
 mod regex;
 pub(crate) mod replay;
@@ -73,6 +73,6 @@ pub(crate) fn tombstones(id: &Arc<str>, group: &Group) -> Vec<Record> {
 }
 
 /// What a batch has room for besides a new epoch of the group, which is written whatever else is.
-fn room(config: &Config, group_id: &Arc<str>) -> Room {
+pub(crate) fn room(config: &Config, group_id: &Arc<str>) -> Room {
     Room::of_batch(config, &[records::epoch(group_id, 0, 0), records::no_partition_metadata(group_id)])
 }

@@ -25,20 +25,21 @@ pub(super) fn forget_if_unused(step: &mut Step<'_>, group_id: &Arc<str>, pattern
     }
 }
 
-/// What the pattern matches, if that is not known.
+/// What the pattern matches, if that is not known. Whoever comes with it has seen that it can be matched.
 pub(super) fn resolved_if_new(step: &Step<'_>, group_id: &Arc<str>, pattern: &Arc<str>) -> Option<Record> {
     let group = step.log.consumer.get(group_id);
     let is_known = group.is_some_and(|group| group.resolved.contains_key(pattern));
-    (!is_known).then(|| record(step, group_id, pattern, regex::matching(pattern, &step.soft.topics)))
+    let matching = || regex::matching(pattern, &step.soft.topics).unwrap_or_default();
+    (!is_known).then(|| record(step, group_id, pattern, matching()))
 }
 
-/// Matches all patterns of the group, and says whether one of them matches other topics than before. One whose topics do
-/// not fit into the batch goes on with those that it had.
+/// Matches all patterns of the group, and says whether one of them matches other topics than before. One that can
+/// be matched no more, or whose topics do not fit into the batch, goes on with those that it had.
 pub(super) fn resolve_all(step: &mut Step<'_>, group_id: &Arc<str>, room: &mut Room) -> bool {
     let Some(group) = step.log.consumer.get(group_id) else { return false };
     let changed: Vec<(Arc<str>, BTreeSet<Arc<str>>)> = group
         .patterns()
-        .map(|pattern| (pattern.clone(), regex::matching(pattern, &step.soft.topics)))
+        .filter_map(|pattern| Some((pattern.clone(), regex::matching(pattern, &step.soft.topics).ok()?)))
         .filter(|(pattern, topics)| group.resolved.get(pattern).is_none_or(|before| **before != *topics))
         .collect();
     let written =

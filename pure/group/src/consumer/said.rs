@@ -56,7 +56,7 @@ pub(super) fn first(step: &Step<'_>, heartbeat: &ConsumerGroupHeartbeat, id: &Ar
     let said = now(&Member::default().said, heartbeat);
     let pattern = said.subscribed_topic_regex.clone().filter(|pattern| !pattern.is_empty());
     let matched = pattern.map(|pattern| {
-        let topics = regex::matching(&pattern, &step.soft.topics).into_iter().collect();
+        let topics = regex::matching(&pattern, &step.soft.topics).unwrap_or_default().into_iter().collect();
         records::pattern(group_id, &pattern, topics, step.now.wall_ms)
     });
     [records::member(group_id, id, said)].into_iter().chain(matched).collect()

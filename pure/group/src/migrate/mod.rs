@@ -8,11 +8,12 @@
 //! To a classic member its epoch is a generation. It learns by its heartbeat that it has to join again: when there is a new
 //! target, and when it has to give something up or can get what others have given up ([`heartbeat`]). With its JoinGroup
 //! it takes a step towards its target ([`join`]), with its SyncGroup it fetches what it owns ([`sync`]). It has its
-//! rebalance timeout for each.
+//! rebalance timeout for each. With a LeaveGroup anybody may be removed, whatever protocol it speaks ([`leave`]).
 
 pub(crate) mod downgrade;
 pub(crate) mod heartbeat;
 pub(crate) mod join;
+pub(crate) mod leave;
 mod protocol;
 pub(crate) mod sync;
 pub(crate) mod upgrade;

@@ -78,7 +78,7 @@ fn may_commit(step: &mut Step<'_>, request: &OffsetCommitRequest, version: i16) 
 /// do so again and again.
 fn is_of_nobody(step: &Step<'_>, group_id: &Arc<str>) -> bool {
     let recorded = step.log.groups.get(group_id);
-    recorded.is_some_and(|recorded| recorded.members.is_empty()) && !step.soft.classic.contains_key(group_id)
+    recorded.is_some_and(|recorded| recorded.members.is_empty()) && step.soft.classic.get(group_id).is_none()
 }
 
 fn check(group: &classic::Group, request: &OffsetCommitRequest) -> Result<(), ErrorCode> {

@@ -52,7 +52,7 @@ transcripts! {
     consumer_timeouts consumer_topics cooperative crashes describe heartbeat initial_delay join leave limits
     migrate_downgrade migrate_mixed migrate_refused migrate_static migrate_timeouts migrate_unsettled
     migrate_upgrade offsets offsets_expire
-    offsets_of_members protocols rebalance static_members sync
+    offsets_of_members protocols rebalance static_alone static_members sync
 }
 
 fn check(file: &str) {

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::{LeaveGroupResponse, MemberIdentity, MemberResponse};
 
-use super::group::Group;
-use super::{leave, records, room};
 use crate::classic::leave::{LeaveGroup, answer, leaving};
+use crate::consumer::{Group, leave, records, room};
 use crate::groups::Step;
 
 pub(crate) fn decide(step: &mut Step<'_>, request: LeaveGroup) -> LeaveGroupResponse {
