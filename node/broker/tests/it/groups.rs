@@ -105,6 +105,26 @@ fn a_coordinator_that_is_loading_says_so() {
 }
 
 #[test]
+fn a_log_that_cannot_be_read_takes_its_own_groups_away_and_no_others() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let broker = begin(&machine, SETTINGS).await;
+        machine.stop(broker).await.unwrap();
+        let logs = (0..3).map(|index| format!("{LOG}{index}/00000000000000000000.log"));
+        let log = logs.into_iter().find(|log| !machine.read(log).is_empty()).expect("the group is in one of them");
+        let mut bytes = machine.read(&log);
+        let last = bytes.len() - 3;
+        bytes[last] ^= 1;
+        machine.write(&log, &bytes);
+        let mut broker = machine.start_set_up(SETTINGS).await;
+        broker.process.rt().sleep(SOON).await;
+        let listed = broker.client.call(&ListGroupsRequest::default(), 4).await;
+        assert_eq!((code(listed.error_code), listed.groups.len()), (ErrorCode::None, 0));
+        assert_eq!(committed(&mut broker.client).await, Err(ErrorCode::NotCoordinator));
+    });
+}
+
+#[test]
 fn a_topic_that_goes_while_its_coordinator_is_loading_takes_its_offsets_with_it() {
     let machine = Machine::new();
     machine.world.block_on(async {
