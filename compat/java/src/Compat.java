@@ -63,6 +63,7 @@ public final class Compat {
         tests.addAll(Versions.TESTS);
         tests.addAll(Tools.TESTS);
         tests.addAll(GroupTools.TESTS);
+        tests.addAll(UpkeepTools.TESTS);
         for (Test test : tests) {
             if (!test.name().contains(only)) {
                 continue;

@@ -20,9 +20,9 @@ final class GroupTools extends Calls {
         numbers(c, 3);
         Compat.equal(consumer(c, "--topic", c.topic(), "--from-beginning", "--max-messages", "3"), "0\n1\n2\n", "what it prints");
         String[] typed = {"--topic", c.topic(), "--from-beginning", "--group", c.topic("group"), "--max-messages"};
-        Compat.equal(consumer(c, with(typed, "2")), "0\n1\n", "what it prints with a group");
-        Compat.equal(consumer(c, with(typed, "1")), "2\n", "what it prints with the same group");
-        Compat.equal(consumer(c, with(typed, "1", "--timeout-ms", "1000")), "", "what it prints with the same group, at the end");
+        Compat.equal(consumer(c, Tools.with(typed, "2")), "0\n1\n", "what it prints with a group");
+        Compat.equal(consumer(c, Tools.with(typed, "1")), "2\n", "what it prints with the same group");
+        Compat.equal(consumer(c, Tools.with(typed, "1", "--timeout-ms", "1000")), "", "what it prints with the same group, at the end");
         Compat.equal(consumer(c, "--include", Pattern.quote(c.run()) + ".*console-cons.*", "--from-beginning", "--max-messages", "3"), "0\n1\n2\n",
             "what it prints with a pattern");
     }
@@ -36,19 +36,19 @@ final class GroupTools extends Calls {
             reader.consumer().subscribe(List.of(c.topic()));
             take(reader.consumer(), 10);
             reader.consumer().commitSync();
-            matches(groups(c, "--list"), "(?m)^" + group + "$");
-            matches(groups(c, "--list", "--state", "--type"), "(?m)^" + group + " +Consumer +Stable *$");
-            matches(Tools.tool("GroupsCommand", "", "--bootstrap-server", c.bootstrap(), "--list"), "(?m)^" + group + " +Consumer +consumer *$");
-            matches(groups(c, "--describe", "--group", group), "(?m)^" + group + " +" + c.topic() + " +0 +10 +10 +0 .*/127.0.0.1 +mine *$");
-            matches(groups(c, "--describe", "--group", group, "--state"), "(?m)^" + group + " +127.0.0.1:\\d+ +\\(\\d+\\) +uniform +Stable +1 *$");
-            matches(groups(c, "--describe", "--group", group, "--members"), "(?m)^" + group + " .* /127.0.0.1 +mine +2 *$");
-            matches(groups(c, "--describe", "--group", group, "--members", "--verbose"), "(?m)^" + group + " .* mine +2 .*" + c.topic() + ":0,1");
+            Tools.matches(groups(c, "--list"), "(?m)^" + group + "$");
+            Tools.matches(groups(c, "--list", "--state", "--type"), "(?m)^" + group + " +Consumer +Stable *$");
+            Tools.matches(Tools.tool("GroupsCommand", "", "--bootstrap-server", c.bootstrap(), "--list"), "(?m)^" + group + " +Consumer +consumer *$");
+            Tools.matches(groups(c, "--describe", "--group", group), "(?m)^" + group + " +" + c.topic() + " +0 +10 +10 +0 .*/127.0.0.1 +mine *$");
+            Tools.matches(groups(c, "--describe", "--group", group, "--state"), "(?m)^" + group + " +127.0.0.1:\\d+ +\\(\\d+\\) +uniform +Stable +1 *$");
+            Tools.matches(groups(c, "--describe", "--group", group, "--members"), "(?m)^" + group + " .* /127.0.0.1 +mine +2 *$");
+            Tools.matches(groups(c, "--describe", "--group", group, "--members", "--verbose"), "(?m)^" + group + " .* mine +2 .*" + c.topic() + ":0,1");
             Tools.has(groups(c, "--delete", "--group", group), "GroupNotEmptyException");
         }
         String reset = groups(c, "--reset-offsets", "--group", group, "--topic", c.topic() + ":0", "--to-offset", "4", "--execute");
-        matches(reset, "(?m)^" + group + " +" + c.topic() + " +0 +4 *$");
-        matches(groups(c, "--describe", "--group", group), "(?m)^" + group + " +" + c.topic() + " +0 +4 +10 +6 ");
-        matches(groups(c, "--delete-offsets", "--group", group, "--topic", c.topic() + ":1"), "(?m)^" + c.topic() + " +1 +Successful");
+        Tools.matches(reset, "(?m)^" + group + " +" + c.topic() + " +0 +4 *$");
+        Tools.matches(groups(c, "--describe", "--group", group), "(?m)^" + group + " +" + c.topic() + " +0 +4 +10 +6 ");
+        Tools.matches(groups(c, "--delete-offsets", "--group", group, "--topic", c.topic() + ":1"), "(?m)^" + c.topic() + " +1 +Successful");
         Tools.has(groups(c, "--delete", "--group", group), "was successful");
         Compat.check(!groups(c, "--list").contains(group), "the deleted group is still listed");
     }
@@ -60,14 +60,14 @@ final class GroupTools extends Calls {
             c.topic("group"), "--group-protocol", protocol, "--max-messages", "10", "--reset-policy", "earliest");
         Tools.has(said, "\"name\":\"partitions_assigned\"");
         Tools.has(said, "\"count\":10");
-        matches(said, "\"name\":\"offsets_committed\".*\"offset\":10.*\"success\":true");
+        Tools.matches(said, "\"name\":\"offsets_committed\".*\"offset\":10.*\"success\":true");
         Tools.has(said, "\"name\":\"shutdown_complete\"");
     }
 
     private static void consumerPerfTest(Compat.Context c) throws Exception {
         create(c, 1, Map.of());
         numbers(c, 10_000);
-        matches(Tools.tool("ConsumerPerformance", "", "--bootstrap-server", c.bootstrap(), "--topic", c.topic(), "--num-records", "10000",
+        Tools.matches(Tools.tool("ConsumerPerformance", "", "--bootstrap-server", c.bootstrap(), "--topic", c.topic(), "--num-records", "10000",
             "--hide-header"), ", 10000, ");
     }
 
@@ -108,17 +108,11 @@ final class GroupTools extends Calls {
     }
 
     private static String consumer(Compat.Context c, String... typed) throws Exception {
-        return Tools.tool("consumer.ConsoleConsumer", "", with(new String[] {"--bootstrap-server", c.bootstrap()}, typed));
+        return Tools.tool("consumer.ConsoleConsumer", "", Tools.with(new String[] {"--bootstrap-server", c.bootstrap()}, typed));
     }
 
     private static String groups(Compat.Context c, String... typed) throws Exception {
-        return Tools.tool("consumer.group.ConsumerGroupCommand", "", with(new String[] {"--bootstrap-server", c.bootstrap()}, typed));
-    }
-
-    private static String[] with(String[] typed, String... more) {
-        String[] all = Arrays.copyOf(typed, typed.length + more.length);
-        System.arraycopy(more, 0, all, typed.length, more.length);
-        return all;
+        return Tools.tool("consumer.group.ConsumerGroupCommand", "", Tools.with(new String[] {"--bootstrap-server", c.bootstrap()}, typed));
     }
 
     /** Where the coordinator of a group writes: into the partition that its name hashes to. */
@@ -128,9 +122,5 @@ final class GroupTools extends Calls {
             int partitions = get(admin.describeTopics(Set.of(topic)).allTopicNames()).get(topic).partitions().size();
             return c.data() + "/" + topic + "-" + Math.abs(group.hashCode()) % partitions + "/00000000000000000000.log";
         }
-    }
-
-    private static void matches(String said, String pattern) {
-        Compat.check(Pattern.compile(pattern).matcher(said).find(), "nothing like \"" + pattern + "\" in: " + said);
     }
 }

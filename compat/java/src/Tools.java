@@ -7,7 +7,9 @@ import java.net.URL;
 import java.net.URLClassLoader;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.regex.Pattern;
 import org.apache.kafka.common.utils.Exit;
 
 /**
@@ -116,6 +118,16 @@ final class Tools {
         Compat.check(said.contains(part), "no \"" + part + "\" in: " + said);
     }
 
+    static void matches(String said, String pattern) {
+        Compat.check(Pattern.compile(pattern).matcher(said).find(), "nothing like \"" + pattern + "\" in: " + said);
+    }
+
+    static String[] with(String[] typed, String... more) {
+        String[] all = Arrays.copyOf(typed, typed.length + more.length);
+        System.arraycopy(more, 0, all, typed.length, more.length);
+        return all;
+    }
+
     private static final class Exited extends RuntimeException {
         final int code;
 
@@ -142,7 +154,7 @@ final class Tools {
         List<Runnable> hooks = new ArrayList<>(); // the console producer flushes in one
         Exit.setShutdownHookAdder((what, hook) -> hooks.add(hook));
         try (Fresh loader = new Fresh()) {
-            loader.loadClass(PACKAGE + name).getMethod("main", String[].class).invoke(null, (Object) args);
+            loader.loadClass(name.startsWith("kafka.") ? name : PACKAGE + name).getMethod("main", String[].class).invoke(null, (Object) args);
         } catch (InvocationTargetException e) {
             if (!(e.getCause() instanceof Exited)) {
                 throw new AssertionError(name + " failed after printing: " + said + complained, e.getCause());

@@ -76,6 +76,15 @@ impl Rt {
         }
     }
 
+    /// Holds up the thread: within [`Rt::blocking`] only. In simulation blocking work takes no time, and neither does this.
+    pub fn pause(&self, duration: Duration) {
+        match &self.0 {
+            Runs::Threads(handles) => handles.pause(duration),
+            #[cfg(feature = "sim")]
+            Runs::Simulated(_) => {}
+        }
+    }
+
     /// Runs something that keeps a processor busy for long, here and now; the worker's other tasks go elsewhere meanwhile.
     /// On [`Lane::Data`] only.
     pub fn in_place<T>(&self, f: impl FnOnce() -> T) -> T {

@@ -50,6 +50,15 @@ impl Stop {
         Stop { word: word.clone(), list }
     }
 
+    /// Another one that hears the same word.
+    pub fn again(&self) -> Stop {
+        Stop::of(&self.word)
+    }
+
+    pub fn is_told(&self) -> bool {
+        self.word.is_given.load(Ordering::Acquire)
+    }
+
     /// Until the word is given, now or long ago, or nobody is left to give it.
     pub async fn told(&mut self) {
         // On the list before it looks: a word that comes in between is not missed.

@@ -82,6 +82,10 @@ impl Handles {
         }
     }
 
+    pub(crate) fn pause(&self, duration: Duration) {
+        self.data.block_on(tokio::time::sleep(duration));
+    }
+
     pub(crate) fn now(&self) -> Now {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { mono_ms: self.mono_ms(), wall_ms: ms(wall) }

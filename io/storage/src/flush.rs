@@ -220,10 +220,11 @@ impl Shared {
         if self.home.deleted.load(Ordering::SeqCst) {
             return Err(LogError::Deleted);
         }
+        let first = self.segments.read().expect("nothing panics while it holds this lock")[0].base_offset;
         let task = {
             let mut progress = lock(&self.progress);
             // An empty log has nothing to lose, and there may be thousands of them.
-            let holds_any = progress.end.position > 0 || progress.end.segment > progress.start;
+            let holds_any = progress.end.position > 0 || progress.end.segment > first;
             Task {
                 from: progress.flushed,
                 to: progress.end,
@@ -258,6 +259,11 @@ impl Shared {
 
     pub fn add_segments(&self, new: impl Iterator<Item = Arc<Segment>>) {
         self.segments.write().expect("nothing panics while it holds this lock").extend(new);
+    }
+
+    /// The segments as they are now.
+    pub fn list(&self) -> Vec<Arc<Segment>> {
+        self.segments.read().expect("nothing panics while it holds this lock").clone()
     }
 
     fn active(&self) -> Option<Arc<Segment>> {

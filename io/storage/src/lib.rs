@@ -2,16 +2,22 @@
 //!
 //! A log is a directory of segments: files of record batches, one behind the other, with two indexes each. [`Log`] appends
 //! batches whose offsets are given, [`Reader`] finds where they lie, [`Flusher`] makes them survive a power loss, and
-//! opening a log repairs what a crash has left. The files are Kafka's, byte for byte; a [`LogDir`] is a directory of them.
+//! opening a log repairs what a crash has left. What a log is done with leaves it from its beginning ([`Log::advance_start`]),
+//! or everywhere but at its end, where the newest record of each key is all that counts ([`Cleaner`]); the files go later
+//! ([`Removed`]). The files are Kafka's, byte for byte; a [`LogDir`] is a directory of them.
 //!
 //! What the batches mean is decided elsewhere: nothing here knows of leaders, high watermarks or error codes. All of it
 //! goes through [`disk`], whose second implementation lies, tears and forgets.
 
+mod active;
 pub mod checkpoint;
+mod clean;
 pub mod disk;
 mod error;
 mod flush;
 mod index;
+mod indexing;
+mod leftovers;
 mod log;
 mod log_dir;
 mod lookup;
@@ -19,18 +25,24 @@ mod offset_index;
 mod open_files;
 mod reader;
 mod recovery;
+mod removed;
+mod scan;
 mod segment;
+mod segment_info;
 mod time_index;
 mod walk;
 
 use std::sync::{Mutex, MutexGuard};
 
+pub use clean::{CleanError, Cleaned, Cleaner, CleanerOptions, Cleaning, Job};
 pub use error::LogError;
 pub use flush::{FlushOptions, Flushed, Flusher};
 pub use log::{Appended, Log, LogOptions, Piece};
 pub use log_dir::{LogDir, OpenDirError};
 pub use reader::{FirstBatch, Reader, Stamped, View, Want};
 pub use recovery::{Checkpointed, Recovered};
+pub use removed::Removed;
+pub use segment_info::SegmentInfo;
 
 /// A batch boundary of a log: the position of the first byte of the batch with this offset, or the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

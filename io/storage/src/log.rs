@@ -14,14 +14,13 @@ use std::sync::atomic::Ordering;
 use ottla_base::Uuid;
 use ottla_records::BatchHeader;
 
-use crate::disk::{DiskFile, Open, missing, write_slices_at};
+use crate::active::{Active, State};
+use crate::disk::{missing, write_slices_at};
 use crate::error::{Doing, LogError, Named};
-use crate::index::IndexEntry;
-use crate::offset_index::OffsetEntry;
 use crate::reader::{Reader, Shared};
 use crate::recovery::{self, Checkpointed, Recovered};
-use crate::segment::{Home, Index, Indexing, Segment};
-use crate::time_index::TimeEntry;
+use crate::removed::Removed;
+use crate::segment::Segment;
 use crate::{LogDir, Place, lock};
 
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +35,9 @@ pub struct LogOptions {
     pub index_interval_bytes: u64,
     /// Room taken on the disk ahead of the end, so that the log can still be written when the disk is full. 0: none.
     pub reserve_bytes: u64,
+    /// `preallocate`: room for `segment.bytes` is taken on the disk when a segment begins, and what is left of it given back
+    /// when it ends. The file is as long as the log all the while. (Kafka lengthens it with zeros, which take no room.)
+    pub preallocate: bool,
 }
 
 /// A batch to be appended, in two parts, because its first bytes are the leader's and the rest is the producer's.
@@ -72,28 +74,6 @@ struct Leftovers {
     started: Vec<Arc<Segment>>,
     /// The active segment was cut, and not synced.
     is_cut: bool,
-}
-
-/// The segment that is appended to.
-#[derive(Debug)]
-pub(crate) struct Active {
-    pub segment: Arc<Segment>,
-    pub file: Arc<dyn DiskFile>,
-    pub state: State,
-    /// Index entries of the append that is going on.
-    staged: Vec<(OffsetEntry, Option<TimeEntry>)>,
-    reserved: u64,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct State {
-    pub indexing: Indexing,
-    pub position: u64,
-    pub next_offset: i64,
-    /// Largest timestamp of the first batch, which the segment's age is counted from.
-    pub first_timestamp: Option<i64>,
-    pub offset_entries: u64,
-    pub time_entries: u64,
 }
 
 impl Log {
@@ -138,6 +118,39 @@ impl Log {
         }
     }
 
+    /// Other options, which hold from the next append on.
+    pub fn set_options(&mut self, options: LogOptions) {
+        self.active.state.indexing.interval_bytes = options.index_interval_bytes;
+        self.shared.home.index_interval_bytes.fetch_max(options.index_interval_bytes, Ordering::Relaxed);
+        self.options = options;
+    }
+
+    /// Ends the active segment, if there is anything in it, and begins another at the end of the log.
+    ///
+    /// # Errors
+    /// Nothing has changed.
+    pub fn roll(&mut self) -> Result<Place, LogError> {
+        self.remove_leftovers()?;
+        if self.active.state.position > 0 {
+            let new = Active::create(&self.shared.home, self.active.state.next_offset, &self.options)?;
+            let old = mem::replace(&mut self.active, new);
+            self.publish(vec![old], 0);
+        }
+        Ok(self.end())
+    }
+
+    /// The log begins at `offset`, or where it begins if that is later. Segments that lie wholly below leave it, but for those
+    /// that were not flushed yet: they leave when this is called again. The active one never does, so to be rid of everything,
+    /// [`Log::roll`] first. Happens in memory: see [`Removed`] for the files.
+    ///
+    /// # Panics
+    /// If `offset` lies behind the end.
+    pub fn advance_start(&mut self, offset: i64) -> Removed {
+        let end = self.end().offset;
+        assert!(offset <= end, "the log cannot begin at {offset}, it ends at {end}");
+        self.shared.advance_start(offset)
+    }
+
     pub fn end(&self) -> Place {
         self.active.end()
     }
@@ -158,6 +171,7 @@ impl Log {
     pub fn close(mut self) -> Result<Place, LogError> {
         self.remove_leftovers()?;
         self.active.end_index();
+        self.active.give_room_back();
         let end = self.shared.flush()?;
         let _naming = lock(&self.shared.home.naming);
         self.active.segment.write_index_files()?;
@@ -184,7 +198,7 @@ impl Log {
         while let Some(first) = rest.first() {
             if self.active.state.is_full_for(&first.header, &self.options) {
                 let base_offset = self.active.state.base_for(&first.header);
-                let new = Active::create(&self.shared.home, base_offset)?;
+                let new = Active::create(&self.shared.home, base_offset, &self.options)?;
                 rolled.push(mem::replace(&mut self.active, new));
             }
             let position = self.active.state.position;
@@ -207,6 +221,7 @@ impl Log {
         for old in &mut rolled {
             old.publish();
             old.end_index();
+            old.give_room_back();
         }
         self.active.publish();
         if has_rolled {
@@ -263,133 +278,6 @@ impl Log {
         }
         self.leftovers = None;
         Ok(())
-    }
-}
-
-impl Active {
-    pub fn new(segment: Arc<Segment>, file: Arc<dyn DiskFile>, state: State) -> Active {
-        segment.pin(file.clone());
-        Active { segment, file, state, staged: Vec::new(), reserved: 0 }
-    }
-
-    /// Starts an empty segment.
-    pub fn create(home: &Arc<Home>, base_offset: i64) -> Result<Active, LogError> {
-        let segment = Segment::indexed(home, base_offset, 0, Index::in_memory());
-        let path = segment.path();
-        let file = home.log_dir.disk.open(&path, Open::Create).doing("create", &path)?;
-        if file.size().doing("stat", &path)? > 0 {
-            file.set_size(0).doing("cut", &path)?;
-        }
-        let indexing = Indexing::new(base_offset, home.index_interval_bytes);
-        Ok(Active::new(segment, file, State::new(indexing, base_offset)))
-    }
-
-    pub fn end(&self) -> Place {
-        let State { position, next_offset, .. } = self.state;
-        Place { offset: next_offset, segment: self.segment.base_offset, position }
-    }
-
-    /// Takes as many of the pieces as the segment has room for, one at least, into its state and its staged entries.
-    fn stage(&mut self, pieces: &[Piece<'_>], options: &LogOptions) -> usize {
-        for (i, piece) in pieces.iter().enumerate() {
-            let size = piece.header.size_bytes();
-            assert_eq!(piece.head.len() + piece.body.len(), size, "a piece is not as long as its header says");
-            assert!(piece.header.base_offset >= self.state.next_offset, "a batch lies before the end of the log");
-            if i > 0 && self.state.is_full_for(&piece.header, options) {
-                return i;
-            }
-            if let Some(entries) = self.state.add(&piece.header) {
-                self.staged.push(entries);
-            }
-        }
-        pieces.len()
-    }
-
-    fn publish(&mut self) {
-        let mut index = lock(&self.segment.index);
-        index.largest = Some(self.state.indexing.largest);
-        for entries in self.staged.drain(..) {
-            index.add(entries);
-        }
-        drop(index);
-        self.segment.set_size(self.state.position);
-    }
-
-    /// Makes the segment's largest timestamp the last entry of its time index.
-    fn end_index(&mut self) {
-        if let Some(entry) = self.state.indexing.time_entry() {
-            lock(&self.segment.index).times.push(entry);
-        }
-    }
-
-    /// Ends the segment: it is no longer the last.
-    pub fn close(mut self) -> Arc<Segment> {
-        self.end_index();
-        self.segment.unpin();
-        self.segment
-    }
-
-    /// Removes what lies behind the end, and says whether there was anything. Until it is synced, it can come back with a
-    /// power loss.
-    pub fn cut(&mut self) -> Result<bool, LogError> {
-        let is_longer = self.file.size().doing("stat", &self.segment)? != self.state.position;
-        if is_longer {
-            self.file.set_size(self.state.position).doing("cut", &self.segment)?;
-            self.reserved = 0;
-        }
-        Ok(is_longer)
-    }
-
-    pub fn sync(&self) -> Result<(), LogError> {
-        self.file.sync_data().doing("sync", &self.segment)
-    }
-
-    /// Takes more room ahead of the end, once half of it is used. On a full disk it does without.
-    fn reserve(&mut self, bytes: u64) {
-        let position = self.state.position;
-        if bytes > 0 && self.reserved < position + bytes / 2 && self.file.allocate(position..position + bytes).is_ok() {
-            self.reserved = position + bytes;
-        }
-    }
-}
-
-impl State {
-    pub fn new(indexing: Indexing, next_offset: i64) -> State {
-        State { indexing, position: 0, next_offset, first_timestamp: None, offset_entries: 0, time_entries: 0 }
-    }
-
-    /// Whether a batch must go to a new segment.
-    fn is_full_for(&self, header: &BatchHeader, options: &LogOptions) -> bool {
-        if i32::try_from(header.last_offset() - self.indexing.base_offset).is_err() {
-            return true;
-        }
-        let position = self.position + header.size_bytes() as u64;
-        let age_ms = self.first_timestamp.map_or(0, |first| header.max_timestamp.saturating_sub(first));
-        self.position > 0
-            && (position > options.segment_bytes.min(i32::MAX as u64)
-                || age_ms > options.segment_ms
-                || self.offset_entries >= (options.index_bytes / OffsetEntry::BYTES as u64).max(1)
-                // One is left for the entry that closes the segment.
-                || self.time_entries >= (options.index_bytes / TimeEntry::BYTES as u64).saturating_sub(1).max(1))
-    }
-
-    /// Base offset of the segment that this batch is the first of: the log's end, so that a missing tail of a segment
-    /// cannot be taken for a gap; or, if that is too far off, the batch's own.
-    fn base_for(&self, header: &BatchHeader) -> i64 {
-        let fits = i32::try_from(header.last_offset() - self.next_offset).is_ok();
-        if fits { self.next_offset } else { header.base_offset }
-    }
-
-    pub fn add(&mut self, header: &BatchHeader) -> Option<(OffsetEntry, Option<TimeEntry>)> {
-        let entries = self.indexing.add(header, self.position);
-        if let Some((_, time)) = &entries {
-            self.offset_entries += 1;
-            self.time_entries += u64::from(time.is_some());
-        }
-        self.first_timestamp = self.first_timestamp.or(Some(header.max_timestamp).filter(|&time| time >= 0));
-        self.position += header.size_bytes() as u64;
-        self.next_offset = header.next_offset();
-        entries
     }
 }
 

@@ -16,9 +16,10 @@ use ottla_records::NO_TIMESTAMP;
 use crate::disk::Wait;
 use crate::error::{Doing, LogError, Named};
 use crate::index::FileEntries;
+use crate::indexing::{Index, Indexing, Kept, Largest};
 use crate::lock;
 use crate::offset_index::OffsetEntry;
-use crate::segment::{Index, Indexing, Kept, Largest, Segment};
+use crate::segment::Segment;
 use crate::time_index::TimeEntry;
 use crate::walk::{Found, Step, Walk};
 
@@ -109,7 +110,7 @@ impl Segment {
             return Err(LogError::Cold);
         }
         let mut index = Index::in_memory();
-        let mut indexing = Indexing::new(self.base_offset, self.home.index_interval_bytes);
+        let mut indexing = Indexing::new(self.base_offset, self.home.index_interval_bytes());
         let file = self.file()?;
         let mut walk = Walk::new(&*file, 0, self.size()?, wait);
         loop {
@@ -130,7 +131,7 @@ impl Segment {
         index.largest = Some(indexing.largest);
         *lock(&self.index) = index;
         let _naming = lock(&self.home.naming);
-        if !self.home.deleted.load(Ordering::SeqCst) {
+        if !self.home.deleted.load(Ordering::SeqCst) && !self.is_retired() {
             // A hint that cannot be written is still one: it stays in memory.
             let _ = self.close_index();
         }
@@ -186,7 +187,7 @@ impl Segment {
                 return Ok(Walked::Astray(found.position, "the batch has offsets of elsewhere"));
             }
             if found.header.last_offset() >= offset {
-                let too_far = before - from > self.home.index_interval_bytes;
+                let too_far = before - from > self.home.index_interval_bytes();
                 return Ok(if too_far { Walked::TooFar(found) } else { Walked::To(found) });
             }
             before = found.position;
@@ -231,7 +232,7 @@ impl Segment {
         let mut before = from;
         loop {
             match walk.next().doing("read", self)? {
-                Step::Batch(found) if before.saturating_sub(from) <= self.home.index_interval_bytes => {
+                Step::Batch(found) if before.saturating_sub(from) <= self.home.index_interval_bytes() => {
                     timestamp = timestamp.max(found.header.max_timestamp);
                     before = found.position;
                 }
@@ -247,7 +248,7 @@ impl Segment {
         ask: impl FnOnce(&mut FileEntries<'_, TimeEntry>) -> io::Result<T>,
     ) -> Result<Claim<T>, LogError> {
         let path = self.time_index_path();
-        let Some(file) = if_there(self.open_for_reading(&path))? else { return Ok(Nonsense) };
+        let Some(file) = if_there(self.open_for_reading("timeindex"))? else { return Ok(Nonsense) };
         let mut entries = FileEntries::new(&*file, wait).doing("read", &path)?;
         ask(&mut entries).doing("read", &path).map(Said)
     }

@@ -9,10 +9,10 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use ottla_records::{BatchHeader, Scratch, find_timestamp};
+use ottla_records::{BatchHeader, Scratch, Sought, find_timestamp};
 
 use crate::Place;
 use crate::disk::{DiskFile, Wait, read_full_at};
@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub home: Arc<Home>,
     /// By base offset; the last is active. Never empty.
     pub segments: RwLock<Vec<Arc<Segment>>>,
+    /// How often segments have left the list.
+    pub list_changes: AtomicU64,
     pub progress: Mutex<Progress>,
 }
 
@@ -83,14 +85,22 @@ impl Reader {
     /// [`LogError::OutOfRange`] outside of the log's start and `want.limit`; [`LogError::Cold`] where `want.wait` forbids
     /// what it takes.
     pub fn view(&self, want: &Want) -> Result<View, LogError> {
+        self.again(|| self.view_once(want))
+    }
+
+    fn view_once(&self, want: &Want) -> Result<View, LogError> {
         let Want { offset, limit, .. } = *want;
         let start = self.start();
         if offset > limit.offset || offset < start {
             return Err(LogError::OutOfRange { offset, start, end: limit.offset });
         }
-        for segment in self.segments(offset, limit).take_while(|_| offset < limit.offset) {
+        for segment in self.segments_from(offset, limit).take_while(|_| offset < limit.offset) {
             let end = end_in(&segment, limit)?;
             if let Some(found) = segment.find(offset, end, want.wait)? {
+                if found.header.base_offset > offset && offset < self.start() {
+                    // What was sought has just left the log.
+                    return Err(LogError::OutOfRange { offset, start: self.start(), end: limit.offset });
+                }
                 let first = found.header.size_bytes() as u64;
                 let bytes = match want.first {
                     FirstBatch::Whole => want.bytes_max.max(first),
@@ -109,18 +119,23 @@ impl Reader {
 
     /// The first record before `limit` with this timestamp or a later one.
     pub fn find_timestamp(&self, timestamp: i64, limit: Place, wait: Wait) -> Result<Option<Stamped>, LogError> {
-        for segment in self.segments(self.start(), limit) {
+        self.again(|| self.find_timestamp_once(timestamp, limit, wait))
+    }
+
+    fn find_timestamp_once(&self, timestamp: i64, limit: Place, wait: Wait) -> Result<Option<Stamped>, LogError> {
+        for segment in self.segments_from(self.start(), limit) {
             if segment.largest(wait)?.timestamp < timestamp {
                 continue;
             }
-            let from = segment.indexed_offset(timestamp, wait)?.max(self.start());
+            let sought = Sought { timestamp, offset: self.start() };
+            let from = segment.indexed_offset(timestamp, wait)?.max(sought.offset);
             let end = end_in(&segment, limit)?;
             let Some(start) = segment.find(from, end, wait)? else { continue };
             let file = segment.file()?;
             let mut walk = Walk::new(&*file, start.position, end, wait);
             while let Some(found) = next(&segment, &mut walk)? {
                 if found.header.max_timestamp >= timestamp
-                    && let Some(stamped) = record_in(&segment, &*file, &found, timestamp, wait)?
+                    && let Some(stamped) = record_in(&segment, &*file, &found, sought, wait)?
                 {
                     return Ok(Some(stamped));
                 }
@@ -131,8 +146,12 @@ impl Reader {
 
     /// The first of the records with the log's largest timestamp; `None` if none has a timestamp.
     pub fn max_timestamp(&self, wait: Wait) -> Result<Option<Stamped>, LogError> {
+        self.again(|| self.max_timestamp_once(wait))
+    }
+
+    fn max_timestamp_once(&self, wait: Wait) -> Result<Option<Stamped>, LogError> {
         let mut best: Option<(Arc<Segment>, i64)> = None;
-        for segment in self.segments(self.start(), self.end()) {
+        for segment in self.segments_from(self.start(), self.end()) {
             let timestamp = segment.largest(wait)?.timestamp;
             if timestamp > best.as_ref().map_or(-1, |(_, best)| *best) {
                 best = Some((segment, timestamp));
@@ -141,13 +160,13 @@ impl Reader {
         let Some((segment, timestamp)) = best else { return Ok(None) };
         let largest = segment.largest(wait)?;
         let Some(found) = segment.find(largest.offset, segment.size()?, wait)? else { return Ok(None) };
-        record_in(&segment, &*segment.file()?, &found, timestamp, wait)
+        record_in(&segment, &*segment.file()?, &found, Sought { timestamp, offset: 0 }, wait)
     }
 
     /// Reports the batches from the one that holds `offset` to the end: what producers and epochs are rebuilt from.
     pub fn headers(&self, offset: i64, mut on_batch: impl FnMut(&BatchHeader)) -> Result<(), LogError> {
         let limit = self.end();
-        for segment in self.segments(offset, limit) {
+        for segment in self.segments_from(offset, limit) {
             let end = end_in(&segment, limit)?;
             let Some(start) = segment.find(offset, end, Wait::Yes)? else { continue };
             let file = segment.file()?;
@@ -182,18 +201,39 @@ impl Reader {
         lock(&self.0.progress).flushed
     }
 
+    /// Makes everything that is in the log now survive a power loss. Blocks; for those for whom the flusher comes too late.
+    pub fn flush(&self) -> Result<Place, LogError> {
+        self.0.flush()
+    }
+
     /// What opening the log need not check.
     pub fn recovery_point(&self) -> i64 {
         lock(&self.0.progress).recovery_point
     }
 
+    /// Asks once more where the answer is trouble with a segment that has left the log meanwhile, files and all.
+    pub(crate) fn again<T>(&self, ask: impl Fn() -> Result<T, LogError>) -> Result<T, LogError> {
+        loop {
+            let changes = self.0.list_changes.load(Ordering::SeqCst);
+            let answer = ask();
+            if answer.is_ok() || changes == self.0.list_changes.load(Ordering::SeqCst) {
+                return answer;
+            }
+        }
+    }
+
     /// The segment that may hold `offset` and those behind it, up to that of `limit`.
-    fn segments(&self, offset: i64, limit: Place) -> impl Iterator<Item = Arc<Segment>> {
+    fn segments_from(&self, offset: i64, limit: Place) -> impl Iterator<Item = Arc<Segment>> {
         let first = self
             .segment(|segments| segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1));
         let after = |before: &Arc<Segment>| {
             let base_offset = before.base_offset;
-            self.segment(|segments| segments.partition_point(|segment| segment.base_offset <= base_offset))
+            self.segment(|segments| {
+                let next = segments.partition_point(|segment| segment.base_offset <= base_offset);
+                // Where another segment has taken its place, that one may hold what follows.
+                let is_replaced = next > 0 && !Arc::ptr_eq(&segments[next - 1], before);
+                if is_replaced { next - 1 } else { next }
+            })
         };
         std::iter::successors(first, after).take_while(move |segment| segment.base_offset <= limit.segment)
     }
@@ -206,10 +246,13 @@ impl Reader {
 
 /// Where the readable part of a segment ends.
 fn end_in(segment: &Segment, limit: Place) -> Result<u64, LogError> {
-    if segment.base_offset == limit.segment { Ok(limit.position) } else { segment.size() }
+    let size = segment.size()?;
+    // The place may be of a segment that a cleaned one has taken the place of: all of that may be read.
+    let is_inside = segment.base_offset == limit.segment && !segment.is_cleaned();
+    Ok(if is_inside { limit.position } else { size })
 }
 
-fn next(segment: &Segment, walk: &mut Walk<'_>) -> Result<Option<Found>, LogError> {
+pub(crate) fn next(segment: &Segment, walk: &mut Walk<'_>) -> Result<Option<Found>, LogError> {
     match walk.next().doing("read", segment)? {
         Step::Batch(found) => Ok(Some(found)),
         Step::End => Ok(None),
@@ -217,17 +260,17 @@ fn next(segment: &Segment, walk: &mut Walk<'_>) -> Result<Option<Found>, LogErro
     }
 }
 
-/// The first record of a batch that is not before `timestamp`.
+/// The record that is sought, if the batch has it.
 fn record_in(
     segment: &Segment,
     file: &dyn DiskFile,
     found: &Found,
-    timestamp: i64,
+    sought: Sought,
     wait: Wait,
 ) -> Result<Option<Stamped>, LogError> {
     let mut batch = vec![0; found.header.size_bytes()];
     let read = read_full_at(file, &mut batch, found.position, wait).doing("read", segment)?;
-    let record = find_timestamp(&batch[..read], timestamp, &mut Scratch::new())
+    let record = find_timestamp(&batch[..read], sought, &mut Scratch::new())
         .map_err(|_| segment.corrupt(found.position, "the records of the batch cannot be read"))?;
     let leader_epoch = found.header.leader_epoch;
     Ok(record.map(|record| Stamped { offset: record.offset, timestamp: record.timestamp, leader_epoch }))

@@ -4,16 +4,18 @@
 //! them and readers search them under a lock that is never held across a system call. When it is closed its entries stay
 //! in memory until the flusher has put them into the files. From then on, and for every segment that was found on the
 //! disk, the index is searched in its file, and what it says is looked at twice (`lookup.rs`).
+//!
+//! A segment that has left its log (`removed.rs`) can still be read by whoever got it before. Its files have other names by
+//! then, and its old names may belong to another: so they are opened and renamed under one lock.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use ottla_records::{BatchHeader, NO_TIMESTAMP};
-
-use crate::disk::{Disk, DiskFile, Open};
+use crate::disk::{Disk, DiskFile, Open, missing};
 use crate::error::{Doing, LogError, Named};
-use crate::index::Entries;
+use crate::index::IndexEntry;
+use crate::indexing::{Index, Kept, Largest};
 use crate::lock;
 use crate::log_dir::LogDir;
 use crate::offset_index::OffsetEntry;
@@ -26,16 +28,26 @@ const UNKNOWN: u64 = u64::MAX;
 /// crash leaves to be walked again.
 pub(crate) const UNWRITTEN_ENTRIES_MAX: usize = 32;
 
+/// Extensions of a segment's files. The log is the first to be renamed or removed: without it the others are nothing. The last
+/// one is Kafka's list of aborted transactions, seldom there.
+pub(crate) const EXTENSIONS: [&str; 4] = ["log", "index", "timeindex", "txnindex"];
+
+/// What Kafka appends to the name of a file that is to be removed.
+pub(crate) const DELETED: &str = "deleted";
+
 /// Where the files of a log are.
 #[derive(Debug)]
 pub(crate) struct Home {
     pub log_dir: Arc<LogDir>,
     pub dir: PathBuf,
-    pub index_interval_bytes: u64,
+    /// The largest `index.interval.bytes` that segments were written with since the log was opened.
+    pub index_interval_bytes: AtomicU64,
     /// The directory is about to be renamed, and another log may soon have its name.
     pub deleted: AtomicBool,
     /// Held by whoever makes files in the directory (but the appender), and while it gets another name.
     pub naming: Mutex<()>,
+    /// A compacted segment was to take the place of others, and a rename has failed.
+    pub is_half_swapped: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -45,6 +57,12 @@ pub(crate) struct Segment {
     /// Bytes of whole batches.
     size: AtomicU64,
     files: Mutex<Files>,
+    /// So many of the [`EXTENSIONS`] have [`DELETED`] behind them. Held while a file is opened by its name, or gets another.
+    set_aside: Mutex<usize>,
+    /// It has left the log.
+    retired: AtomicBool,
+    /// Compaction made it, in place of others.
+    is_cleaned: bool,
     pub index: Mutex<Index>,
     /// Where the last search ended: one that reads on need not look into the index.
     pub last_found: LastFound,
@@ -78,108 +96,36 @@ struct Files {
     used: bool,
 }
 
-#[derive(Debug)]
-pub(crate) struct Index {
-    pub kept: Kept,
-    pub offsets: Entries<OffsetEntry>,
-    pub times: Entries<TimeEntry>,
-    /// `None`: not looked up yet.
-    pub largest: Option<Largest>,
-}
-
-/// Where the entries of a segment are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kept {
-    /// In memory, all of them.
-    InMemory,
-    /// In the files. If there are any: until an entry is used, it is a rumour.
-    InFiles,
-}
-
-/// The largest timestamp of a segment and the last offset of the first batch that has it; -1 and -1 if there is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Largest {
-    pub timestamp: i64,
-    pub offset: i64,
-}
-
-impl Largest {
-    pub const NONE: Largest = Largest { timestamp: NO_TIMESTAMP, offset: -1 };
-}
-
-/// The rule by which batches get index entries, and its state between two batches of one segment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Indexing {
-    pub base_offset: i64,
-    interval_bytes: u64,
-    /// Bytes from the batch of the last entry on.
-    pub since_entry: u64,
-    pub largest: Largest,
-    /// Timestamp of the last time entry.
-    pub indexed_timestamp: i64,
-}
-
-impl Indexing {
-    pub fn new(base_offset: i64, interval_bytes: u64) -> Indexing {
-        let largest = Largest::NONE;
-        Indexing { base_offset, interval_bytes, since_entry: 0, largest, indexed_timestamp: NO_TIMESTAMP }
-    }
-
-    /// The entries that a batch at `position` brings.
-    pub fn add(&mut self, header: &BatchHeader, position: u64) -> Option<(OffsetEntry, Option<TimeEntry>)> {
-        if header.max_timestamp > self.largest.timestamp {
-            self.largest = Largest { timestamp: header.max_timestamp, offset: header.last_offset() };
-        }
-        let due = self.since_entry > self.interval_bytes;
-        if due {
-            self.since_entry = 0;
-        }
-        self.since_entry += header.size_bytes() as u64;
-        due.then(|| {
-            let relative = self.relative(header.last_offset());
-            let position = u32::try_from(position).expect("a segment is shorter than 2 GiB");
-            (OffsetEntry { relative, position }, self.time_entry())
-        })
-    }
-
-    /// The entry for the largest timestamp so far, unless it has one.
-    pub fn time_entry(&mut self) -> Option<TimeEntry> {
-        let Largest { timestamp, offset } = self.largest;
-        (timestamp > self.indexed_timestamp).then(|| {
-            self.indexed_timestamp = timestamp;
-            TimeEntry { timestamp, relative: self.relative(offset) }
-        })
-    }
-
-    fn relative(&self, offset: i64) -> u32 {
-        u32::try_from(offset - self.base_offset).expect("a segment holds fewer than 2^31 offsets")
-    }
-}
-
-impl Index {
-    pub fn in_memory() -> Index {
-        let (offsets, times) = (Entries::default(), Entries::default());
-        Index { kept: Kept::InMemory, offsets, times, largest: Some(Largest::NONE) }
-    }
-
-    pub fn in_files() -> Index {
-        Index { kept: Kept::InFiles, largest: None, ..Index::in_memory() }
-    }
-
-    pub fn add(&mut self, (offset, time): (OffsetEntry, Option<TimeEntry>)) {
-        self.offsets.push(offset);
-        if let Some(time) = time {
-            self.times.push(time);
-        }
+impl Home {
+    pub fn index_interval_bytes(&self) -> u64 {
+        self.index_interval_bytes.load(Ordering::Relaxed)
     }
 }
 
 impl Segment {
     /// A segment whose index is made, or was checked, by this process.
     pub fn indexed(home: &Arc<Home>, base_offset: i64, size: u64, index: Index) -> Arc<Segment> {
-        let (home, files) = (home.clone(), Mutex::default());
-        let (size, index) = (AtomicU64::new(size), Mutex::new(index));
-        Arc::new(Segment { home, base_offset, size, files, index, last_found: LastFound::default() })
+        Arc::new(Segment::new(home, base_offset, size, index))
+    }
+
+    /// A segment that compaction has made, indexes and all.
+    pub fn cleaned(home: &Arc<Home>, base_offset: i64, size: u64, largest: Largest) -> Arc<Segment> {
+        let index = Index { largest: Some(largest), ..Index::in_files() };
+        Arc::new(Segment { is_cleaned: true, ..Segment::new(home, base_offset, size, index) })
+    }
+
+    fn new(home: &Arc<Home>, base_offset: i64, size: u64, index: Index) -> Segment {
+        Segment {
+            home: home.clone(),
+            base_offset,
+            size: AtomicU64::new(size),
+            files: Mutex::default(),
+            set_aside: Mutex::default(),
+            retired: AtomicBool::new(false),
+            is_cleaned: false,
+            index: Mutex::new(index),
+            last_found: LastFound::default(),
+        }
     }
 
     /// A closed segment of which nothing is known yet.
@@ -198,7 +144,7 @@ impl Segment {
     pub fn size(&self) -> Result<u64, LogError> {
         match self.size.load(Ordering::Acquire) {
             UNKNOWN => {
-                let size = self.disk().size_of(&self.path()).doing("stat", self)?;
+                let size = self.named("log", |path| self.disk().size_of(path).doing("stat", path))?;
                 self.size.store(size, Ordering::Release);
                 Ok(size)
             }
@@ -222,12 +168,12 @@ impl Segment {
 
     /// The log file, for reading.
     pub fn file(self: &Arc<Self>) -> Result<Arc<dyn DiskFile>, LogError> {
-        self.open(|files| &mut files.log, Segment::path)
+        self.open(|files| &mut files.log, "log")
     }
 
     /// The file of the offset index, for reading.
     pub fn index_file(self: &Arc<Self>) -> Result<Arc<dyn DiskFile>, LogError> {
-        self.open(|files| &mut files.index, Segment::index_path)
+        self.open(|files| &mut files.index, "index")
     }
 
     /// Closes the files if nobody has used them since the last call. `true`: there is nothing left to close.
@@ -285,8 +231,61 @@ impl Segment {
         Ok([offset_file, time_file])
     }
 
-    pub fn open_for_reading(&self, path: &Path) -> Result<Arc<dyn DiskFile>, LogError> {
-        let file = self.disk().open(path, Open::Read).doing("open", path)?;
+    /// Bytes of the two indexes.
+    pub fn index_bytes(&self) -> Result<[u64; 2], LogError> {
+        let in_memory = {
+            let index = lock(&self.index);
+            let bytes = [index.offsets.len() * OffsetEntry::BYTES, index.times.len() * TimeEntry::BYTES];
+            (index.kept == Kept::InMemory).then(|| bytes.map(|bytes| bytes as u64))
+        };
+        let in_file = |extension| {
+            let size = self.named(extension, |path| missing(self.disk().size_of(path)).doing("stat", path))?;
+            Ok(size.unwrap_or(0))
+        };
+        in_memory.map_or_else(|| Ok([in_file("index")?, in_file("timeindex")?]), Ok)
+    }
+
+    /// When its file was last written: milliseconds since 1970.
+    pub fn modified_ms(&self) -> Result<i64, LogError> {
+        self.named("log", |path| self.disk().modified_ms(path).doing("stat", path))
+    }
+
+    /// It leaves the log.
+    pub fn retire(&self) {
+        self.retired.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_cleaned(&self) -> bool {
+        self.is_cleaned
+    }
+
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::SeqCst)
+    }
+
+    /// Gives the files the names of files that are to be removed, unless they have them. Whoever calls holds
+    /// [`Home::naming`].
+    pub fn set_aside(&self) -> Result<(), LogError> {
+        let mut set_aside = lock(&self.set_aside);
+        while let Some(extension) = EXTENSIONS.get(*set_aside) {
+            let path = path(&self.home, self.base_offset, extension);
+            missing(self.disk().rename(&path, &path.with_added_extension(DELETED))).doing("rename", &path)?;
+            *set_aside += 1;
+        }
+        Ok(())
+    }
+
+    /// Removes the files from the disk, which were set aside.
+    pub fn remove_files(&self) -> Result<(), LogError> {
+        for extension in EXTENSIONS {
+            let path = path(&self.home, self.base_offset, extension).with_added_extension(DELETED);
+            missing(self.disk().remove_file(&path)).doing("remove", &path)?;
+        }
+        Ok(())
+    }
+
+    pub fn open_for_reading(&self, extension: &str) -> Result<Arc<dyn DiskFile>, LogError> {
+        let file = self.named(extension, |path| self.disk().open(path, Open::Read).doing("open", path))?;
         // Only now: were it asked before, the directory could change its name in between.
         if self.home.deleted.load(Ordering::SeqCst) { Err(LogError::Deleted) } else { Ok(file) }
     }
@@ -298,14 +297,14 @@ impl Segment {
     fn open(
         self: &Arc<Self>,
         slot: impl Fn(&mut Files) -> &mut Option<Arc<dyn DiskFile>>,
-        path: impl Fn(&Segment) -> PathBuf,
+        extension: &str,
     ) -> Result<Arc<dyn DiskFile>, LogError> {
         let mut files = lock(&self.files);
         files.used = true;
         if let Some(file) = slot(&mut files) {
             return Ok(file.clone());
         }
-        let file = self.open_for_reading(&path(self))?;
+        let file = self.open_for_reading(extension)?;
         let first = files.log.is_none() && files.index.is_none();
         *slot(&mut files) = Some(file.clone());
         drop(files);
@@ -313,6 +312,17 @@ impl Segment {
             self.home.log_dir.open_files.opened(self);
         }
         Ok(file)
+    }
+
+    /// Works with a file by the name that it has and keeps meanwhile.
+    fn named<T>(&self, extension: &str, work: impl FnOnce(&PathBuf) -> T) -> T {
+        let set_aside = lock(&self.set_aside);
+        let path = path(&self.home, self.base_offset, extension);
+        if EXTENSIONS[..*set_aside].contains(&extension) {
+            work(&path.with_added_extension(DELETED))
+        } else {
+            work(&path)
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ottla_rt::{Rt, Stop};
-use ottla_storage::checkpoint::offsets::{self, HIGH_WATERMARKS, RECOVERY_POINTS};
+use ottla_storage::checkpoint::offsets::{self, FIRST_DIRTY, HIGH_WATERMARKS, LOG_STARTS, RECOVERY_POINTS};
 use ottla_storage::{Checkpointed, LogDir, LogError, Reader};
 use tokio::sync::Notify;
 
@@ -44,6 +44,10 @@ struct Written {
 pub struct Offsets {
     recovery_points: BTreeMap<String, i64>,
     high_watermarks: BTreeMap<String, i64>,
+    /// Of logs that do not begin at 0.
+    log_starts: BTreeMap<String, i64>,
+    /// Up to where logs are compacted.
+    first_dirty: BTreeMap<String, i64>,
 }
 
 impl Offsets {
@@ -54,11 +58,17 @@ impl Offsets {
     pub fn add(&mut self, partition: &Partition) {
         let name = partition.directory();
         self.recovery_points.insert(name.clone(), partition.reader.recovery_point());
-        self.high_watermarks.insert(name, partition.readable_end().offset);
+        self.high_watermarks.insert(name.clone(), partition.readable_end().offset);
+        if let start @ 1.. = partition.reader.start() {
+            self.log_starts.insert(name.clone(), start);
+        }
+        if let Some(first_dirty) = partition.first_dirty() {
+            self.first_dirty.insert(name, first_dirty);
+        }
     }
 
     /// Of all logs that are open.
-    fn now(published: &Published, metadata: &Reader) -> Offsets {
+    pub fn now(published: &Published, metadata: &Reader) -> Offsets {
         let mut offsets = Offsets::default();
         offsets.add_metadata(metadata);
         let all = published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten());
@@ -66,8 +76,20 @@ impl Offsets {
         offsets
     }
 
+    /// Takes over what `old` says of logs that are not open: it still holds, and nobody else knows it.
+    fn keep(&mut self, old: &Offsets) {
+        let Offsets { recovery_points: open, log_starts, first_dirty, .. } = self;
+        let keep = |new: &mut BTreeMap<String, i64>, old: &BTreeMap<String, i64>| {
+            let closed = old.iter().filter(|(name, _)| !open.contains_key(*name));
+            new.extend(closed.map(|(name, offset)| (name.clone(), *offset)));
+        };
+        keep(log_starts, &old.log_starts);
+        keep(first_dirty, &old.first_dirty);
+    }
+
     fn forget(&mut self, name: &str) -> bool {
-        let lines = [&mut self.recovery_points, &mut self.high_watermarks];
+        let Offsets { recovery_points, high_watermarks, log_starts, first_dirty } = self;
+        let lines = [recovery_points, high_watermarks, log_starts, first_dirty];
         lines.map(|lines| lines.remove(name).is_some()).contains(&true)
     }
 }
@@ -75,7 +97,12 @@ impl Offsets {
 impl Checkpoints {
     pub fn load(dir: &Arc<LogDir>) -> Result<Checkpoints, LogError> {
         let load = |file| offsets::load(dir.disk(), dir.path(), file).map(Option::unwrap_or_default);
-        let offsets = Offsets { recovery_points: load(RECOVERY_POINTS)?, high_watermarks: load(HIGH_WATERMARKS)? };
+        let offsets = Offsets {
+            recovery_points: load(RECOVERY_POINTS)?,
+            high_watermarks: load(HIGH_WATERMARKS)?,
+            log_starts: load(LOG_STARTS)?,
+            first_dirty: load(FIRST_DIRTY)?,
+        };
         let written = Mutex::new(Written { offsets, in_doubt: false });
         Ok(Checkpoints { dir: dir.clone(), written, woken_at_bytes: AtomicU64::new(0), wake: Notify::new() })
     }
@@ -93,7 +120,13 @@ impl Checkpoints {
     /// What a log needs to know to be opened.
     pub fn known(&self, name: &str) -> Checkpointed {
         let Written { offsets, .. } = &*self.written();
-        Checkpointed { recovery_point: offsets.recovery_points.get(name).copied().unwrap_or(0), kept: 0 }
+        let of = |lines: &BTreeMap<String, i64>| lines.get(name).copied().unwrap_or(0);
+        Checkpointed {
+            recovery_point: of(&offsets.recovery_points),
+            kept: 0,
+            log_start: of(&offsets.log_starts),
+            cleaned: of(&offsets.first_dirty),
+        }
     }
 
     /// Takes out what is said of a log that is not there any more.
@@ -103,11 +136,19 @@ impl Checkpoints {
         if offsets.forget(name) || written.in_doubt { self.store(&mut written, offsets) } else { Ok(()) }
     }
 
+    /// A log is deleted. Its lines go when the files are written next: before another has its name, in any case.
+    pub fn is_gone(&self, name: &str) {
+        let mut written = self.written();
+        let had_lines = written.offsets.forget(name);
+        written.in_doubt |= had_lines;
+    }
+
     /// Writes the files that say something else.
     pub fn write(&self, offsets: impl FnOnce() -> Offsets) -> Result<(), LogError> {
         let mut written = self.written();
         // Asked for under the lock: what a log is forgotten for is not brought back by older news.
-        let offsets = offsets();
+        let mut offsets = offsets();
+        offsets.keep(&written.offsets);
         self.store(&mut written, offsets)
     }
 
@@ -119,6 +160,8 @@ impl Checkpoints {
         };
         store(RECOVERY_POINTS, &new.recovery_points, &old.recovery_points)?;
         store(HIGH_WATERMARKS, &new.high_watermarks, &old.high_watermarks)?;
+        store(LOG_STARTS, &new.log_starts, &old.log_starts)?;
+        store(FIRST_DIRTY, &new.first_dirty, &old.first_dirty)?;
         *old = new;
         *in_doubt = false;
         Ok(())

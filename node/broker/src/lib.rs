@@ -14,7 +14,9 @@
 //! reading       a log from start to end, record by record
 //! room          whether the disk has room
 //! checkpoints   the task that writes down how far logs have come
+//! upkeep/       what becomes of old records: retention, compaction
 //! expiry        the task that forgets idle producers
+//! topic_settings   what a topic's configuration asks of its partitions
 //! ```
 //!
 //! Decisions are made in `pure/`; here they meet the disk, the network and each other.
@@ -38,7 +40,9 @@ mod settings;
 mod snapshot;
 mod start;
 mod stop;
+mod topic_settings;
 mod topics;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -46,6 +50,7 @@ use arc_swap::{ArcSwap, Guard};
 use ottla_config::ServerConfig;
 use ottla_rt::{Rt, Stop};
 use ottla_storage::LogDir;
+use tokio::sync::Semaphore;
 
 use appended::Appended;
 use checkpoints::Checkpoints;
@@ -56,6 +61,7 @@ use flushing::Flushing;
 use identity::Identity;
 use settings::Settings;
 use topics::Published;
+use upkeep::trimming::Trimming;
 
 pub use start::{StartError, start};
 pub use stop::{Running, StopError};
@@ -74,6 +80,9 @@ pub struct Broker {
     pub(crate) appended: Appended,
     pub(crate) dir: Arc<LogDir>,
     pub(crate) checkpoints: Arc<Checkpoints>,
+    pub(crate) trimming: Trimming,
+    /// Requests whose batches are packed anew at this moment.
+    pub(crate) repacking: Semaphore,
     /// Turns true when the broker begins to stop: fetches that wait are answered.
     pub(crate) stopping: Stop,
     published: Arc<ArcSwap<Published>>,

@@ -7,17 +7,21 @@
 //! A panic while the state is held poisons it: the numbers may be ahead of the log. Such a partition answers
 //! KAFKA_STORAGE_ERROR until it is opened again from its files.
 
+mod cleaning;
+mod trim;
+
 use std::ops::Range;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use ottla_base::{LeaderEpoch, NodeId, Now};
 use ottla_partition::{
-    Acks, Admitted, EpochEnd, EpochEntry, EpochMismatch, Expiry, LastFetched, Leader, Marks, Moved, ProducerSnapshot,
+    Acks, Admitted, EpochEnd, EpochEntry, EpochMismatch, Expiry, LastFetched, Leader, Marks, Moved, ProducerEntry,
+    ProducerSnapshot,
 };
-use ottla_records::{BatchHeader, Rules, Scratch, Stamp, check};
+use ottla_records::{BatchHeader, Packing, Scratch, Stamp, check};
 use ottla_storage::disk::Wait;
 use ottla_storage::{Log, LogError, Piece, Place, Reader, Want};
 use ottla_wire::fetch::EpochEndOffset;
@@ -30,20 +34,22 @@ use crate::fetch::session::Ask;
 use crate::fetch::wait::Waits;
 use crate::produced::{Outcome, Refused};
 use crate::room::Room;
+use crate::topic_settings::TopicSettings;
+
+pub use cleaning::Dirty;
+pub use trim::Trimmed;
 
 #[derive(Debug)]
 pub struct Partition {
     pub topic: Arc<str>,
     pub index: i32,
     pub node_id: NodeId,
-    /// What the topic asks of batches.
-    rules: Rules,
-    /// `file.delete.delay.ms`
-    pub file_delete_delay: Duration,
-    /// `flush.ms`
-    flush_ms: i64,
+    replicas: usize,
+    settings: ArcSwap<TopicSettings>,
     /// What `leader-epoch-checkpoint` says.
     pub stored_epochs: Mutex<Vec<EpochEntry>>,
+    /// Up to where the log is compacted; 0 if none of it is.
+    first_dirty: AtomicI64,
     /// A flush is asked for, to come in time for `flush.ms`.
     flush_is_due: AtomicBool,
     pub reader: Reader,
@@ -137,18 +143,19 @@ pub struct Opening {
     pub topic: Arc<str>,
     pub index: i32,
     pub node_id: NodeId,
-    pub rules: Rules,
-    pub file_delete_delay: Duration,
-    pub flush_ms: i64,
+    pub replicas: usize,
+    pub settings: Arc<TopicSettings>,
     pub room: Arc<Room>,
     pub leader: Leader,
     pub log: Log,
     pub stored_epochs: Vec<EpochEntry>,
+    /// What `cleaner-offset-checkpoint` says; 0 if nothing.
+    pub first_dirty: i64,
 }
 
 impl Partition {
     pub fn new(opening: Opening) -> Partition {
-        let Opening { topic, index, node_id, rules, file_delete_delay, flush_ms, room, leader, log, stored_epochs } =
+        let Opening { topic, index, node_id, replicas, settings, room, leader, log, stored_epochs, first_dirty } =
             opening;
         let marks = leader.marks();
         // Where only what is flushed counts, the high watermark begins where the flushed part ends.
@@ -159,10 +166,10 @@ impl Partition {
             topic,
             index,
             node_id,
-            rules,
-            file_delete_delay,
-            flush_ms,
+            replicas,
+            settings: ArcSwap::new(settings),
             stored_epochs: Mutex::new(stored_epochs),
+            first_dirty: AtomicI64::new(first_dirty),
             flush_is_due: AtomicBool::new(false),
             reader,
             waits: Waits::default(),
@@ -179,9 +186,41 @@ impl Partition {
         format!("{}-{}", self.topic, self.index)
     }
 
+    pub fn settings(&self) -> Arc<TopicSettings> {
+        self.settings.load_full()
+    }
+
+    /// Goes by other settings from now on. Its share of the jitter is drawn with `chance`.
+    pub fn configure(&self, settings: &Arc<TopicSettings>, chance: u64) {
+        if self.settings.load().config == settings.config {
+            return;
+        }
+        let mut guard = self.state.lock();
+        let Some(State { leader, log }) = guard.as_deref_mut().ok().and_then(Option::as_mut) else { return };
+        log.set_options(settings.log_options(chance));
+        let moved = leader.set_rules(settings.leader_rules(self.replicas));
+        self.settings.store(settings.clone());
+        self.publish(leader, moved.high_watermark.map(|_| log.end()));
+        drop(guard);
+        if moved.high_watermark.is_some() {
+            self.waits.wake_all();
+        }
+        if moved != Moved::default() {
+            self.acked.notify_waiters();
+        }
+    }
+
+    /// How a batch is to be packed before it is stored; `None` if it may stay as it is.
+    #[inline]
+    pub fn packing(&self, header: &BatchHeader) -> Option<Packing> {
+        let packing = self.settings.load().packing?;
+        (header.attributes.codec() != Some(packing.codec)).then_some(packing)
+    }
+
     /// Checks a client's batch against the topic's rules.
     pub fn check(&self, batch: &[u8], now: Now, scratch: &mut Scratch) -> Result<BatchHeader, Refused> {
-        check(batch, &self.rules, now, scratch).map_err(|refusal| outcome::of_batch(refusal, self.tail().marks.start))
+        check(batch, &self.settings.load().batches, now, scratch)
+            .map_err(|refusal| outcome::of_batch(refusal, self.tail().marks.start))
     }
 
     /// Writes a turn's batches: one lock, one write. Each batch's outcome is put in its place.
@@ -261,8 +300,9 @@ impl Partition {
         if leader.flush_due() {
             return Some(0);
         }
-        let in_time = self.flush_ms < i64::MAX && !self.flush_is_due.swap(true, Ordering::Relaxed);
-        in_time.then_some(self.flush_ms)
+        let flush_ms = self.settings.load().config.flush_ms;
+        let in_time = flush_ms < i64::MAX && !self.flush_is_due.swap(true, Ordering::Relaxed);
+        in_time.then_some(flush_ms)
     }
 
     /// Asks the flusher for everything that is in the log now.
@@ -421,6 +461,11 @@ impl Partition {
 
     pub fn leader_epochs(&self) -> Result<Vec<EpochEntry>, ErrorCode> {
         self.with_leader(|leader| leader.epochs().entries().to_vec())
+    }
+
+    /// The batches that are remembered of idempotent producers: see [`ProducerSnapshot`].
+    pub fn producers(&self) -> Result<Vec<ProducerEntry>, ErrorCode> {
+        self.with_leader(|leader| leader.producer_snapshot().producers)
     }
 
     /// OffsetForLeaderEpoch: see [`Leader::end_offset_for`].

@@ -21,7 +21,7 @@ use ottla_rt::{Lane, Rt, Stopper};
 use ottla_storage::checkpoint::meta;
 use ottla_storage::disk::Disk;
 use ottla_storage::{FlushOptions, Flusher, LogDir, LogError, OpenDirError};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::Broker;
 use crate::appended::Appended;
@@ -40,6 +40,9 @@ use crate::serve::Served;
 use crate::settings::Settings;
 use crate::stop::{Parts, Running};
 use crate::topics::{Published, Topics};
+use crate::upkeep::compaction::{self, Compaction};
+use crate::upkeep::retention;
+use crate::upkeep::trimming::Trimming;
 
 /// `queued.max.request.bytes` where it is not set.
 const QUEUED_BYTES_DEFAULT: usize = 64 << 20;
@@ -108,6 +111,7 @@ pub async fn start(
         checkpoints: checkpoints.clone(),
         room: flushing.room.clone(),
         work: Default::default(),
+        last_settings: Default::default(),
     });
     let (stopper, tasks) = (Stopper::default(), Stopper::default());
     let appended = Appended { rt: rt.clone(), dir: dir.clone(), flushing: flushing.clone() };
@@ -162,13 +166,33 @@ pub async fn start(
             tasks.listener(),
         ),
     );
-    let millis = |ms: i32| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-    let times = expiry::Times {
-        expiration_ms: config.get(keys::PRODUCER_ID_EXPIRATION_MS).into(),
-        interval: millis(config.get(keys::PRODUCER_ID_EXPIRATION_CHECK_INTERVAL_MS)),
+    let interval_ms = config.get(keys::PRODUCER_ID_EXPIRATION_CHECK_INTERVAL_MS);
+    let interval = Duration::from_millis(u64::try_from(interval_ms).unwrap_or(0));
+    let expiry_task = rt.spawn(
+        Lane::Control,
+        "expire",
+        expiry::run(rt.clone(), published.clone(), config.clone(), interval, tasks.listener()),
+    );
+    let long = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+    let trimming = Trimming {
+        rt: rt.clone(),
+        dir: dir.clone(),
+        checkpoints: checkpoints.clone(),
+        metadata: host.reader().clone(),
     };
-    let expiry_task =
-        rt.spawn(Lane::Control, "expire", expiry::run(rt.clone(), published.clone(), times, tasks.listener()));
+    let times = retention::Times {
+        first: long(config.get(keys::LOG_INITIAL_TASK_DELAY_MS)),
+        interval: long(config.get(keys::LOG_RETENTION_CHECK_INTERVAL_MS)),
+    };
+    let retain = retention::run(trimming.clone(), published.clone(), times, tasks.listener());
+    let retention_task = rt.spawn(Lane::Control, "retain", retain);
+    let compaction = Arc::new(Compaction {
+        trimming: trimming.clone(),
+        published: published.clone(),
+        config: config.clone(),
+        marked: Default::default(),
+    });
+    let compaction_task = rt.spawn(Lane::Control, "compaction", compaction::run(compaction, tasks.listener()));
     let broker = Arc::new(Broker {
         rt: rt.clone(),
         settings: Settings::of(&config),
@@ -185,6 +209,8 @@ pub async fn start(
         published,
         dir: dir.clone(),
         checkpoints,
+        trimming,
+        repacking: Semaphore::new(rt.cores()),
         config: config.clone(),
     });
     let addresses = bound.iter().map(|bound| bound.address).collect();
@@ -206,7 +232,7 @@ pub async fn start(
         listening,
         stopper,
         tasks,
-        running: vec![flush_task, publish_task, checkpoint_task, expiry_task],
+        running: vec![flush_task, publish_task, checkpoint_task, expiry_task, retention_task, compaction_task],
     }))
 }
 

@@ -10,9 +10,10 @@ use crate::broker;
 use crate::group;
 use crate::group_config::GroupLayers;
 use crate::key::{Def, Effect, Scope};
-use crate::server::{Effective, ServerConfig};
+use crate::server::Effective;
+use crate::server_layers::ServerLayers;
 use crate::topic;
-use crate::topic_config::{Overrides, TopicLayers};
+use crate::topic_config::TopicLayers;
 use crate::value::Kind;
 
 /// Where a value was set.
@@ -20,6 +21,8 @@ use crate::value::Kind;
 pub enum Source {
     Topic,
     Group,
+    /// Dynamically, for this broker.
+    Broker,
     /// Dynamically, for all brokers.
     ClusterWide,
     /// At the start of this server: file or command line.
@@ -33,6 +36,7 @@ impl Source {
         match self {
             Source::Topic => 1,
             Source::Group => 8,
+            Source::Broker => 2,
             Source::ClusterWide => 3,
             Source::Static => 4,
             Source::Default => 5,
@@ -98,7 +102,7 @@ impl TopicLayers<'_> {
             value: value.clone(),
             source: Source::Topic,
         });
-        let inherited = topic::synonyms(def).first().map(|first| self.server.synonyms(first.name, self.cluster));
+        let inherited = topic::synonyms(def).first().map(|first| self.server.synonyms(first.name));
         own.into_iter().chain(inherited.into_iter().flatten()).collect()
     }
 }
@@ -122,42 +126,45 @@ impl GroupLayers<'_> {
         let synonym = |value, source| DescribedSynonym { name: def.name.to_owned(), value, source };
         let own = self.group.contains_key(def.name).then(|| synonym(value.clone(), Source::Group));
         let inherited = match group::governed_by(def).default {
-            Some(key) => self.server.synonyms(key, self.cluster),
+            Some(key) => self.server.synonyms(key),
             None => vec![synonym(def.default.map(str::to_owned), Source::Default)],
         };
         own.into_iter().chain(inherited).collect()
     }
 }
 
-impl ServerConfig {
+impl ServerLayers<'_> {
     /// The keys of this broker, by name: all known ones, and what else was set.
-    pub fn describe(&self, cluster: &Overrides) -> Vec<Described> {
+    pub fn describe(&self) -> Vec<Described> {
         let shown = broker::all().filter(|def| def.scope != Scope::Hidden).map(|def| def.name);
-        let mut names: Vec<&str> = shown.chain(self.set.keys().map(String::as_str)).collect();
+        let dynamic = self.broker.keys().chain(self.cluster.keys()).map(|name| &**name);
+        let mut names: Vec<&str> = shown.chain(self.server.set.keys().map(String::as_str)).chain(dynamic).collect();
         names.sort_unstable();
         names.dedup();
-        names.into_iter().map(|name| self.describe_key(name, cluster)).collect()
+        names.into_iter().map(|name| self.describe_key(name)).collect()
     }
 
     /// The keys that are set for all brokers, by name: the answer for the broker resource with the empty name.
-    pub fn describe_cluster(&self, cluster: &Overrides) -> Vec<Described> {
-        let mut all: Vec<_> = cluster.keys().map(|name| self.describe_key(name, cluster)).collect();
+    pub fn describe_cluster(&self) -> Vec<Described> {
+        let cluster = ServerLayers { broker: ServerLayers::of(self.server).broker, ..*self };
+        let mut all: Vec<_> = self.cluster.keys().map(|name| cluster.describe_key(name)).collect();
         for described in &mut all {
             described.synonyms.retain(|synonym| synonym.source == Source::ClusterWide);
         }
         all
     }
 
-    fn describe_key(&self, name: &str, cluster: &Overrides) -> Described {
+    fn describe_key(&self, name: &str) -> Described {
         let def = broker::find_base(name);
         let is_sensitive = def.is_none_or(Def::is_sensitive);
-        let text = cluster.get(name).map(|text| &**text).or_else(|| self.set.get(name).map(String::as_str));
+        let dynamic = self.broker.get(name).or_else(|| self.cluster.get(name)).map(|text| &**text);
+        let text = dynamic.or_else(|| self.server.set.get(name).map(String::as_str));
         let value = match (def, text) {
             (Some(def), Some(text)) => def.read(text).ok(),
             (Some(def), None) => def.default.map(str::to_owned),
             (None, _) => None,
         };
-        let synonyms = self.synonyms(name, cluster);
+        let synonyms = self.synonyms(name);
         Described {
             name: name.to_owned(),
             value: value.filter(|_| !is_sensitive),
@@ -174,7 +181,7 @@ impl ServerConfig {
     }
 
     /// All settings of what the broker key `name` sets, the most specific first.
-    fn synonyms(&self, name: &str, cluster: &Overrides) -> Vec<DescribedSynonym> {
+    fn synonyms(&self, name: &str) -> Vec<DescribedSynonym> {
         let base = broker::find_base(name);
         let is_sensitive = base.is_none_or(Def::is_sensitive);
         let names: Vec<&str> = match (broker::same_in_other_units(name), base) {
@@ -183,18 +190,18 @@ impl ServerConfig {
             _ => vec![name],
         };
         let texts = |source| {
-            let set = &self.set;
             names.iter().filter_map(move |&name| {
                 let text = match source {
-                    Source::ClusterWide => cluster.get(name)?.to_string(),
-                    Source::Static => set.get(name)?.clone(),
+                    Source::Broker => self.broker.get(name)?.to_string(),
+                    Source::ClusterWide => self.cluster.get(name)?.to_string(),
+                    Source::Static => self.server.set.get(name)?.clone(),
                     _ => broker::find(name)?.default?.to_owned(),
                 };
                 let value = Some(text).filter(|_| !is_sensitive);
                 Some(DescribedSynonym { name: name.to_owned(), value, source })
             })
         };
-        [Source::ClusterWide, Source::Static, Source::Default]
+        [Source::Broker, Source::ClusterWide, Source::Static, Source::Default]
             .into_iter()
             .flat_map(texts)
             .skip_while(|synonym| synonym.name != name)

@@ -12,6 +12,7 @@ use crate::group::{self, consumer::*, share::*, streams::*};
 use crate::key::{Def, GovernedBy, Key};
 use crate::report::ConfigError;
 use crate::server::{Effective, ServerConfig};
+use crate::server_layers::ServerLayers;
 use crate::topic_config::Overrides;
 use crate::value::Value;
 
@@ -19,9 +20,7 @@ use crate::value::Value;
 #[derive(Clone, Copy, Debug)]
 pub struct GroupLayers<'a> {
     pub group: &'a Overrides,
-    /// The dynamic settings of all brokers: those of the broker resource with the empty name.
-    pub cluster: &'a Overrides,
-    pub server: &'a ServerConfig,
+    pub server: ServerLayers<'a>,
 }
 
 /// The settings of a group that act in this version, each named after its key.
@@ -124,12 +123,12 @@ impl GroupLayers<'_> {
         }
         let default = || Effective { value: def.default.map(str::to_owned), source: Source::Default };
         let key = group::governed_by(def).default;
-        key.and_then(|key| self.server.effective(key, self.cluster)).unwrap_or_else(default)
+        key.and_then(|key| self.server.effective(key)).unwrap_or_else(default)
     }
 
     fn range(&self, def: &Def) -> Range {
         let GovernedBy { min, max, .. } = group::governed_by(def);
-        let limit = |key: &'static str| Some((key, number(self.server, key)?));
+        let limit = |key: &'static str| Some((key, number(self.server.server, key)?));
         Range { min: min.and_then(limit), max: max.and_then(limit) }
     }
 }
@@ -160,7 +159,7 @@ pub(crate) fn check_server(server: &ServerConfig, errors: &mut Vec<ConfigError>)
         }
     }
     let none = Overrides::new();
-    let layers = GroupLayers { group: &none, cluster: &none, server };
+    let layers = GroupLayers { group: &none, server: ServerLayers::of(server) };
     let before = errors.len();
     group::all().for_each(|def| check_default(&layers, def, errors));
     if errors.len() > before {
@@ -180,7 +179,7 @@ pub(crate) fn check_server(server: &ServerConfig, errors: &mut Vec<ConfigError>)
 
 fn check_default(layers: &GroupLayers<'_>, def: &'static Def, errors: &mut Vec<ConfigError>) {
     let Some(key) = group::governed_by(def).default else { return };
-    let Some(default) = number(layers.server, key) else { return };
+    let Some(default) = number(layers.server.server, key) else { return };
     match layers.range(def) {
         Range { min: Some((min_key, min)), max: Some((max_key, max)) } if min > max => {
             errors.push(ConfigError::conflict(max_key, format!("{max} is less than {min_key} = {min}")));

@@ -46,13 +46,13 @@ impl ServerConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server_layers::ServerLayers;
     use crate::topic_config::TopicLayers;
 
     fn check(file: &str, partition_count: i32, replication_factor: ReplicationFactor, segment_bytes: &str) {
         let (server, _) = ServerConfig::load(Some(file), &[]).unwrap();
         let topic = server.offsets_topic();
-        let none = Overrides::new();
-        assert_eq!(TopicLayers { topic: &topic.configs, cluster: &none, server: &server }.check(), Ok(()));
+        assert_eq!(TopicLayers { topic: &topic.configs, server: ServerLayers::of(&server) }.check(), Ok(()));
         assert_eq!((topic.partition_count, topic.replication_factor), (partition_count, replication_factor));
         let configs: Vec<_> = topic.configs.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let segment_bytes = format!("segment.bytes={segment_bytes}");

@@ -189,6 +189,7 @@ macro_rules! keys {
     (@type int) => { i32 };
     (@type short) => { i16 };
     (@type long) => { i64 };
+    (@type double) => { f64 };
     (@type string) => { String };
     (@type list) => { Vec<String> };
 

@@ -8,8 +8,8 @@
 //!
 //! - [`broker`], [`topic`] and [`group`] hold the tables, an area a file, a key a block (`src/key.rs` has the form).
 //! - [`ServerConfig::load`] checks a file and a command line as a whole, and reports all errors at once.
-//! - [`TopicLayers`] finds a topic's values among its own settings, the cluster's and the server's; [`GroupLayers`] a
-//!   group's.
+//! - [`ServerLayers`] finds a broker's values among what was set while it runs and what it was started with;
+//!   [`TopicLayers`] and [`GroupLayers`] those of a topic or a group, which go before them.
 //! - [`Described`] is what DescribeConfigs answers.
 //!
 //! What to run on is read once, at the start or when metadata changes, into typed values: [`ServerConfig::get`] takes
@@ -27,6 +27,7 @@ mod listeners;
 mod properties;
 mod report;
 mod server;
+mod server_layers;
 pub mod topic;
 mod topic_config;
 mod value;
@@ -39,14 +40,18 @@ pub use key::{Def, Effect, GovernedBy, Key, Scope, Synonym};
 pub use listeners::{Listener, Listeners};
 pub use report::{ConfigError, ConfigErrors, Place, Warning};
 pub use server::ServerConfig;
-pub use topic_config::{Overrides, TopicConfig, TopicConfigError, TopicLayers, requested};
+pub use server_layers::{BrokerConfigError, ServerLayers, Target};
+pub use topic_config::{Compression, Overrides, TopicConfig, TopicConfigError, TopicLayers, requested};
 pub use value::{Kind, Value};
 
 /// The broker keys that a broker reads by themselves. Listeners, directory and limits per address have methods of
 /// [`ServerConfig`], and the defaults of topics are in [`TopicConfig`].
 pub mod keys {
+    pub use crate::broker::cleanup::*;
     pub use crate::broker::groups::*;
-    pub use crate::broker::log::{LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS, LOG_SEGMENT_DELETE_DELAY_MS};
+    pub use crate::broker::log::{
+        LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS, LOG_INITIAL_TASK_DELAY_MS, LOG_SEGMENT_DELETE_DELAY_MS,
+    };
     pub use crate::broker::message::MESSAGE_MAX_BYTES;
     pub use crate::broker::network::{
         CONNECTIONS_MAX_IDLE_MS, MAX_CONNECTIONS, MAX_CONNECTIONS_PER_IP, QUEUED_MAX_REQUEST_BYTES,

@@ -15,7 +15,7 @@ use crate::key::{Effect, Key};
 use crate::listeners::{Listeners, Settings, parse_address};
 use crate::properties;
 use crate::report::{ConfigError, ConfigErrors, Place, Warning};
-use crate::topic_config::{Overrides, check_server_defaults};
+use crate::topic_config::check_server_defaults;
 use crate::value::Value;
 
 /// Every setting of one server. It has been checked: reading a key cannot fail.
@@ -69,20 +69,6 @@ impl ServerConfig {
         let def = find(name)?;
         let written = self.set.get(name).and_then(|text| def.read(text).ok());
         written.or_else(|| def.default.map(str::to_owned))
-    }
-
-    /// The value of a broker key that counts, and who gave it; `None` if nobody has. `cluster` has the dynamic settings of
-    /// all brokers, which go before those of this server.
-    pub(crate) fn effective(&self, name: &str, cluster: &Overrides) -> Option<Effective> {
-        let def = find(name)?;
-        let (value, source) = [
-            (cluster.get(name).map(|text| &**text), Source::ClusterWide),
-            (self.set.get(name).map(String::as_str), Source::Static),
-            (def.default, Source::Default),
-        ]
-        .into_iter()
-        .find_map(|(text, source)| Some((def.read(text?).ok()?, source)))?;
-        Some(Effective { value: Some(value), source })
     }
 
     pub(crate) fn is_set<T>(&self, key: &Key<T>) -> bool {

@@ -127,6 +127,12 @@ impl Value for i64 {
     }
 }
 
+impl Value for f64 {
+    fn of(canonical: Option<&str>) -> f64 {
+        canonical.expect(CHECKED).parse().expect(CHECKED)
+    }
+}
+
 impl Value for String {
     fn of(canonical: Option<&str>) -> String {
         canonical.expect(CHECKED).to_owned()

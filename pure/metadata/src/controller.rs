@@ -10,6 +10,8 @@
 //!
 //! One concern, one file. Nothing here checks who may do a thing: whoever submits a command has done that.
 
+mod alter_configs;
+mod altered;
 mod bootstrap;
 mod create_partitions;
 mod create_topics;
@@ -32,14 +34,15 @@ use ottla_base::Uuid;
 use ottla_machine::{At, Machine, Waiter};
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::{
-    AllocateProducerIdsRequest, AllocateProducerIdsResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse,
-    BrokerRegistrationRequest, BrokerRegistrationResponse, ControllerRegistrationRequest,
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsResponse, BrokerHeartbeatRequest,
+    BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse, ControllerRegistrationRequest,
     ControllerRegistrationResponse, CreatableTopicResult, CreatePartitionsRequest, CreatePartitionsResponse,
     CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, IncrementalAlterConfigsResponse,
 };
 
 use crate::{Image, Record, topic_name};
 
+pub use alter_configs::AlterConfigs;
 pub use bootstrap::Bootstrap;
 pub use create_topics::CreateTopics;
 pub use incremental_alter_configs::IncrementalAlterConfigs;
@@ -70,6 +73,7 @@ pub enum Command {
     CreateInternalTopic(CreateInternalTopic),
     CreatePartitions(CreatePartitionsRequest),
     DeleteTopics(DeleteTopicsRequest),
+    AlterConfigs(AlterConfigs),
     IncrementalAlterConfigs(IncrementalAlterConfigs),
 }
 
@@ -85,6 +89,7 @@ pub enum Reply {
     CreateInternalTopic(CreatableTopicResult),
     CreatePartitions(CreatePartitionsResponse),
     DeleteTopics(DeleteTopicsResponse),
+    AlterConfigs(AlterConfigsResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
 }
 
@@ -129,6 +134,7 @@ impl Machine for Controller {
             Command::CreateInternalTopic(command) => Reply::CreateInternalTopic(internal_topics::decide(step, command)),
             Command::CreatePartitions(request) => Reply::CreatePartitions(create_partitions::decide(step, request)),
             Command::DeleteTopics(request) => Reply::DeleteTopics(delete_topics::decide(step, request)),
+            Command::AlterConfigs(command) => Reply::AlterConfigs(alter_configs::decide(step, command)),
             Command::IncrementalAlterConfigs(command) => {
                 Reply::IncrementalAlterConfigs(incremental_alter_configs::decide(step, command))
             }

@@ -18,12 +18,15 @@ pub struct Feature {
 /// In the order in which a new log finalises them.
 pub const FEATURES: [Feature; 3] = [
     Feature { name: METADATA_VERSION, supported: 30..=30, initial: 30 },
-    Feature { name: "eligible.leader.replicas.version", supported: 1..=1, initial: 1 },
+    Feature { name: ELIGIBLE_LEADER_REPLICAS, supported: 1..=1, initial: 1 },
     Feature { name: GROUP_VERSION, supported: 0..=1, initial: 1 },
 ];
 
 /// Decides the versions of all metadata records; 30 is Kafka's 4.3-IV0.
 pub const METADATA_VERSION: &str = "metadata.version";
+
+/// From level 1 on the controller keeps track of replicas that could lead though they are not in sync (KIP-966).
+pub const ELIGIBLE_LEADER_REPLICAS: &str = "eligible.leader.replicas.version";
 
 /// From level 1 on groups may use the consumer protocol (KIP-848).
 pub const GROUP_VERSION: &str = "group.version";

@@ -23,7 +23,8 @@ mod record;
 pub mod topic_name;
 
 pub use controller::{
-    Bootstrap, Command, Controller, CreateInternalTopic, CreateTopics, IncrementalAlterConfigs, Reply, State,
+    AlterConfigs, Bootstrap, Command, Controller, CreateInternalTopic, CreateTopics, IncrementalAlterConfigs, Reply,
+    State,
 };
 pub use entropy::Entropy;
 pub use image::{ApplyError, Broker, Brokers, ConfigResource, Image, Partition, Topic};

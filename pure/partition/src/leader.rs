@@ -6,7 +6,7 @@
 //! way to forget it half done.
 
 use ottla_base::LeaderEpoch;
-use ottla_records::BatchHeader;
+use ottla_records::{BatchHeader, LastBatch};
 
 use crate::acks::{Acks, Counts, Progress, effective_min_insync_replicas};
 use crate::epochs::{Checkpoint, EpochEnd, EpochEntry, Epochs};
@@ -110,6 +110,13 @@ impl Leader {
         }
     }
 
+    /// Goes by other rules from now on. What counted as kept still does.
+    pub fn set_rules(&mut self, rules: Rules) -> Moved {
+        let acked_before = self.counts().of(self.own);
+        self.rules = rules;
+        self.moved_from(acked_before)
+    }
+
     pub fn epochs(&self) -> &Epochs {
         &self.epochs
     }
@@ -157,6 +164,11 @@ impl Leader {
         self.producers.snapshot(self.own.appended)
     }
 
+    /// The newest batch of each producer, in order of their ids: what compaction must not lose.
+    pub fn last_batches(&self) -> Vec<LastBatch> {
+        self.producers.last_batches()
+    }
+
     /// Forgets idle producers. To be called once the log is open, and every `producer.id.expiration.check.interval.ms`.
     pub fn expire_producers(&mut self, expiry: Expiry) {
         self.producers.expire(expiry);
@@ -179,6 +191,10 @@ impl Leader {
     fn progress(&mut self, own: Progress) -> Moved {
         let acked_before = self.counts().of(self.own);
         self.own = own;
+        self.moved_from(acked_before)
+    }
+
+    fn moved_from(&mut self, acked_before: i64) -> Moved {
         let acked = self.counts().of(self.own);
         let kept_by_all = self.counts().of_all(self.in_sync());
         let rises = kept_by_all > self.high_watermark;

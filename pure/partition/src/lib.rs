@@ -10,6 +10,8 @@
 //!   producers   sequences and duplicates of idempotent producers (KIP-98, KIP-360)
 //!   acks        when a batch counts as kept
 //! marks       the few numbers that readers copy, and what they check against them
+//! retention   which of its oldest segments a log is done with
+//! cleaning    which part of a log can be compacted, and whether it is worth it
 //! ```
 //!
 //! The life of a turn, under the partition's lock:
@@ -22,6 +24,7 @@
 //! ```
 
 mod acks;
+mod cleaning;
 mod epochs;
 mod leader;
 mod marks;
@@ -29,11 +32,14 @@ mod producer;
 mod producers;
 mod recovery;
 mod refusal;
+mod retention;
 
 pub use acks::Acks;
+pub use cleaning::{CleanAt, Cleanable, Compaction, SegmentTimes, cleanable};
 pub use epochs::{Checkpoint, EpochEnd, EpochEntry, Epochs};
 pub use leader::{Admitted, Duplicate, LastFetched, Leader, Moved, OffsetOutOfRange, Opened, Rules, Staged};
 pub use marks::{EpochMismatch, Marks};
 pub use producers::{Expiry, PRODUCERS_PER_PARTITION_MAX, ProducerEntry, ProducerSnapshot};
 pub use recovery::Recovery;
 pub use refusal::Refusal;
+pub use retention::{Expired, LogAt, LogSegment, Retention, Why, expired};

@@ -12,7 +12,7 @@
 use std::collections::hash_map::Entry;
 
 use ottla_base::{Map, Seed};
-use ottla_records::BatchHeader;
+use ottla_records::{BatchHeader, LastBatch};
 
 use crate::producer::{Batch, Producer, REMEMBERED, Undo};
 use crate::refusal::Refusal;
@@ -146,6 +146,18 @@ impl Producers {
         }
         producers.sort_unstable_by_key(|entry| (entry.producer_id, entry.last_offset));
         ProducerSnapshot { offset, producers }
+    }
+
+    /// As of the last commit.
+    pub fn last_batches(&self) -> Vec<LastBatch> {
+        let last = |(&producer_id, producer): (&i64, &Producer)| {
+            let last = producer.last();
+            let last_offset = last.exists().then_some(last.last_offset);
+            LastBatch { producer_id, producer_epoch: producer.epoch(), last_offset }
+        };
+        let mut all: Vec<_> = self.known.iter().map(last).collect();
+        all.sort_unstable_by_key(|last| last.producer_id);
+        all
     }
 
     /// Forgets idle producers. Looks at each, at [`PRODUCERS_PER_PARTITION_MAX`] at the most.

@@ -123,7 +123,7 @@ impl BatchBuilder {
         }
         let mut header = BatchHeader {
             base_offset: self.options.base_offset,
-            batch_length: i32::try_from(batch.len() - LENGTH_ENDS_AT).expect("a batch is smaller than 2 GiB"),
+            batch_length: 0,
             leader_epoch: self.options.leader_epoch,
             magic: MAGIC,
             crc: 0,
@@ -136,14 +136,20 @@ impl BatchBuilder {
             base_sequence: self.options.base_sequence,
             record_count: self.record_count,
         };
-        put_header(&mut batch, &header);
-        header.crc = crc_of(&batch);
-        put_header(&mut batch, &header);
+        seal(&mut header, &mut batch);
         batch
     }
 }
 
-fn put_header(batch: &mut [u8], header: &BatchHeader) {
+/// Puts the head in front of its records, with their length and the CRC.
+pub(crate) fn seal(header: &mut BatchHeader, batch: &mut [u8]) {
+    header.batch_length = i32::try_from(batch.len() - LENGTH_ENDS_AT).expect("a batch does not grow beyond 2 GiB");
+    put_header(batch, header);
+    header.crc = crc_of(batch);
+    put_header(batch, header);
+}
+
+pub(crate) fn put_header(batch: &mut [u8], header: &BatchHeader) {
     header.write(batch.first_chunk_mut().expect("the place of the header is there from the start"));
 }
 
@@ -172,11 +178,11 @@ fn zigzag(value: i64) -> u64 {
     (value << 1 ^ value >> 63) as u64
 }
 
-fn varint_bytes(value: i64) -> usize {
+pub(crate) fn varint_bytes(value: i64) -> usize {
     (64 - (zigzag(value) | 1).leading_zeros() as usize).div_ceil(7)
 }
 
-fn put_varint(bytes: &mut Vec<u8>, value: i64) {
+pub(crate) fn put_varint(bytes: &mut Vec<u8>, value: i64) {
     let mut rest = zigzag(value);
     while rest >= 0x80 {
         bytes.push(rest as u8 | 0x80);

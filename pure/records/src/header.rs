@@ -130,6 +130,11 @@ impl BatchHeader {
         next_sequence(self.base_sequence, self.last_offset_delta)
     }
 
+    /// When what only waits to be forgotten, tombstones and transaction markers, may go (KIP-534): milliseconds since 1970.
+    pub fn delete_horizon(&self) -> Option<i64> {
+        self.attributes.has_delete_horizon().then_some(self.base_timestamp)
+    }
+
     pub fn is_idempotent(&self) -> bool {
         self.producer_id > NO_PRODUCER_ID
     }
@@ -209,6 +214,16 @@ impl Attributes {
     #[must_use]
     pub fn with_control(self) -> Attributes {
         Attributes(self.0 | Self::CONTROL)
+    }
+
+    #[must_use]
+    pub(crate) fn with_delete_horizon(self) -> Attributes {
+        Attributes(self.0 | Self::DELETE_HORIZON)
+    }
+
+    #[must_use]
+    pub(crate) fn without_delete_horizon(self) -> Attributes {
+        Attributes(self.0 & !Self::DELETE_HORIZON)
     }
 }
 

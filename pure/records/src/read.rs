@@ -67,9 +67,16 @@ pub struct Records<'a> {
     left: i32,
 }
 
-impl Records<'_> {
+impl<'a> Records<'a> {
     pub fn header(&self) -> &BatchHeader {
         &self.header
+    }
+
+    /// The next record, and its bytes.
+    pub(crate) fn next_with_bytes(&mut self) -> Option<Result<(Record<'a>, &'a [u8]), Malformed>> {
+        let before = self.source.rest();
+        let record = self.next()?;
+        Some(record.map(|record| (record, &before[..before.len() - self.source.rest().len()])))
     }
 }
 
@@ -148,24 +155,31 @@ pub struct Found {
     pub timestamp: i64,
 }
 
-/// The first record of `batch`, which is one whole batch, with this timestamp or a later one.
-pub fn find_timestamp(batch: &[u8], target: i64, scratch: &mut Scratch) -> Result<Option<Found>, ReadError> {
+/// What is sought in a batch: a record that comes before neither of the two.
+#[derive(Clone, Copy, Debug)]
+pub struct Sought {
+    pub timestamp: i64,
+    pub offset: i64,
+}
+
+/// The first record of `batch`, which is one whole batch, that is sought.
+pub fn find_timestamp(batch: &[u8], sought: Sought, scratch: &mut Scratch) -> Result<Option<Found>, ReadError> {
     let (header, codec, body) = open(batch)?;
     if codec == Codec::None {
-        return Ok(find(Plain::new(body), &header, target)?);
+        return Ok(find(Plain::new(body), &header, sought)?);
     }
     let unpack = scratch.unpack(codec, body).map_err(Malformed::Packed)?;
-    let found = find(Packed::new(unpack), &header, target);
+    let found = find(Packed::new(unpack), &header, sought);
     scratch.trim();
     Ok(found?)
 }
 
-fn find<S: Source>(source: S, batch: &BatchHeader, target: i64) -> Result<Option<Found>, Malformed> {
+fn find<S: Source>(source: S, batch: &BatchHeader, sought: Sought) -> Result<Option<Found>, Malformed> {
     let mut heads = Heads::new(source, batch.record_count);
     while let Some(head) = heads.next()? {
         let timestamp = timestamp(batch, head.timestamp_delta);
-        if timestamp >= target {
-            let offset = batch.base_offset.saturating_add(i64::from(head.offset_delta));
+        let offset = batch.base_offset.saturating_add(i64::from(head.offset_delta));
+        if timestamp >= sought.timestamp && offset >= sought.offset {
             return Ok(Some(Found { offset, timestamp }));
         }
     }

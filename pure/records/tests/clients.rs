@@ -2,7 +2,7 @@
 //! leader epoch. The same forty records each time.
 
 use ottla_base::Now;
-use ottla_records::{Codec, Header, Rules, Scratch, Stamp, TimestampType, check, find_timestamp, records};
+use ottla_records::{Codec, Header, Rules, Scratch, Sought, Stamp, TimestampType, check, find_timestamp, records};
 
 const RULES: Rules = Rules {
     batch_bytes_max: 1_048_588,
@@ -74,6 +74,7 @@ fn check_fixture(name: &str, mut batch: Vec<u8>) {
     }
     assert_eq!(read, 40, "{name}");
 
-    let found = find_timestamp(&batch, header.max_timestamp, &mut scratch).unwrap().unwrap();
+    let found =
+        find_timestamp(&batch, Sought { timestamp: header.max_timestamp, offset: 0 }, &mut scratch).unwrap().unwrap();
     assert_eq!(found.timestamp, header.max_timestamp, "{name}");
 }

@@ -3,7 +3,7 @@
 use ottla_base::Now;
 use ottla_records::{
     Attributes, BatchBuilder, BatchHeader, BatchOptions, Codec, HEADER_BYTES, Header, NewRecord, Refusal, Rules,
-    Scratch, Stamp, TimestampType, check, crc_of, find_timestamp, next_sequence, records,
+    Scratch, Sought, Stamp, TimestampType, check, crc_of, find_timestamp, next_sequence, records,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -174,13 +174,16 @@ proptest! {
     }
 
     #[test]
-    fn a_time_is_found_where_reading_finds_it(sample in sample(), target in 0..=NOW.wall_ms) {
+    fn a_time_is_found_where_reading_finds_it(sample in sample(), target in 0..=NOW.wall_ms, from: prop::sample::Index) {
         let mut sample = sample;
         sample.options.base_offset = 1000;
         let batch = sample.build();
         for target in [-1, target, sample.max_timestamp(), NOW.wall_ms + 1] {
-            let expected = sample.records.iter().position(|record| record.timestamp >= target);
-            let found = find_timestamp(&batch, target, &mut Scratch::new()).unwrap();
+            let from = from.index(sample.records.len() + 1);
+            let expected = sample.records.iter().skip(from).position(|record| record.timestamp >= target);
+            let expected = expected.map(|index| from + index);
+            let sought = Sought { timestamp: target, offset: 1000 + from as i64 };
+            let found = find_timestamp(&batch, sought, &mut Scratch::new()).unwrap();
             prop_assert_eq!(found.map(|found| found.offset), expected.map(|index| 1000 + index as i64));
             prop_assert_eq!(found.map(|found| found.timestamp), expected.map(|index| sample.records[index].timestamp));
         }
@@ -225,7 +228,7 @@ proptest! {
         } else if let Ok(records) = records(&batch, 64 << 20, &mut scratch) {
             records.for_each(drop);
         }
-        let _ = find_timestamp(&batch, 0, &mut scratch);
+        let _ = find_timestamp(&batch, Sought { timestamp: 0, offset: 0 }, &mut scratch);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! `recovery-point-offset-checkpoint` and `replication-offset-checkpoint`: an offset for each replica of a log directory, by
-//! the name of its directory (`<topic>-<partition>`).
+//! `recovery-point-offset-checkpoint` and its like: an offset for each replica of a log directory, by the name of its directory
+//! (`<topic>-<partition>`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,6 +10,10 @@ use crate::disk::Disk;
 
 pub const RECOVERY_POINTS: &str = "recovery-point-offset-checkpoint";
 pub const HIGH_WATERMARKS: &str = "replication-offset-checkpoint";
+/// Of logs that begin behind the first offset of their first segment.
+pub const LOG_STARTS: &str = "log-start-offset-checkpoint";
+/// Up to where logs are compacted.
+pub const FIRST_DIRTY: &str = "cleaner-offset-checkpoint";
 
 pub fn load(disk: &dyn Disk, dir: &Path, file: &str) -> Result<Option<BTreeMap<String, i64>>, LogError> {
     Ok(read(disk, &dir.join(file))?.and_then(|bytes| parse(&bytes)))

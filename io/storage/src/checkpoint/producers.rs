@@ -67,7 +67,7 @@ fn path(replica: &Path, offset: i64) -> PathBuf {
 }
 
 /// Offsets of all snapshots, rising.
-fn offsets(disk: &dyn Disk, replica: &Path) -> Result<Vec<i64>, LogError> {
+pub(crate) fn offsets(disk: &dyn Disk, replica: &Path) -> Result<Vec<i64>, LogError> {
     let files = disk.list(replica).doing("list", replica)?;
     let of = |name: &str| name.strip_suffix(".snapshot").filter(|digits| digits.len() == 20)?.parse().ok();
     let mut offsets: Vec<i64> = files.iter().filter_map(|file| of(&file.name)).collect();

@@ -28,6 +28,8 @@ pub trait Disk: Debug + Send + Sync {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>>;
     /// Bytes of a file.
     fn size_of(&self, path: &Path) -> io::Result<u64>;
+    /// When a file was last written: milliseconds since 1970.
+    fn modified_ms(&self, path: &Path) -> io::Result<i64>;
     /// Replaces what `to` named before, at once.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     fn remove_file(&self, path: &Path) -> io::Result<()>;
@@ -43,6 +45,8 @@ pub trait Disk: Debug + Send + Sync {
     fn lock(&self, path: &Path) -> Result<Box<dyn DiskLock>, LockError>;
     /// Bytes that can still be written.
     fn free_bytes(&self, dir: &Path) -> io::Result<u64>;
+    /// Bytes that the file system has, written or not.
+    fn total_bytes(&self, dir: &Path) -> io::Result<u64>;
 }
 
 /// An open file. Positions are explicit: any number of threads may use it at once.
@@ -55,6 +59,8 @@ pub trait DiskFile: Debug + Send + Sync {
     fn size(&self) -> io::Result<u64>;
     /// Cuts the file, or lengthens it with zeros.
     fn set_size(&self, bytes: u64) -> io::Result<()>;
+    /// Makes the file look as if it was last written at this time.
+    fn set_modified_ms(&self, ms: i64) -> io::Result<()>;
     /// Makes bytes and length survive a power loss.
     fn sync_data(&self) -> io::Result<()>;
     /// Starts to write these bytes back, and does not wait for it. A hint.

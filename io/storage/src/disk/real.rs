@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rustix::fs::{FallocateFlags, FlockOperation};
 use rustix::io::ReadWriteFlags;
@@ -39,6 +40,11 @@ impl Disk for RealDisk {
 
     fn size_of(&self, path: &Path) -> io::Result<u64> {
         Ok(fs::metadata(path)?.len())
+    }
+
+    fn modified_ms(&self, path: &Path) -> io::Result<i64> {
+        let since_1970 = fs::metadata(path)?.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -95,6 +101,11 @@ impl Disk for RealDisk {
         let stat = rustix::fs::statvfs(dir)?;
         Ok(stat.f_bavail * stat.f_frsize)
     }
+
+    fn total_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(dir)?;
+        Ok(stat.f_blocks * stat.f_frsize)
+    }
 }
 
 impl DiskFile for RealFile {
@@ -119,6 +130,11 @@ impl DiskFile for RealFile {
 
     fn set_size(&self, bytes: u64) -> io::Result<()> {
         self.0.set_len(bytes)
+    }
+
+    fn set_modified_ms(&self, ms: i64) -> io::Result<()> {
+        let since_1970 = Duration::from_millis(u64::try_from(ms).unwrap_or(0));
+        self.0.set_modified(UNIX_EPOCH + since_1970)
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -51,6 +51,10 @@ impl<W: Watch> Disk for WatchedDisk<W> {
         during(&*self.watch, Operation::Read, || self.disk.size_of(path))
     }
 
+    fn modified_ms(&self, path: &Path) -> io::Result<i64> {
+        during(&*self.watch, Operation::Read, || self.disk.modified_ms(path))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         during(&*self.watch, Operation::Names, || self.disk.rename(from, to))
     }
@@ -82,6 +86,10 @@ impl<W: Watch> Disk for WatchedDisk<W> {
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
         during(&*self.watch, Operation::Read, || self.disk.free_bytes(dir))
     }
+
+    fn total_bytes(&self, dir: &Path) -> io::Result<u64> {
+        during(&*self.watch, Operation::Read, || self.disk.total_bytes(dir))
+    }
 }
 
 impl<W: Watch> DiskFile for WatchedFile<W> {
@@ -99,6 +107,10 @@ impl<W: Watch> DiskFile for WatchedFile<W> {
 
     fn set_size(&self, bytes: u64) -> io::Result<()> {
         during(&*self.watch, Operation::SetSize, || self.file.set_size(bytes))
+    }
+
+    fn set_modified_ms(&self, ms: i64) -> io::Result<()> {
+        during(&*self.watch, Operation::SetSize, || self.file.set_modified_ms(ms))
     }
 
     fn sync_data(&self) -> io::Result<()> {

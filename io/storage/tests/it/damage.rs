@@ -228,7 +228,7 @@ fn a_log_that_must_be_whole_is_not_cut() {
         write(&disk, &path, &bytes);
         let all = || files(&disk, &["log"]).iter().map(|path| read_file(&disk, path).unwrap()).collect::<Vec<_>>();
         let before = all();
-        let opened = |kept| Log::open(&dir, "t-0", OPTIONS, Checkpointed { recovery_point: 0, kept });
+        let opened = |kept| Log::open(&dir, "t-0", OPTIONS, Checkpointed { kept, ..Checkpointed::default() });
         let lost = opened(end).unwrap_err();
         assert!(matches!(&lost, LogError::Lost { path: p, kept, .. } if *p == path && *kept == end), "{lost}");
         assert!(all() == before, "it was changed");
@@ -237,7 +237,12 @@ fn a_log_that_must_be_whole_is_not_cut() {
     };
     spoil(|bytes| bytes - 1);
     spoil(|_| 100);
-    let empty = Log::open(&log_dir(FaultyDisk::new(1)), "t-0", OPTIONS, Checkpointed { kept: 1, recovery_point: 1 });
+    let empty = Log::open(
+        &log_dir(FaultyDisk::new(1)),
+        "t-0",
+        OPTIONS,
+        Checkpointed { kept: 1, recovery_point: 1, ..Checkpointed::default() },
+    );
     assert!(matches!(empty, Err(LogError::Lost { .. })));
 }
 

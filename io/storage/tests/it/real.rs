@@ -129,7 +129,7 @@ fn a_log_of_kafka_is_read() {
     assert_eq!(read, include_str!("../../testdata/kafka-4.3.1/records.tsv"));
     let dir = dir_at(temporary.path());
     for recovery_point in [60, 37, 0] {
-        let known = Checkpointed { recovery_point, kept: 0 };
+        let known = Checkpointed { recovery_point, ..Checkpointed::default() };
         let (log, recovered) = Log::open(&dir, "t-0", KAFKA_OPTIONS, known).unwrap();
         assert_eq!((recovered.bytes_cut, recovered.indexes_rebuilt), (0, 0));
         check_lookups(&log.reader(), &batches);
@@ -174,7 +174,8 @@ fn a_bounded_number_of_files_is_open() {
     let flush = FlushOptions { flush_from_bytes: 0, dirty_ms_max: 0, write_back_bytes: 0 };
     Flusher::new(&dir, flush).run_once(Default::default());
     assert_eq!(open_files(), 1);
-    let (log, _) = Log::open(&dir, "t-0", options, Checkpointed { recovery_point: end, kept: 0 }).unwrap();
+    let (log, _) =
+        Log::open(&dir, "t-0", options, Checkpointed { recovery_point: end, ..Checkpointed::default() }).unwrap();
     assert!(open_files() <= 6);
     check_lookups(&log.reader(), &batches);
     assert!(open_files() <= 2 * 256 + 6, "{} files are open", open_files());

@@ -15,6 +15,7 @@ pub const OPTIONS: LogOptions = LogOptions {
     index_bytes: 10 << 20,
     index_interval_bytes: 256,
     reserve_bytes: 0,
+    preallocate: false,
 };
 
 /// A batch as it was appended.
@@ -58,7 +59,7 @@ pub fn open(dir: &Arc<LogDir>, recovery_point: i64) -> (Log, Recovered) {
 }
 
 pub fn open_with(dir: &Arc<LogDir>, options: LogOptions, recovery_point: i64) -> (Log, Recovered) {
-    Log::open(dir, "t-0", options, Checkpointed { recovery_point, kept: 0 }).unwrap()
+    Log::open(dir, "t-0", options, Checkpointed { recovery_point, ..Checkpointed::default() }).unwrap()
 }
 
 pub fn append(log: &mut Log, batches: &[Batch]) -> Result<Place, LogError> {
@@ -108,10 +109,19 @@ pub fn bytes_of(batches: &[Batch]) -> Vec<u8> {
 
 /// Compares every answer of the reader with that of a list of all records.
 pub fn check_lookups(reader: &Reader, batches: &[Batch]) {
+    assert_eq!(reader.end().offset, batches.last().map_or(0, |batch| batch.header.next_offset()));
+    check_lookups_from(reader, batches, i64::MIN);
+    let records = batches.iter().flat_map(Batch::records).collect::<Vec<_>>();
+    let largest = records.iter().rev().max_by_key(|record| record.1).copied();
+    let found = reader.max_timestamp(Wait::Yes).unwrap();
+    assert_eq!(found.map(|found| (found.offset, found.timestamp)), largest);
+}
+
+/// The same of a log that begins at `start`.
+pub fn check_lookups_from(reader: &Reader, batches: &[Batch], start: i64) {
     let limit = reader.end();
-    assert_eq!(limit.offset, batches.last().map_or(0, |batch| batch.header.next_offset()));
     for batch in batches {
-        for offset in [batch.header.base_offset, batch.header.last_offset()] {
+        for offset in [batch.header.base_offset, batch.header.last_offset()].into_iter().filter(|&at| at >= start) {
             let want = Want { offset, limit, bytes_max: 1, first: FirstBatch::Whole, wait: Wait::Yes };
             let view = reader.view(&want).unwrap();
             let mut bytes = vec![0; (view.range.end - view.range.start) as usize];
@@ -119,14 +129,12 @@ pub fn check_lookups(reader: &Reader, batches: &[Batch]) {
             assert_eq!((view.base_offset, &bytes), (batch.header.base_offset, &batch.bytes), "offset {offset}");
         }
     }
-    let records: Vec<(i64, i64)> = batches.iter().flat_map(Batch::records).collect();
+    let mut records: Vec<(i64, i64)> = batches.iter().flat_map(Batch::records).collect();
+    records.retain(|(offset, _)| *offset >= start);
     let times = records.iter().flat_map(|record| [record.1 - 1, record.1, record.1 + 1]);
     for time in times {
         let expected = records.iter().find(|record| record.1 >= time).copied();
         let found = reader.find_timestamp(time, limit, Wait::Yes).unwrap();
         assert_eq!(found.map(|found| (found.offset, found.timestamp)), expected, "time {time}");
     }
-    let largest = records.iter().rev().max_by_key(|record| record.1).copied();
-    let found = reader.max_timestamp(Wait::Yes).unwrap();
-    assert_eq!(found.map(|found| (found.offset, found.timestamp)), largest);
 }

@@ -18,11 +18,14 @@ use ottla_wire::produce::{Request, ResponseWriter, Topics, fail};
 use ottla_wire::{ApiKey, ErrorCode, Reader, TopicKey, TopicsPlace};
 
 use super::{Api, HotCall, Run, outcome};
+use crate::Broker;
 use crate::ctx::{Client, Operation, Resource};
 use crate::partition::{Batch, Partition};
 use crate::produced::{Awaits, Outcome, Refused};
 use crate::serve::Turn;
 use crate::topics;
+
+mod repack;
 
 pub const API: Api = Api { key: ApiKey::Produce, run: Run::Hot(handle) };
 
@@ -48,6 +51,19 @@ struct Staged {
     outcomes: Range<usize>,
 }
 
+impl Staged {
+    fn new(start: RequestStart, body: Range<usize>, request: &Request<'_>, outcomes: Range<usize>) -> Staged {
+        Staged {
+            start,
+            body,
+            topics: request.topics.place(),
+            acks: Acks::from_wire(request.acks).unwrap_or(Acks::Leader),
+            timeout: Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)),
+            outcomes,
+        }
+    }
+}
+
 impl Staging {
     /// Whether this connection is one that produces.
     pub fn has_produced(&self) -> bool {
@@ -55,7 +71,7 @@ impl Staging {
     }
 }
 
-fn handle(turn: &mut Turn, call: HotCall<'_>, _: &mut Replies) -> Next {
+fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
     let HotCall { start, buffer, body } = call;
     let Ok(request) = Request::decode(&mut Reader::new(&buffer[body.clone()]), start.version) else {
         return Next::Close("a Produce request that does not decode");
@@ -63,7 +79,8 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, _: &mut Replies) -> Next {
     let published = turn.broker.published();
     let Turn { client, produce, scratch, broker, .. } = turn;
     let scratch = scratch.get_or_insert_default();
-    let first = produce.outcomes.len();
+    let (first, first_batch) = (produce.outcomes.len(), produce.batches.len());
+    let mut must_repack = false;
     let acks = Acks::from_wire(request.acks);
     let now = *produce.now.get_or_insert_with(|| broker.rt.now());
     for topic in request.topics {
@@ -78,6 +95,7 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, _: &mut Replies) -> Next {
                     partition.check(records.bytes, now, scratch)?
                 };
                 refuse_transactions(&request, &header)?;
+                must_repack |= partition.packing(&header).is_some();
                 let bytes = body.start + records.position..body.start + records.position + records.bytes.len();
                 let outcome = produce.outcomes.len();
                 Ok(Batch { partition: partition.clone(), acks, header, stamp: None, bytes, outcome })
@@ -91,14 +109,19 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, _: &mut Replies) -> Next {
             });
         }
     }
-    produce.requests.push(Staged {
-        start,
-        body,
-        topics: request.topics.place(),
-        acks: acks.unwrap_or(Acks::Leader),
-        timeout: Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)),
-        outcomes: first..produce.outcomes.len(),
-    });
+    let outcomes = first..produce.outcomes.len();
+    let staged = Staged::new(start, body, &request, outcomes);
+    if must_repack {
+        // It is done again elsewhere, when what came before it is stored.
+        produce.outcomes.truncate(first);
+        produce.batches.truncate(first_batch);
+        let (broker, client, body) = (broker.clone(), client.clone(), buffer[staged.body].to_vec());
+        return match end_turn(turn, buffer, replies) {
+            close @ Next::Close(_) => close,
+            _ => Next::Barrier(Box::pin(repack::produce(broker, client, start, body))),
+        };
+    }
+    produce.requests.push(staged);
     Next::Frame
 }
 
@@ -142,17 +165,7 @@ pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
         return Next::Frame;
     }
     *now = None;
-    // Batches of one partition together, in the order in which they came. Not by address: a run could not be repeated.
-    let place = |batch: &Batch| (batch.partition.index, batch.outcome);
-    if batches.iter().skip(1).any(|batch| !Arc::ptr_eq(&batch.partition, &batches[0].partition)) {
-        batches
-            .sort_unstable_by(|a, b| a.partition.topic.cmp(&b.partition.topic).then_with(|| place(a).cmp(&place(b))));
-    }
-    for of_one in batches.chunk_by_mut(|a, b| Arc::ptr_eq(&a.partition, &b.partition)) {
-        let partition = of_one[0].partition.clone();
-        let after = partition.append(of_one, buffer, pieces, outcomes);
-        broker.appended.follow_up(&partition, after);
-    }
+    store(broker, batches, buffer, pieces, outcomes);
     batches.clear();
     let mut next = Next::Frame;
     for staged in requests.drain(..) {
@@ -172,6 +185,27 @@ pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
     outcomes.clear();
     requests.clear();
     next
+}
+
+/// Writes checked batches, each partition at once.
+fn store(
+    broker: &Broker,
+    batches: &mut [Batch],
+    buffer: &[u8],
+    pieces: &mut Vec<Piece<'static>>,
+    outcomes: &mut [Outcome],
+) {
+    // Batches of one partition together, in the order in which they came. Not by address: a run could not be repeated.
+    let place = |batch: &Batch| (batch.partition.index, batch.outcome);
+    if batches.iter().skip(1).any(|batch| !Arc::ptr_eq(&batch.partition, &batches[0].partition)) {
+        batches
+            .sort_unstable_by(|a, b| a.partition.topic.cmp(&b.partition.topic).then_with(|| place(a).cmp(&place(b))));
+    }
+    for of_one in batches.chunk_by_mut(|a, b| Arc::ptr_eq(&a.partition, &b.partition)) {
+        let partition = of_one[0].partition.clone();
+        let after = partition.append(of_one, buffer, pieces, outcomes);
+        broker.appended.follow_up(&partition, after);
+    }
 }
 
 /// Appends the answer to `out`: the topics of the request, and what became of their partitions. `on_outcome` is told where

@@ -6,8 +6,8 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ottla_config::{Described, GroupLayers, TopicLayers};
-use ottla_metadata::image::{ConfigResource, Image};
+use ottla_config::Described;
+use ottla_metadata::image::Image;
 use ottla_metadata::topic_name;
 use ottla_wire::messages::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
@@ -121,7 +121,7 @@ fn bytes(row: &DescribeConfigsResourceResult) -> usize {
 
 fn describe(ctx: &Ctx, image: &Image, resource: &DescribeConfigsResource) -> Result<Vec<Described>, Refused> {
     let name = &resource.resource_name;
-    let cluster = image.configs().of(&ConfigResource::BrokerDefault);
+    let (configs, server) = (image.configs(), &*ctx.broker.config);
     match resource.resource_type {
         TOPIC => {
             if !ctx.may(Operation::DescribeConfigs, Resource::Topic(name)) {
@@ -129,8 +129,7 @@ fn describe(ctx: &Ctx, image: &Image, resource: &DescribeConfigsResource) -> Res
             }
             topic_name::check(name).map_err(|error| (ErrorCode::InvalidTopicException, error.to_string()))?;
             let topic = image.topics().get(name).ok_or((ErrorCode::UnknownTopicOrPartition, String::new()))?;
-            let topic = image.configs().of(&ConfigResource::Topic(topic.name.clone()));
-            Ok(TopicLayers { topic, cluster, server: &ctx.broker.config }.describe())
+            Ok(configs.topic_layers(&topic.name, server).describe())
         }
         BROKER => {
             if !ctx.may(Operation::DescribeConfigs, Resource::Cluster) {
@@ -138,8 +137,8 @@ fn describe(ctx: &Ctx, image: &Image, resource: &DescribeConfigsResource) -> Res
             }
             let node_id = ctx.broker.identity.node_id.0;
             match name.parse::<i32>() {
-                _ if name.is_empty() => Ok(ctx.broker.config.describe_cluster(cluster)),
-                Ok(asked) if asked == node_id => Ok(ctx.broker.config.describe(cluster)),
+                _ if name.is_empty() => Ok(configs.layers(server).describe_cluster()),
+                Ok(asked) if asked == node_id => Ok(configs.layers(server).describe()),
                 Ok(asked) => {
                     Err((ErrorCode::InvalidRequest, format!("this is broker {node_id}; ask broker {asked} itself")))
                 }
@@ -154,8 +153,7 @@ fn describe(ctx: &Ctx, image: &Image, resource: &DescribeConfigsResource) -> Res
                 return Err((ErrorCode::InvalidRequest, "a group has a name".to_owned()));
             }
             // The group need not be there.
-            let group = image.configs().of(&ConfigResource::Group(name.clone()));
-            Ok(GroupLayers { group, cluster, server: &ctx.broker.config }.describe())
+            Ok(configs.group_layers(name, server).describe())
         }
         other => Err((ErrorCode::InvalidRequest, format!("resources of type {other} cannot be described"))),
     }

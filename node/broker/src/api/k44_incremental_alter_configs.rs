@@ -1,28 +1,20 @@
 //! IncrementalAlterConfigs: changes single configs. Versions 0-1 (KIP-339). The controller decides: see `pure/metadata`.
 //!
-//! Of the resources, groups (KIP-848); topics, brokers, loggers and client metrics come later.
+//! Of the resources, topics, brokers and groups (KIP-848); loggers and client metrics come later.
 
 use ottla_wire::messages::incremental_alter_configs_request::AlterConfigsResource;
 use ottla_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use ottla_wire::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use ottla_wire::{ApiKey, ErrorCode};
 
+use super::altered::refusal;
 use super::{Api, Run};
-use crate::ctx::{Ctx, Operation, Resource};
+use crate::ctx::Ctx;
 
 pub const API: Api = Api { key: ApiKey::IncrementalAlterConfigs, run: Run::Cold(|call| call.answer(handle)) };
 
-/// Kafka's ids of resource types.
-const TOPIC: i8 = 2;
-const GROUP: i8 = 32;
-
 async fn handle(ctx: Ctx, mut request: IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
-    let may = |resource: Resource<'_>| ctx.may(Operation::AlterConfigs, resource);
-    let refusal = |resource: &AlterConfigsResource| match (resource.resource_type, &*resource.resource_name) {
-        (TOPIC, name) => (!may(Resource::Topic(name))).then_some(ErrorCode::TopicAuthorizationFailed),
-        (GROUP, name) => (!may(Resource::Group(name))).then_some(ErrorCode::GroupAuthorizationFailed),
-        _ => (!may(Resource::Cluster)).then_some(ErrorCode::ClusterAuthorizationFailed),
-    };
+    let refusal = |resource: &AlterConfigsResource| refusal(&ctx, resource.resource_type, &resource.resource_name);
     let refused = request.resources.extract_if(.., |resource| refusal(resource).is_some());
     let refused: Vec<_> = refused.filter_map(|resource| Some(refused_one(refusal(&resource)?, resource))).collect();
     let mut response = ctx.broker.control.incremental_alter_configs(request).await;

@@ -3,6 +3,7 @@
 //! Most keys are *cold*: an owned message in, an owned message out, run as a barrier of their connection. Produce and Fetch
 //! are *hot*: plain functions that borrow the frame, stage or answer, and never await.
 
+mod altered;
 mod answer_room;
 mod described;
 pub mod k00_produce;
@@ -21,16 +22,21 @@ mod k16_list_groups;
 mod k18_api_versions;
 mod k19_create_topics;
 mod k20_delete_topics;
+mod k21_delete_records;
 mod k22_init_producer_id;
 mod k23_offset_for_leader_epoch;
 mod k32_describe_configs;
+mod k33_alter_configs;
+mod k35_describe_log_dirs;
 mod k37_create_partitions;
 mod k42_delete_groups;
 mod k44_incremental_alter_configs;
 mod k47_offset_delete;
 mod k60_describe_cluster;
+mod k61_describe_producers;
 mod k68_consumer_group_heartbeat;
 mod k69_consumer_group_describe;
+mod k74_list_config_resources;
 mod k75_describe_topic_partitions;
 pub mod outcome;
 
@@ -64,16 +70,21 @@ pub const TABLE: &[Api] = &[
     k18_api_versions::API,
     k19_create_topics::API,
     k20_delete_topics::API,
+    k21_delete_records::API,
     k22_init_producer_id::API,
     k23_offset_for_leader_epoch::API,
     k32_describe_configs::API,
+    k33_alter_configs::API,
+    k35_describe_log_dirs::API,
     k37_create_partitions::API,
     k42_delete_groups::API,
     k44_incremental_alter_configs::API,
     k47_offset_delete::API,
     k60_describe_cluster::API,
+    k61_describe_producers::API,
     k68_consumer_group_heartbeat::API,
     k69_consumer_group_describe::API,
+    k74_list_config_resources::API,
     k75_describe_topic_partitions::API,
 ];
 

@@ -25,15 +25,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ottla_config::ServerConfig;
-use ottla_metadata::{Bootstrap, Command, CreateInternalTopic, CreateTopics, Entropy, IncrementalAlterConfigs, Reply};
+use ottla_metadata::{
+    AlterConfigs, Bootstrap, Command, CreateInternalTopic, CreateTopics, Entropy, IncrementalAlterConfigs, Reply,
+};
 use ottla_rt::Rt;
 use ottla_wire::ErrorCode;
+use ottla_wire::messages::alter_configs_response::AlterConfigsResourceResponse as ReplacedConfigs;
 use ottla_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use ottla_wire::messages::{
-    AllocateProducerIdsRequest, BrokerHeartbeatRequest, BrokerRegistrationRequest, CreatableTopic,
-    CreatableTopicResult, CreatePartitionsRequest, CreatePartitionsResponse, CreatePartitionsTopicResult,
-    CreateTopicsRequest, CreateTopicsResponse, DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    AllocateProducerIdsRequest, AlterConfigsRequest, AlterConfigsResponse, BrokerHeartbeatRequest,
+    BrokerRegistrationRequest, CreatableTopic, CreatableTopicResult, CreatePartitionsRequest, CreatePartitionsResponse,
+    CreatePartitionsTopicResult, CreateTopicsRequest, CreateTopicsResponse, DeletableTopicResult, DeleteTopicsRequest,
+    DeleteTopicsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
 
 use crate::api::outcome;
@@ -163,6 +166,23 @@ impl Control {
                 ..Default::default()
             });
             IncrementalAlterConfigsResponse { responses: responses.collect(), ..Default::default() }
+        })
+    }
+
+    /// The changes are published when this returns.
+    pub async fn alter_configs(&self, request: AlterConfigsRequest) -> AlterConfigsResponse {
+        let asked: Vec<_> = request.resources.iter().map(|r| (r.resource_type, r.resource_name.clone())).collect();
+        let command = AlterConfigs { request, server: self.config.clone() };
+        submit!(self.host, PATIENCE, AlterConfigs(command)).unwrap_or_else(|no_reply| {
+            let (error_code, message) = (outcome::of_controller(no_reply).code(), Arc::from(no_reply.to_string()));
+            let responses = asked.into_iter().map(|(resource_type, resource_name)| ReplacedConfigs {
+                error_code,
+                error_message: Some(Arc::clone(&message)),
+                resource_type,
+                resource_name,
+                ..Default::default()
+            });
+            AlterConfigsResponse { responses: responses.collect(), ..Default::default() }
         })
     }
 

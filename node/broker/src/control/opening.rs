@@ -33,6 +33,7 @@ const OPTIONS: LogOptions = LogOptions {
     index_bytes: 10 << 20,
     index_interval_bytes: 4096,
     reserve_bytes: 1 << 20,
+    preallocate: false,
 };
 const SEGMENT: &str = "00000000000000000000.log";
 
@@ -112,7 +113,8 @@ pub fn open(rt: &Rt, found: &Found<'_>, flush_asked: Arc<Notify>) -> Result<Open
     }
     let recovery_point = checkpoints.known(DIR).recovery_point;
     let kept = snapshots.iter().map(|snapshot| snapshot.end).fold(recovery_point, i64::max);
-    let (log, recovered) = Log::open(dir, DIR, OPTIONS, Checkpointed { recovery_point, kept })?;
+    let (log, recovered) =
+        Log::open(dir, DIR, OPTIONS, Checkpointed { recovery_point, kept, ..Checkpointed::default() })?;
     if log.reader().start() > 0 {
         return Err(OpenError::Trimmed { path, start: log.reader().start() });
     }

@@ -15,6 +15,7 @@ use ottla_group::DeletedTopic;
 use ottla_machine::At;
 use ottla_metadata::{ConfigResource, Image, Record};
 use ottla_rt::{Lane, Rt, Stop};
+use ottla_wire::TopicKey;
 
 use super::host::Host;
 use super::replicas::Replicas;
@@ -51,6 +52,8 @@ struct Changes {
     removals: Vec<Removal>,
     deleted: Vec<DeletedTopic>,
     group_configs: bool,
+    /// Topics whose configuration may be another.
+    reconfigured: Vec<Uuid>,
     /// With `None` for the partitions that are to be opened.
     topics: Vec<Topic>,
 }
@@ -94,7 +97,7 @@ impl Publisher {
         let Publisher { rt, host, replicas, groups, published, mut state } = self;
         let (records, committed) = host.take_committed();
         let (blocking_host, blocking_replicas) = (host.clone(), replicas.clone());
-        let (mut state, Changes { removals, deleted, group_configs, mut topics }) = rt
+        let (mut state, Changes { removals, deleted, group_configs, reconfigured, mut topics }) = rt
             .blocking(move || {
                 if let Err(error) = blocking_host.reload_if_dropped() {
                     tracing::error!("the controller cannot load its log: {error}");
@@ -107,6 +110,7 @@ impl Publisher {
         let changed = topics.iter().map(|topic| topic.id).collect();
         let change = Change { topics: changed, deleted, group_configs };
         topics.into_iter().for_each(|topic| state.topics.insert(topic));
+        state.configure(&reconfigured, &replicas);
         let next = Arc::new(Published { image: state.image.clone(), topics: state.topics.clone() });
         published.store(next.clone());
         groups.follow(&next, &change);
@@ -127,9 +131,11 @@ impl State {
     fn apply(&mut self, records: Vec<(i64, Record)>, replicas: &Replicas) -> Changes {
         let mut changed = BTreeSet::new();
         let mut group_configs = false;
+        let mut configured = Configured::default();
         for (offset, record) in records {
             changed.extend(topic_of(&record));
             group_configs |= concerns_groups(&record);
+            configured.note(&record);
             let applied = self.image.apply(At { offset }, &record);
             applied.expect("the controller has applied the same record to the same image");
         }
@@ -151,7 +157,18 @@ impl State {
             removals: gone.iter().flat_map(|topic| replicas.delete(topic)).collect(),
             deleted: deleted.collect(),
             group_configs,
+            reconfigured: configured.topics(&self.image),
             topics: stays.iter().filter_map(|id| self.follow(id)).collect(),
+        }
+    }
+
+    /// Lets the open partitions of topics go by the configuration that these have now.
+    fn configure(&self, topics: &[Uuid], replicas: &Replicas) {
+        for topic in topics.iter().filter_map(|id| self.topics.find(TopicKey::Id(*id))) {
+            let settings = replicas.settings(&self.image, &topic.name);
+            for partition in topic.partitions.iter().flatten() {
+                partition.configure(&settings, replicas.rt.random_u64());
+            }
         }
     }
 
@@ -196,9 +213,36 @@ async fn open_missing(rt: &Rt, replicas: &Arc<Replicas>, image: &Image, topics: 
     }
 }
 
+/// Whose configuration was changed, of topics.
+#[derive(Debug, Default)]
+struct Configured {
+    topics: BTreeSet<Arc<str>>,
+    /// That of brokers, behind that of all topics.
+    brokers: bool,
+}
+
+impl Configured {
+    fn note(&mut self, record: &Record) {
+        match record {
+            Record::Config { resource: ConfigResource::Topic(name), .. } => _ = self.topics.insert(name.clone()),
+            Record::Config { resource: ConfigResource::Broker(_) | ConfigResource::BrokerDefault, .. } => {
+                self.brokers = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn topics(&self, image: &Image) -> Vec<Uuid> {
+        match self.brokers {
+            true => image.topics().iter().map(|topic| topic.id).collect(),
+            false => self.topics.iter().filter_map(|name| Some(image.topics().get(name)?.id)).collect(),
+        }
+    }
+}
+
 fn concerns_groups(record: &Record) -> bool {
     use ConfigResource::*;
-    matches!(record, Record::Config { resource: Group(_) | BrokerDefault, .. })
+    matches!(record, Record::Config { resource: Group(_) | Broker(_) | BrokerDefault, .. })
 }
 
 fn topic_of(record: &Record) -> Option<Uuid> {

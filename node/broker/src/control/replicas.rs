@@ -2,18 +2,17 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ottla_base::{LeaderEpoch, Seed, Uuid};
-use ottla_config::{ServerConfig, TopicConfig, TopicLayers, keys};
-use ottla_metadata::{ConfigResource, Image, image};
-use ottla_partition::{EpochEntry, Leader, Opened, ProducerSnapshot, Recovery, Rules as LeaderRules};
-use ottla_records::{Rules, TimestampType};
+use ottla_config::{ServerConfig, keys};
+use ottla_metadata::{Image, image};
+use ottla_partition::{EpochEntry, Leader, Opened, ProducerSnapshot, Recovery};
 use ottla_rt::Rt;
 use ottla_storage::checkpoint::{epochs, producers, topic_id};
 use ottla_storage::disk::Disk;
-use ottla_storage::{Log, LogDir, LogError, LogOptions, Recovered};
+use ottla_storage::{Log, LogDir, LogError, Recovered};
 
 use super::opening;
 use super::publisher::Removal;
@@ -22,6 +21,7 @@ use crate::identity::Identity;
 use crate::partition::{Gone, Opening, Partition};
 use crate::room::Room;
 use crate::snapshot;
+use crate::topic_settings::TopicSettings;
 use crate::topics::Topic;
 
 /// Opens, closes and removes the replicas of the log directory.
@@ -35,6 +35,7 @@ pub struct Replicas {
     pub checkpoints: Arc<Checkpoints>,
     pub room: Arc<Room>,
     pub work: Work,
+    pub last_settings: Mutex<Option<Arc<TopicSettings>>>,
 }
 
 /// What opening replicas has taken since the last report.
@@ -73,11 +74,13 @@ impl Replicas {
         index: i32,
         partition: &image::Partition,
     ) -> Result<Partition, LogError> {
-        let config = self.topic_config(image, topic);
+        let settings = self.settings(image, &topic.name);
         let name = format!("{}-{index}", topic.name);
         let path = self.dir.path().join(&name);
         self.claim(topic.id, &name)?;
-        let (log, recovered) = Log::open(&self.dir, &name, log_options(&config), self.checkpoints.known(&name))?;
+        let known = self.checkpoints.known(&name);
+        let options = settings.log_options(self.rt.random_u64());
+        let (log, recovered) = Log::open(&self.dir, &name, options, known)?;
         self.work.add(&recovered);
         if recovered.synced_offsets_lost > 0 {
             tracing::error!(
@@ -101,28 +104,24 @@ impl Replicas {
         if topic_id::load(disk, &path)?.is_none() {
             topic_id::store(disk, &path, topic.id)?;
         }
-        if config.flush_messages == 1 {
+        if settings.config.flush_messages == 1 {
             // Here only what is flushed is to be seen, and after a crash nobody knows what is: it was kept, so it is shown.
             log.flush()?;
         }
         let opened = Opened { start: reader.start(), end: log.end().offset, flushed: reader.flushed().offset };
-        let rules = LeaderRules {
-            replicas: partition.replicas.len(),
-            min_insync_replicas: usize::try_from(config.min_insync_replicas).unwrap_or(1),
-            flush_messages: config.flush_messages,
-        };
+        let rules = settings.leader_rules(partition.replicas.len());
         let leader = Leader::new(partition.leader_epoch, rules, opened, recovery);
         Ok(Partition::new(Opening {
             topic: topic.name.clone(),
             index,
             node_id: self.identity.node_id,
-            rules: batch_rules(&config),
-            file_delete_delay: Duration::from_millis(u64::try_from(config.file_delete_delay_ms).unwrap_or(0)),
-            flush_ms: config.flush_ms,
+            replicas: partition.replicas.len(),
+            settings,
             room: self.room.clone(),
             leader,
             log,
             stored_epochs: epochs,
+            first_dirty: known.cleaned,
         }))
     }
 
@@ -168,7 +167,8 @@ impl Replicas {
     fn delete_open(&self, partition: &Partition) -> Result<Option<Removal>, LogError> {
         let Some((_, log)) = partition.take_offline(Gone::Deleted) else { return Ok(None) };
         let dir = log.delete(self.rt.random_uuid())?;
-        Ok(Some(Removal { dir, delay: partition.file_delete_delay }))
+        self.checkpoints.is_gone(&partition.directory());
+        Ok(Some(Removal { dir, delay: partition.settings().file_delete_delay() }))
     }
 
     /// Of a partition that could not be opened: its directory may be there, and may be another topic's.
@@ -226,10 +226,14 @@ impl Replicas {
         }
     }
 
-    fn topic_config(&self, image: &Image, topic: &image::Topic) -> TopicConfig {
-        let own = image.configs().of(&ConfigResource::Topic(topic.name.clone()));
-        let cluster = image.configs().of(&ConfigResource::BrokerDefault);
-        TopicLayers { topic: own, cluster, server: &self.config }.config()
+    /// What the image says of a topic. The last one is given again where it says the same: most topics are alike.
+    pub fn settings(&self, image: &Image, topic: &Arc<str>) -> Arc<TopicSettings> {
+        let config = image.configs().topic_layers(topic, &self.config).config();
+        let mut last = self.last_settings.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some(same) if same.config == config => same.clone(),
+            _ => last.insert(Arc::new(TopicSettings::new(config))).clone(),
+        }
     }
 }
 
@@ -264,27 +268,6 @@ pub fn store_snapshot(dir: &LogDir, partition: &Partition, snapshot: &ProducerSn
         producers::store(dir.disk(), replica, &snapshot::to_file(snapshot))
     });
     stored.unwrap_or(Ok(()))
-}
-
-fn log_options(config: &TopicConfig) -> LogOptions {
-    let bytes = |bytes: i32| u64::try_from(bytes).unwrap_or(0);
-    LogOptions {
-        segment_bytes: bytes(config.segment_bytes),
-        segment_ms: config.segment_ms,
-        index_bytes: bytes(config.segment_index_bytes),
-        index_interval_bytes: bytes(config.index_interval_bytes),
-        reserve_bytes: 0,
-    }
-}
-
-fn batch_rules(config: &TopicConfig) -> Rules {
-    Rules {
-        batch_bytes_max: u32::try_from(config.max_message_bytes).unwrap_or(0),
-        timestamp_type: if config.log_append_time { TimestampType::LogAppendTime } else { TimestampType::CreateTime },
-        timestamp_before_ms_max: config.message_timestamp_before_max_ms,
-        timestamp_after_ms_max: config.message_timestamp_after_max_ms,
-        key_required: config.compact,
-    }
 }
 
 impl Work {

@@ -13,7 +13,7 @@ use ottla_group::{
     Assignors, Command, Config, DeletedTopic, GroupConfigs, Groups as Machine, MigrationPolicy, Record, Reply, Soft,
     Topics,
 };
-use ottla_metadata::image::{ConfigResource, Image, Topic};
+use ottla_metadata::image::{Image, Topic};
 use ottla_metadata::topic_name::CONSUMER_OFFSETS;
 use ottla_rt::{Rt, Stop};
 use ottla_wire::{ErrorCode, TopicKey};
@@ -233,9 +233,9 @@ impl Groups {
 
     /// Of each group that has a configuration of its own, what is so for it.
     fn group_configs(&self, image: &Image) -> GroupConfigs {
-        let cluster = image.configs().of(&ConfigResource::BrokerDefault);
+        let server = image.configs().layers(&self.server);
         let own = image.configs().groups().map(|(name, group)| {
-            let config = GroupLayers { group, cluster, server: &self.server }.config();
+            let config = GroupLayers { group, server }.config();
             let config = ottla_group::GroupConfig {
                 session_timeout_ms: Some(config.consumer_session_timeout_ms),
                 heartbeat_interval_ms: Some(config.consumer_heartbeat_interval_ms),

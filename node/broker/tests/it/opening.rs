@@ -1,9 +1,10 @@
 //! What is made of a directory at the start: nothing is taken for new that is not, nothing is cut that was safe, and what is
 //! refused is left as it was.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
-use ottla_storage::disk::Disk;
+use ottla_storage::disk::{Disk, Operation};
 use ottla_wire::ErrorCode;
 
 use crate::support::*;
@@ -224,7 +225,7 @@ fn partitions_that_could_not_be_opened_are_deleted_with_their_topic() {
     let machine = Machine::new();
     machine.world.block_on(async {
         used(&machine).await;
-        machine.write("t1-0/00000000000000000000.swap", b"");
+        machine.disk.fail_next(Operation::Open, "t1-0/00000000000000000000.log", ErrorKind::Other);
         let mut broker = machine.start().await;
         assert_eq!(broker.client.produce("t1", 1000).await, ErrorCode::KafkaStorageError);
         assert_eq!(broker.client.delete("t1", 1000).await, ErrorCode::None);

@@ -13,9 +13,10 @@ use ottla_net::{MemoryNetwork, MemoryStream, Network};
 use ottla_records::{BatchBuilder, BatchOptions, NewRecord};
 use ottla_rt::{Process, World};
 use ottla_storage::disk::{Disk, FaultyDisk, Open, read_file};
+use ottla_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use ottla_wire::messages::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, DeleteTopicState, DeleteTopicsRequest,
-    InitProducerIdRequest, MetadataRequest,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, MetadataRequest,
 };
 use ottla_wire::{ApiKey, ErrorCode, Form, Message, Reader, Request, Writer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -203,6 +204,20 @@ impl Client {
         code(self.call(&request, 7).await.topics[0].error_code)
     }
 
+    /// Changes one config of a topic (2) or a broker (4).
+    pub async fn configure(&mut self, resource: (i8, &str), (key, value): (&str, &str)) -> ErrorCode {
+        let config = AlterableConfig { name: key.into(), value: Some(value.into()), ..Default::default() };
+        let (resource_type, name) = resource;
+        let resource = AlterConfigsResource {
+            resource_type,
+            resource_name: name.into(),
+            configs: vec![config],
+            ..Default::default()
+        };
+        let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
+        code(self.call(&request, 1).await.responses[0].error_code)
+    }
+
     pub async fn delete(&mut self, name: &str, timeout_ms: i32) -> ErrorCode {
         let topics = vec![DeleteTopicState { name: Some(name.into()), topic_id: Uuid::ZERO, ..Default::default() }];
         let request = DeleteTopicsRequest { topics, timeout_ms, ..Default::default() };
@@ -224,8 +239,14 @@ impl Client {
 
     /// Sends one record to partition 0, with acks=all.
     pub async fn produce(&mut self, topic: &str, timeout_ms: i32) -> ErrorCode {
+        let record = NewRecord { timestamp: 1_767_225_600_000, value: Some(b"v"), ..NewRecord::default() };
+        self.send(topic, &record, timeout_ms).await
+    }
+
+    /// Sends this record to partition 0, with acks=all.
+    pub async fn send(&mut self, topic: &str, record: &NewRecord<'_>, timeout_ms: i32) -> ErrorCode {
         let mut batch = BatchBuilder::new(BatchOptions::default());
-        batch.push(&NewRecord { timestamp: 1_767_225_600_000, value: Some(b"v"), ..NewRecord::default() });
+        batch.push(record);
         let batch = batch.finish();
         let answer = self.ask(ApiKey::Produce, PRODUCE_VERSION, |writer| {
             writer.i16(-1);

@@ -5,39 +5,38 @@ use crate::key::Scope::*;
 use crate::key::keys;
 
 keys! {
-    /// `delete` removes old segments, `compact` keeps the last record of each key, so records need one. Neither is done
-    /// yet.
+    /// `delete` removes old segments, `compact` keeps the last record of each key, so records need one.
     acts: list "log.cleanup.policy" = "delete", AnyOf(&["compact", "delete"]), ClusterWide;
     /// Age at which records may be removed; -1 keeps them. Without it `log.retention.minutes` counts.
-    later: long "log.retention.ms", Any, ClusterWide;
+    acts: long "log.retention.ms", Any, ClusterWide;
     /// Age in minutes at which records may be removed. Without it `log.retention.hours` counts.
-    later: int "log.retention.minutes", Any, ReadOnly;
+    acts: int "log.retention.minutes", Any, ReadOnly;
     /// Age in hours at which records may be removed; -1 keeps them.
-    later: int "log.retention.hours" = 168, Any, ReadOnly;
+    acts: int "log.retention.hours" = 168, Any, ReadOnly;
     /// Size of a partition above which its oldest segments are removed; -1 keeps them.
-    later: long "log.retention.bytes" = -1, Any, ClusterWide;
+    acts: long "log.retention.bytes" = -1, Any, ClusterWide;
     /// Time between two looks for segments to remove.
-    later: long "log.retention.check.interval.ms" = 300000, AtLeast(1), ReadOnly;
+    acts LOG_RETENTION_CHECK_INTERVAL_MS: long "log.retention.check.interval.ms" = 300000, AtLeast(1), ReadOnly;
     /// Whether logs are compacted.
-    later: boolean "log.cleaner.enable" = true, Any, ReadOnly;
+    acts LOG_CLEANER_ENABLE: boolean "log.cleaner.enable" = true, Any, ReadOnly;
     /// Threads that compact.
-    later: int "log.cleaner.threads" = 1, AtLeast(0), ClusterWide;
+    acts LOG_CLEANER_THREADS: int "log.cleaner.threads" = 1, AtLeast(0), ClusterWide;
     /// Pause of a compacting thread that found nothing to do.
-    later: long "log.cleaner.backoff.ms" = 15000, AtLeast(0), ClusterWide;
+    acts LOG_CLEANER_BACKOFF_MS: long "log.cleaner.backoff.ms" = 15000, AtLeast(0), ClusterWide;
     /// Memory for the keys seen in a compaction, over all threads.
-    later: long "log.cleaner.dedupe.buffer.size" = 134217728, Any, ClusterWide;
+    acts LOG_CLEANER_DEDUPE_BUFFER_SIZE: long "log.cleaner.dedupe.buffer.size" = 134217728, Any, ClusterWide;
     /// How full the table of keys may get; a fuller one holds more keys and has more collisions.
-    later: double "log.cleaner.io.buffer.load.factor" = 0.9, Any, ClusterWide;
+    acts LOG_CLEANER_IO_BUFFER_LOAD_FACTOR: double "log.cleaner.io.buffer.load.factor" = 0.9, Any, ClusterWide;
     /// Memory for reading and writing in a compaction, over all threads.
-    later: int "log.cleaner.io.buffer.size" = 524288, AtLeast(0), ClusterWide;
+    acts LOG_CLEANER_IO_BUFFER_SIZE: int "log.cleaner.io.buffer.size" = 524288, AtLeast(0), ClusterWide;
     /// Bytes that compaction may read and write in a second.
-    later: double "log.cleaner.io.max.bytes.per.second" = 1.7976931348623157E308, Any, ClusterWide;
+    acts LOG_CLEANER_IO_MAX_BYTES_PER_SECOND: double "log.cleaner.io.max.bytes.per.second" = 1.7976931348623157E308, Any, ClusterWide;
     /// Share of a log that must be uncompacted before it is worth a compaction.
-    later: double "log.cleaner.min.cleanable.ratio" = 0.5, UpTo(1.0), ClusterWide;
+    acts: double "log.cleaner.min.cleanable.ratio" = 0.5, UpTo(1.0), ClusterWide;
     /// Age below which a record is not compacted away.
-    later: long "log.cleaner.min.compaction.lag.ms" = 0, AtLeast(0), ClusterWide;
+    acts: long "log.cleaner.min.compaction.lag.ms" = 0, AtLeast(0), ClusterWide;
     /// Age at which a record is due for compaction, whatever the ratio.
-    later: long "log.cleaner.max.compaction.lag.ms" = 9223372036854775807, AtLeast(1), ClusterWide;
+    acts: long "log.cleaner.max.compaction.lag.ms" = 9223372036854775807, AtLeast(1), ClusterWide;
     /// Time for which the mark of a deleted key stays in a compacted log.
-    later: long "log.cleaner.delete.retention.ms" = 86400000, AtLeast(0), ClusterWide;
+    acts: long "log.cleaner.delete.retention.ms" = 86400000, AtLeast(0), ClusterWide;
 }

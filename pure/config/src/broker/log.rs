@@ -22,13 +22,13 @@ keys! {
     /// Age in hours at which a log starts a new segment file, even if it is small.
     acts: int "log.roll.hours" = 168, AtLeast(1), ReadOnly;
     /// Most by which the age of a segment is shortened at random. Without it `log.roll.jitter.hours` counts.
-    later: long "log.roll.jitter.ms", Any, ClusterWide;
+    acts: long "log.roll.jitter.ms", Any, ClusterWide;
     /// Most hours by which the age of a segment is shortened at random.
-    later: int "log.roll.jitter.hours" = 0, AtLeast(0), ReadOnly;
+    acts: int "log.roll.jitter.hours" = 0, AtLeast(0), ReadOnly;
     /// Time between the removal of a log or a segment and that of its files.
     acts LOG_SEGMENT_DELETE_DELAY_MS: long "log.segment.delete.delay.ms" = 60000, AtLeast(0), ClusterWide;
     /// Reserves the whole size of a segment file when it is made.
-    later: boolean "log.preallocate" = false, Any, ClusterWide;
+    acts: boolean "log.preallocate" = false, Any, ClusterWide;
     /// Size of an index file. A segment ends when its index is full.
     acts: int "log.index.size.max.bytes" = 10485760, AtLeast(4), ClusterWide;
     /// Record bytes between two entries of an offset index.
@@ -45,7 +45,7 @@ keys! {
     /// Time between two writes of the start offsets of the logs.
     later: int "log.flush.start.offset.checkpoint.interval.ms" = 60000, AtLeast(0), ReadOnly;
     /// Time after the start before the logs get their first housekeeping.
-    later: long "log.initial.task.delay.ms" = 30000, AtLeast(0), Hidden;
+    acts LOG_INITIAL_TASK_DELAY_MS: long "log.initial.task.delay.ms" = 30000, AtLeast(0), Hidden;
     /// Threads per directory that open and check logs at the start.
     later: int "num.recovery.threads.per.data.dir" = 2, AtLeast(1), ClusterWide;
 }

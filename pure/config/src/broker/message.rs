@@ -15,12 +15,12 @@ keys! {
     /// How far the time of a record may lie ahead of that of the broker. Newer records are refused.
     acts: long "log.message.timestamp.after.max.ms" = 3600000, AtLeast(0), ClusterWide;
     /// Compression of stored records; `producer` keeps what the producer chose.
-    later: string "compression.type" = "producer",
+    acts: string "compression.type" = "producer",
         OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), ClusterWide;
     /// Level of gzip, where the broker compresses; -1 is gzip's own default.
-    later: int "compression.gzip.level" = -1, GzipLevel, ClusterWide;
+    acts: int "compression.gzip.level" = -1, GzipLevel, ClusterWide;
     /// Level of lz4, where the broker compresses.
     later: int "compression.lz4.level" = 9, Between(1, 17), ClusterWide;
     /// Level of zstd, where the broker compresses.
-    later: int "compression.zstd.level" = 3, Between(-131072, 22), ClusterWide;
+    acts: int "compression.zstd.level" = 3, Between(-131072, 22), ClusterWide;
 }

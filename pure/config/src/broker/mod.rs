@@ -50,7 +50,7 @@ pub fn all() -> impl Iterator<Item = &'static Def> {
     AREAS.into_iter().flatten()
 }
 
-pub(crate) fn find(name: &str) -> Option<&'static Def> {
+pub fn find(name: &str) -> Option<&'static Def> {
     all().find(|def| def.name == name)
 }
 

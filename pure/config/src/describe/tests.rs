@@ -2,6 +2,8 @@
 //! rows that are not a plain default, and some that are.
 
 use super::*;
+use crate::server::ServerConfig;
+use crate::topic_config::Overrides;
 
 const PROPERTIES: &str = include_str!("../../testdata/describe/server.properties");
 
@@ -67,7 +69,8 @@ fn without_own_default(row: String) -> String {
 
 #[test]
 fn a_broker_is_described_as_kafka_does() {
-    let answer = server().describe(&cluster());
+    let (server, cluster, none) = (server(), cluster(), Overrides::new());
+    let answer = ServerLayers { broker: &none, cluster: &cluster, server: &server }.describe();
     check(&answer, include_str!("../../testdata/describe/broker.tsv"));
     // 340 keys, one that is hidden, one for a listener, one that nobody knows.
     assert_eq!(answer.len(), 343);
@@ -75,7 +78,8 @@ fn a_broker_is_described_as_kafka_does() {
 
 #[test]
 fn the_keys_of_all_brokers_are_described_as_kafka_does() {
-    let answer = server().describe_cluster(&cluster());
+    let (server, cluster, none) = (server(), cluster(), Overrides::new());
+    let answer = ServerLayers { broker: &none, cluster: &cluster, server: &server }.describe_cluster();
     check(&answer, include_str!("../../testdata/describe/cluster.tsv"));
     assert_eq!(answer.len(), 3);
 }
@@ -83,7 +87,9 @@ fn the_keys_of_all_brokers_are_described_as_kafka_does() {
 #[test]
 fn a_topic_is_described_as_kafka_does() {
     let (server, cluster, topic) = (server(), cluster(), topic());
-    let layers = TopicLayers { topic: &topic, cluster: &cluster, server: &server };
+    let none = Overrides::new();
+    let layers =
+        TopicLayers { topic: &topic, server: ServerLayers { broker: &none, cluster: &cluster, server: &server } };
     let answer = layers.describe();
     check(&answer, include_str!("../../testdata/describe/topic.tsv"));
     assert_eq!(answer.len(), 34);
@@ -104,7 +110,10 @@ fn a_group_is_described_as_kafka_does() {
         ("share.isolation.level", "read_committed"),
         ("share.renew.acknowledge.enable", "FALSE"),
     ]);
-    let answer = GroupLayers { group: &group, cluster: &cluster, server: &server }.describe();
+    let none = Overrides::new();
+    let answer =
+        GroupLayers { group: &group, server: ServerLayers { broker: &none, cluster: &cluster, server: &server } }
+            .describe();
     check(&answer, include_str!("../../testdata/describe/group.tsv"));
     assert_eq!(answer.len(), 17);
     for Described { name, documentation, .. } in answer {
@@ -115,7 +124,8 @@ fn a_group_is_described_as_kafka_does() {
 
 #[test]
 fn documentation_says_what_ottla_does_with_a_key() {
-    let answer = server().describe(&Overrides::new());
+    let server = server();
+    let answer = ServerLayers::of(&server).describe();
     let doc = |name| answer.iter().find(|d| d.name == name).unwrap().documentation.as_deref();
     assert_eq!(doc("num.partitions"), Some("Partitions of a topic that is created without saying how many."));
     assert_eq!(doc("num.io.threads"), Some("Threads that handle requests. It has no effect in Ottla yet."));

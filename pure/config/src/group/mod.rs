@@ -15,7 +15,7 @@ pub fn all() -> impl Iterator<Item = &'static Def> {
     KINDS.into_iter().flatten()
 }
 
-pub(crate) fn find(name: &str) -> Option<&'static Def> {
+pub fn find(name: &str) -> Option<&'static Def> {
     all().find(|def| def.name == name)
 }
 

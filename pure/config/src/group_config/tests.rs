@@ -8,7 +8,8 @@ fn overrides(text: &str) -> Overrides {
 
 fn with_layers<T>(group: &str, cluster: &str, server: &str, f: impl Fn(&GroupLayers<'_>) -> T) -> T {
     let (server, _) = ServerConfig::load(Some(server), &[]).unwrap();
-    f(&GroupLayers { group: &overrides(group), cluster: &overrides(cluster), server: &server })
+    let (group, broker, cluster) = (overrides(group), Overrides::new(), overrides(cluster));
+    f(&GroupLayers { group: &group, server: ServerLayers { broker: &broker, cluster: &cluster, server: &server } })
 }
 
 const WIDE: &str = "group.consumer.min.session.timeout.ms=1\ngroup.consumer.min.heartbeat.interval.ms=1\n\

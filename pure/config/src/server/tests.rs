@@ -56,8 +56,8 @@ fn a_usual_file_starts() {
     .unwrap();
     assert_eq!(
         warnings,
-        ["known keys without effect yet: inter.broker.listener.name, log.retention.check.interval.ms, \
-          log.retention.hours, num.io.threads, num.network.threads, num.recovery.threads.per.data.dir, \
+        ["known keys without effect yet: inter.broker.listener.name, \
+          num.io.threads, num.network.threads, num.recovery.threads.per.data.dir, \
           share.coordinator.state.topic.min.isr, share.coordinator.state.topic.replication.factor, \
           transaction.state.log.min.isr, transaction.state.log.replication.factor"]
     );

@@ -10,7 +10,7 @@ keys! {
     /// Age at which the log starts a new segment file, even if it is small.
     acts SEGMENT_MS: long "segment.ms" = 604800000, AtLeast(1), Topic(&[same("log.roll.ms"), hours("log.roll.hours")]);
     /// Most by which the age of a segment is shortened at random, so that logs do not roll all at once.
-    later: long "segment.jitter.ms" = 0,
+    acts SEGMENT_JITTER_MS: long "segment.jitter.ms" = 0,
         AtLeast(0), Topic(&[same("log.roll.jitter.ms"), hours("log.roll.jitter.hours")]);
     /// Size of an index file. A segment ends when its index is full.
     acts SEGMENT_INDEX_BYTES: int "segment.index.bytes" = 10485760,
@@ -28,7 +28,7 @@ keys! {
     acts FILE_DELETE_DELAY_MS: long "file.delete.delay.ms" = 60000,
         AtLeast(0), Topic(&[same("log.segment.delete.delay.ms")]);
     /// Reserves the whole size of a segment file when it is made.
-    later: boolean "preallocate" = false, Any, Topic(&[same("log.preallocate")]);
+    acts PREALLOCATE: boolean "preallocate" = false, Any, Topic(&[same("log.preallocate")]);
     /// Size of a segment in place of `segment.bytes`, without its lower bound, for tests.
     acts INTERNAL_SEGMENT_BYTES: int "internal.segment.bytes", Any, Hidden;
 }

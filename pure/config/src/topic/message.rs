@@ -18,12 +18,12 @@ keys! {
     acts MESSAGE_TIMESTAMP_AFTER_MAX_MS: long "message.timestamp.after.max.ms" = 3600000,
         AtLeast(0), Topic(&[same("log.message.timestamp.after.max.ms")]);
     /// Compression of stored records; `producer` keeps what the producer chose.
-    later: string "compression.type" = "producer",
+    acts COMPRESSION_TYPE: string "compression.type" = "producer",
         OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), Topic(&[same("compression.type")]);
     /// Level of gzip, where the broker compresses; -1 is gzip's own default.
-    later: int "compression.gzip.level" = -1, GzipLevel, Topic(&[same("compression.gzip.level")]);
+    acts COMPRESSION_GZIP_LEVEL: int "compression.gzip.level" = -1, GzipLevel, Topic(&[same("compression.gzip.level")]);
     /// Level of lz4, where the broker compresses.
     later: int "compression.lz4.level" = 9, Between(1, 17), Topic(&[same("compression.lz4.level")]);
     /// Level of zstd, where the broker compresses.
-    later: int "compression.zstd.level" = 3, Between(-131072, 22), Topic(&[same("compression.zstd.level")]);
+    acts COMPRESSION_ZSTD_LEVEL: int "compression.zstd.level" = 3, Between(-131072, 22), Topic(&[same("compression.zstd.level")]);
 }

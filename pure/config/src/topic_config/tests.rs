@@ -8,7 +8,8 @@ fn overrides(text: &str) -> Overrides {
 
 fn with_layers<T>(topic: &str, cluster: &str, server: &str, f: impl Fn(&TopicLayers<'_>) -> T) -> T {
     let (server, _) = ServerConfig::load(Some(server), &[]).unwrap();
-    f(&TopicLayers { topic: &overrides(topic), cluster: &overrides(cluster), server: &server })
+    let (topic, broker, cluster) = (overrides(topic), Overrides::new(), overrides(cluster));
+    f(&TopicLayers { topic: &topic, server: ServerLayers { broker: &broker, cluster: &cluster, server: &server } })
 }
 
 #[test]
@@ -18,6 +19,8 @@ fn the_defaults() {
         TopicConfig {
             segment_bytes: 1 << 30,
             segment_ms: 604_800_000,
+            segment_jitter_ms: 0,
+            preallocate: false,
             segment_index_bytes: 10 << 20,
             index_interval_bytes: 4096,
             flush_messages: i64::MAX,
@@ -28,7 +31,15 @@ fn the_defaults() {
             message_timestamp_before_max_ms: i64::MAX,
             message_timestamp_after_max_ms: 3_600_000,
             compact: false,
+            delete: true,
+            retention_ms: Some(604_800_000),
+            retention_bytes: None,
+            delete_retention_ms: 86_400_000,
+            min_cleanable_dirty_ratio: 0.5,
+            min_compaction_lag_ms: 0,
+            max_compaction_lag_ms: i64::MAX,
             min_insync_replicas: 1,
+            compression: Compression::Producer,
         }
     );
 }

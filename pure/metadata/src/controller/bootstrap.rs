@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use ottla_config::{Overrides, ServerConfig, TopicLayers};
+use ottla_config::{Overrides, ServerConfig, ServerLayers, TopicLayers};
 use ottla_wire::records::{BeginTransactionRecord, EndTransactionRecord, FeatureLevelRecord};
 
 use super::{MIN_INSYNC_REPLICAS, Step};
@@ -31,7 +31,7 @@ pub(super) fn decide(step: &mut Step<'_>, bootstrap: Bootstrap) {
     }));
     finalise_missing(step);
     let none = Overrides::new();
-    let layers = TopicLayers { topic: &none, cluster: &none, server: &bootstrap.server };
+    let layers = TopicLayers { topic: &none, server: ServerLayers::of(&bootstrap.server) };
     step.log.write(Record::Config {
         resource: ConfigResource::BrokerDefault,
         key: MIN_INSYNC_REPLICAS.into(),

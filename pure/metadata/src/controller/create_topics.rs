@@ -31,7 +31,7 @@ pub struct CreateTopics {
 
 pub(super) fn decide(step: &mut Step<'_>, command: CreateTopics) -> CreateTopicsResponse {
     let CreateTopics { request, server, mut entropy } = command;
-    let mut configs = TopicConfigs::new(step.log.configs().of(&ConfigResource::BrokerDefault).clone(), &server);
+    let mut configs = TopicConfigs::new(step.log.configs().clone(), &server);
     let (once, repeated) = split(request.topics);
     let is_too_large = once.iter().map(|topic| records_of(topic, &server)).sum::<usize>() > RECORDS_MAX;
 

@@ -10,17 +10,18 @@ use ottla_wire::ErrorCode;
 use ottla_wire::messages::{CreatableTopicConfig, CreatableTopicConfigs};
 
 use super::Refusal;
+use crate::image::Configs;
 
 pub(super) struct TopicConfigs<'a> {
-    /// Configs of all brokers.
-    cluster: Overrides,
+    /// The configs that there are.
+    configs: Configs,
     server: &'a ServerConfig,
     last: Option<(Overrides, Vec<CreatableTopicConfigs>)>,
 }
 
 impl<'a> TopicConfigs<'a> {
-    pub fn new(cluster: Overrides, server: &'a ServerConfig) -> TopicConfigs<'a> {
-        TopicConfigs { cluster, server, last: None }
+    pub fn new(configs: Configs, server: &'a ServerConfig) -> TopicConfigs<'a> {
+        TopicConfigs { configs, server, last: None }
     }
 
     pub fn server(&self) -> &ServerConfig {
@@ -59,6 +60,6 @@ impl<'a> TopicConfigs<'a> {
     }
 
     fn layers<'b>(&'b self, topic: &'b Overrides) -> TopicLayers<'b> {
-        TopicLayers { topic, cluster: &self.cluster, server: self.server }
+        TopicLayers { topic, server: self.configs.layers(self.server) }
     }
 }

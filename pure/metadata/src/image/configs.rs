@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use ottla_base::NodeId;
-use ottla_config::Overrides;
+use ottla_config::{GroupLayers, Overrides, ServerConfig, ServerLayers, TopicLayers, keys};
 
 /// What a config belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -33,11 +33,36 @@ impl Configs {
         self.resources.get(resource).map_or(&NONE, Arc::as_ref)
     }
 
+    /// The configuration of the broker that was started with `server`, as it is now.
+    pub fn layers<'a>(&'a self, server: &'a ServerConfig) -> ServerLayers<'a> {
+        let broker = self.of(&ConfigResource::Broker(NodeId(server.get(keys::NODE_ID))));
+        ServerLayers { broker, cluster: self.of(&ConfigResource::BrokerDefault), server }
+    }
+
+    /// The configuration that a topic has on that broker.
+    pub fn topic_layers<'a>(&'a self, topic: &Arc<str>, server: &'a ServerConfig) -> TopicLayers<'a> {
+        TopicLayers { topic: self.of(&ConfigResource::Topic(topic.clone())), server: self.layers(server) }
+    }
+
+    /// The configuration that a group has there.
+    pub fn group_layers<'a>(&'a self, group: &Arc<str>, server: &'a ServerConfig) -> GroupLayers<'a> {
+        GroupLayers { group: self.of(&ConfigResource::Group(group.clone())), server: self.layers(server) }
+    }
+
     /// The groups that have configs, and these, sorted by name.
     pub fn groups(&self) -> impl Iterator<Item = (&Arc<str>, &Overrides)> {
         let first = ConfigResource::Group(Arc::default());
         self.resources.range(first..).map_while(|(resource, configs)| match resource {
             ConfigResource::Group(name) => Some((name, &**configs)),
+            _ => None,
+        })
+    }
+
+    /// The names of subscriptions to clients' metrics.
+    pub fn client_metrics(&self) -> impl Iterator<Item = &Arc<str>> {
+        let first = ConfigResource::ClientMetrics(Arc::default());
+        self.resources.range(first..).map_while(|(resource, _)| match resource {
+            ConfigResource::ClientMetrics(name) => Some(name),
             _ => None,
         })
     }

@@ -6,11 +6,12 @@ use ottla_base::{Now, Uuid};
 use ottla_config::ServerConfig;
 use ottla_machine::{At, Load, Output, Shard, Waiter};
 use ottla_metadata::{
-    Command, Controller, CreateInternalTopic, CreateTopics, Entropy, Image, IncrementalAlterConfigs, Record, Reply,
+    AlterConfigs, Command, Controller, CreateInternalTopic, CreateTopics, Entropy, Image, IncrementalAlterConfigs,
+    Record, Reply,
 };
 use ottla_wire::messages::{
-    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateTopicsRequest, IncrementalAlterConfigsRequest,
-    broker_registration_request::Listener,
+    AlterConfigsRequest, BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateTopicsRequest,
+    IncrementalAlterConfigsRequest, broker_registration_request::Listener,
 };
 
 pub const DIRECTORY: Uuid = Uuid([0xdd; 16]);
@@ -76,6 +77,10 @@ impl Node {
         self.seed += 1;
         let entropy = Entropy::new(self.seed);
         Command::CreateInternalTopic(CreateInternalTopic { name: name.into(), server: self.server.clone(), entropy })
+    }
+
+    pub fn replace(&self, request: AlterConfigsRequest) -> Command {
+        Command::AlterConfigs(AlterConfigs { request, server: self.server.clone() })
     }
 
     pub fn alter(&self, request: IncrementalAlterConfigsRequest) -> Command {

@@ -4,8 +4,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use ottla_base::{NodeId, Uuid};
-use ottla_config::{GroupLayers, ServerConfig};
-use ottla_metadata::{Bootstrap, Command, ConfigResource, Image};
+use ottla_config::ServerConfig;
+use ottla_metadata::{Bootstrap, Command, Image};
 use ottla_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use ottla_wire::messages::{
     AllocateProducerIdsRequest, CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
@@ -149,10 +149,9 @@ fn run(node: &mut Node, act: Act) {
 
 /// What must be true after each command.
 fn check(image: &Image, server: &ServerConfig) {
-    let cluster = image.configs().of(&ConfigResource::BrokerDefault);
     for (name, group) in image.configs().groups() {
         assert!(!name.is_empty() && !group.is_empty());
-        assert_eq!(GroupLayers { group, cluster, server }.check(), Ok(()));
+        assert_eq!(image.configs().group_layers(name, server).check(), Ok(()));
     }
     let Some(broker) = image.brokers().get(NodeId(1)) else { return };
     for topic in image.topics().iter() {

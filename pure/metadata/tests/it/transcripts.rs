@@ -10,10 +10,13 @@ use ottla_base::Uuid;
 use ottla_config::ServerConfig;
 use ottla_metadata::{Bootstrap, Command, Reply};
 use ottla_wire::ErrorCode;
+use ottla_wire::messages::alter_configs_request::{
+    AlterConfigsResource as ReplacedResource, AlterableConfig as ReplacedConfig,
+};
 use ottla_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use ottla_wire::messages::{
-    AllocateProducerIdsRequest, ControllerRegistrationRequest, CreatableReplicaAssignment, CreatableTopic,
-    CreatableTopicConfig, CreatableTopicResult, CreatePartitionsAssignment, CreatePartitionsRequest,
+    AllocateProducerIdsRequest, AlterConfigsRequest, ControllerRegistrationRequest, CreatableReplicaAssignment,
+    CreatableTopic, CreatableTopicConfig, CreatableTopicResult, CreatePartitionsAssignment, CreatePartitionsRequest,
     CreatePartitionsTopic, CreateTopicsRequest, DeleteTopicState, DeleteTopicsRequest, IncrementalAlterConfigsRequest,
 };
 
@@ -33,6 +36,16 @@ fn internal_topics() {
 #[test]
 fn alter_configs() {
     check("alter_configs.txt");
+}
+
+#[test]
+fn topic_configs() {
+    check("topic_configs.txt");
+}
+
+#[test]
+fn broker_configs() {
+    check("broker_configs.txt");
 }
 
 #[test]
@@ -160,6 +173,11 @@ impl Session {
                 validate_only: has("validate-only"),
                 ..Default::default()
             }),
+            "replace" => self.node.replace(AlterConfigsRequest {
+                resources: details.iter().map(|line| replaced(line)).collect(),
+                validate_only: has("validate-only"),
+                ..Default::default()
+            }),
             "grow" => Command::CreatePartitions(CreatePartitionsRequest {
                 topics: details.iter().map(|line| grown(line)).collect(),
                 validate_only: has("validate-only"),
@@ -225,6 +243,10 @@ impl Session {
             Reply::CreateInternalTopic(r) => {
                 line(format!("{:?} {}", r.name, outcome(r.error_code, &r.error_message)));
             }
+            Reply::AlterConfigs(r) => r.responses.iter().for_each(|r| {
+                let (of, name) = (r.resource_type, &r.resource_name);
+                line(format!("{of} {name:?} {}", outcome(r.error_code, &r.error_message)));
+            }),
             Reply::IncrementalAlterConfigs(r) => r.responses.iter().for_each(|r| {
                 let (of, name) = (r.resource_type, &r.resource_name);
                 line(format!("{of} {name:?} {}", outcome(r.error_code, &r.error_message)));
@@ -312,6 +334,17 @@ fn grown(line: &str) -> CreatePartitionsTopic {
 
 /// `<type> <name> [<key>=<value>|<key>~|-<key>|<key>+<value>|<key>-<value>|<key>?<value>]`: to set, to set to null, to delete,
 /// to append, to subtract, to do the ninth operation.
+/// As for `alter`, and all configs are set.
+fn replaced(line: &str) -> ReplacedResource {
+    let AlterConfigsResource { resource_type, resource_name, configs, .. } = altered(line);
+    let configs = configs.into_iter().map(|config| ReplacedConfig {
+        name: config.name,
+        value: config.value,
+        ..Default::default()
+    });
+    ReplacedResource { resource_type, resource_name, configs: configs.collect(), ..Default::default() }
+}
+
 fn altered(line: &str) -> AlterConfigsResource {
     let words = words(line);
     let config = |word: &String| {

@@ -129,7 +129,9 @@ fn split<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), Damage> {
     bytes.split_first_chunk().map(|(first, rest)| (*first, rest)).ok_or(Damage::Cut)
 }
 
-pub(super) fn pack(body: &[u8], packed: &mut Vec<u8>) {
-    let mut encoder = GzEncoder::new(packed, Compression::default());
+/// A level that gzip does not have, as Kafka's -1, is its own default.
+pub(super) fn pack(body: &[u8], level: Option<i32>, packed: &mut Vec<u8>) {
+    let level = level.and_then(|level| u32::try_from(level).ok()).map_or(Compression::default(), Compression::new);
+    let mut encoder = GzEncoder::new(packed, level);
     encoder.write_all(body).and_then(|()| encoder.finish()).expect("writing to memory does not fail");
 }

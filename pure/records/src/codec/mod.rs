@@ -51,12 +51,17 @@ impl Codec {
 
     /// Appends the packed form of `body`, as Kafka's own producer frames it, to `packed`.
     pub(crate) fn pack(self, body: &[u8], packed: &mut Vec<u8>) {
+        self.pack_at(body, None, packed);
+    }
+
+    /// The same with a level of the codec's own, if it has any.
+    pub(crate) fn pack_at(self, body: &[u8], level: Option<i32>, packed: &mut Vec<u8>) {
         match self {
             Codec::None => packed.extend_from_slice(body),
-            Codec::Gzip => gzip::pack(body, packed),
+            Codec::Gzip => gzip::pack(body, level, packed),
             Codec::Snappy => snappy::pack(body, packed),
             Codec::Lz4 => lz4::pack(body, packed),
-            Codec::Zstd => zstd::pack(body, packed),
+            Codec::Zstd => zstd::pack(body, level, packed),
         }
     }
 }

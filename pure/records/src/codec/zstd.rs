@@ -72,7 +72,7 @@ impl<'a> Stream<'a> {
     }
 }
 
-pub(super) fn pack(body: &[u8], packed: &mut Vec<u8>) {
-    let frame = zstd::bulk::compress(body, LEVEL).expect("the output has room for the worst case");
+pub(super) fn pack(body: &[u8], level: Option<i32>, packed: &mut Vec<u8>) {
+    let frame = zstd::bulk::compress(body, level.unwrap_or(LEVEL)).expect("the output has room for the worst case");
     packed.extend_from_slice(&frame);
 }

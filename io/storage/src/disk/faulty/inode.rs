@@ -15,6 +15,7 @@ pub(super) struct Inode {
     dirty: BTreeSet<u64>,
     /// Room that was taken, perhaps behind the end.
     pub allocated_bytes: u64,
+    pub modified_ms: i64,
 }
 
 impl Inode {

@@ -55,6 +55,8 @@ struct State {
     /// Handles of an earlier life are dead.
     life: u64,
     capacity_bytes: Option<u64>,
+    /// The time of its clock.
+    now_ms: i64,
     scripted: Vec<Scripted>,
     odds: Odds,
 }
@@ -133,6 +135,7 @@ impl FaultyDisk {
             stop_at: None,
             life: 0,
             capacity_bytes: None,
+            now_ms: 0,
             scripted: Vec::new(),
             odds: Odds::default(),
         })))
@@ -181,6 +184,11 @@ impl FaultyDisk {
     /// Bytes that files may hold altogether.
     pub fn set_capacity(&self, bytes: Option<u64>) {
         lock(&self.0).capacity_bytes = bytes;
+    }
+
+    /// Sets the clock that tells when files are written: milliseconds since 1970. It stands at 0 until then.
+    pub fn set_time(&self, now_ms: i64) {
+        lock(&self.0).now_ms = now_ms;
     }
 
     /// The next operation of this kind on a path that contains `path` fails.
@@ -379,6 +387,12 @@ impl Disk for FaultyDisk {
         Ok(state.inode(id).written.len() as u64)
     }
 
+    fn modified_ms(&self, path: &Path) -> io::Result<i64> {
+        let mut state = self.begin(self.life())?;
+        let id = state.find(path)?;
+        Ok(state.inode(id).modified_ms)
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.begin(self.life())?;
         state.operate_whole(Operation::Names, from)?;
@@ -449,6 +463,11 @@ impl Disk for FaultyDisk {
         let state = self.begin(self.life())?;
         Ok(state.capacity_bytes.map_or(u64::MAX, |capacity| capacity.saturating_sub(state.used_bytes())))
     }
+
+    fn total_bytes(&self, _: &Path) -> io::Result<u64> {
+        let state = self.begin(self.life())?;
+        Ok(state.capacity_bytes.unwrap_or(u64::MAX))
+    }
 }
 
 impl DiskFile for FaultyFile {
@@ -481,7 +500,10 @@ impl DiskFile for FaultyFile {
             // A write that fails may have written something.
             Fate::Fails(_) | Fate::LastBreath => state.dice.up_to(room + 1),
         };
-        state.inode(self.id).write(&bytes[..happens], position);
+        let now_ms = state.now_ms;
+        let inode = state.inode(self.id);
+        inode.write(&bytes[..happens], position);
+        inode.modified_ms = now_ms;
         if state.dice.one_in(8) {
             // The kernel writes back when it likes.
             state.write_back(self.id, |_| true);
@@ -502,6 +524,13 @@ impl DiskFile for FaultyFile {
         let mut state = self.disk.begin(self.life)?;
         state.operate_whole(Operation::SetSize, &self.path)?;
         state.inode(self.id).resize(bytes);
+        Ok(())
+    }
+
+    fn set_modified_ms(&self, ms: i64) -> io::Result<()> {
+        let mut state = self.disk.begin(self.life)?;
+        state.operate_whole(Operation::SetSize, &self.path)?;
+        state.inode(self.id).modified_ms = ms;
         Ok(())
     }
 

@@ -1,0 +1,127 @@
+//! Produce for topics whose `compression.type` is not what the producer has chosen.
+//!
+//! To pack a batch takes many times what it takes to check and write it, and memory for all that it holds. So such a request
+//! leaves the connection's turn: it becomes a barrier, and is checked, packed and stored on a blocking thread, no more of
+//! them at once than there are processors.
+
+use std::sync::Arc;
+
+use ottla_net::Out;
+use ottla_partition::Acks;
+use ottla_records::{BatchHeader, Damage, Scratch, repack};
+use ottla_wire::frame::RequestStart;
+use ottla_wire::produce::Request;
+use ottla_wire::{ErrorCode, Reader};
+
+use super::{Staged, answer, find, later, refuse_transactions, store};
+use crate::Broker;
+use crate::ctx::Client;
+use crate::partition::{Batch, Partition};
+use crate::produced::{Details, Outcome, Refused};
+
+/// What the records of one batch may unpack to.
+const UNPACKED_BYTES_MAX: usize = 64 << 20;
+
+/// A request whose batches are stored, or refused.
+struct Done {
+    staged: Staged,
+    body: Vec<u8>,
+    outcomes: Vec<Outcome>,
+}
+
+/// Carries out a whole request. An error closes the connection.
+pub async fn produce(
+    broker: Arc<Broker>,
+    client: Arc<Client>,
+    start: RequestStart,
+    body: Vec<u8>,
+) -> Result<Out, &'static str> {
+    let done = {
+        let _turn = broker.repacking.acquire().await.expect("this semaphore is never closed");
+        let blocking = broker.clone();
+        broker.rt.blocking(move || carry_out(&blocking, &client, start, body)).await?
+    };
+    let Done { staged, body, outcomes } = done;
+    let mut out = Out::default();
+    if staged.acks == Acks::None {
+        let has_failed = outcomes.iter().any(|outcome| outcome.error() != ErrorCode::None);
+        return if has_failed { Err("an error in a Produce request that asks for no reply") } else { Ok(out) };
+    }
+    if outcomes.iter().all(|outcome| outcome.awaits.is_none()) {
+        answer(&staged, &body, &outcomes, &mut out, |_, _| {});
+        return Ok(out);
+    }
+    Ok(later(broker.rt.clone(), &staged, &body, &outcomes).await)
+}
+
+fn carry_out(broker: &Broker, client: &Client, start: RequestStart, body: Vec<u8>) -> Result<Done, &'static str> {
+    let request = Request::decode(&mut Reader::new(&body), start.version);
+    let request = request.map_err(|_| "a Produce request that does not decode")?;
+    let published = broker.published();
+    let (mut scratch, now) = (Scratch::new(), broker.rt.now());
+    let (mut packed, mut batches, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
+    let acks = Acks::from_wire(request.acks);
+    for topic in request.topics {
+        let known = published.topics.find(topic.key);
+        for asked in topic.partitions {
+            let checked = acks.ok_or(Refused::of(ErrorCode::InvalidRequiredAcks)).and_then(|acks| {
+                let partition = find(client, known, topic.key, asked.index)?;
+                let records = asked.records.ok_or(Refused::of(ErrorCode::InvalidRecord))?.bytes;
+                let header = partition.check(records, now, &mut scratch)?;
+                refuse_transactions(&request, &header)?;
+                let from = packed.len();
+                let header = put(partition, records, header, &mut scratch, &mut packed)?;
+                let (bytes, outcome) = (from..packed.len(), outcomes.len());
+                Ok(Batch { partition: partition.clone(), acks, header, stamp: None, bytes, outcome })
+            });
+            outcomes.push(match checked {
+                Ok(batch) => {
+                    batches.push(batch);
+                    Outcome::pending()
+                }
+                Err(refused) => Outcome::refused(refused),
+            });
+        }
+    }
+    let staged = Staged::new(start, 0..body.len(), &request, 0..outcomes.len());
+    store(broker, &mut batches, &packed, &mut Vec::new(), &mut outcomes);
+    Ok(Done { staged, body, outcomes })
+}
+
+/// Appends a batch as it is to be stored, and gives its header.
+fn put(
+    partition: &Partition,
+    batch: &[u8],
+    header: BatchHeader,
+    scratch: &mut Scratch,
+    out: &mut Vec<u8>,
+) -> Result<BatchHeader, Refused> {
+    let Some(packing) = partition.packing(&header) else {
+        out.extend_from_slice(batch);
+        return Ok(header);
+    };
+    let (packed, header) =
+        repack(batch, &header, (packing, UNPACKED_BYTES_MAX), scratch).map_err(|damage| refused(&damage))?;
+    let bytes_max = partition.settings().batches.batch_bytes_max;
+    if packed.len() > bytes_max as usize {
+        let why = format!("packed as the topic says, the batch has {} bytes, and may have {bytes_max}", packed.len());
+        return Err(told(ErrorCode::MessageTooLarge, why));
+    }
+    out.extend_from_slice(&packed);
+    Ok(header)
+}
+
+fn refused(damage: &Damage) -> Refused {
+    match damage {
+        Damage::Memory => {
+            let why = format!("the records of the batch unpack to more than {UNPACKED_BYTES_MAX} bytes");
+            told(ErrorCode::MessageTooLarge, why)
+        }
+        damage => told(ErrorCode::InvalidRecord, damage.to_string()),
+    }
+}
+
+fn told(error: ErrorCode, message: String) -> Refused {
+    let details = Details { message: Some(message), records: Vec::new() };
+    Refused { error, log_start_offset: None, details: Some(Box::new(details)) }
+}

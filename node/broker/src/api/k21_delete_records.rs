@@ -1,0 +1,83 @@
+//! DeleteRecords: partitions begin later (KIP-107, KIP-204). Versions 0-2.
+//!
+//! Where a log begins is on the disk when this is answered.
+
+use std::sync::Arc;
+
+use ottla_wire::messages::{
+    DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopicResult,
+};
+use ottla_wire::{ApiKey, ErrorCode, TopicKey};
+
+use super::{Api, Run, outcome};
+use crate::ctx::{Ctx, Operation, Resource};
+use crate::partition::{Partition, Trimmed};
+
+pub const API: Api = Api { key: ApiKey::DeleteRecords, run: Run::Cold(|call| call.answer(handle)) };
+
+/// Everything that can be read.
+const HIGH_WATERMARK: i64 = -1;
+/// The low watermark of a partition of which nothing was deleted.
+const NO_LOW_WATERMARK: i64 = -1;
+
+async fn handle(ctx: Ctx, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+    let broker = ctx.broker.clone();
+    let topics = broker.rt.clone().blocking(move || delete_all(&ctx, &request)).await;
+    DeleteRecordsResponse { topics, ..Default::default() }
+}
+
+/// Blocks for as long as the disk takes.
+fn delete_all(ctx: &Ctx, request: &DeleteRecordsRequest) -> Vec<DeleteRecordsTopicResult> {
+    let mut has_moved = false;
+    let topics = request.topics.iter().map(|topic| {
+        let partitions = topic.partitions.iter().map(|asked| {
+            let deleted = find(ctx, &topic.name, asked.partition_index)
+                .and_then(|partition| delete(&partition, asked.offset).map(|trimmed| (partition, trimmed)));
+            let low = deleted.map(|(partition, trimmed)| {
+                has_moved |= trimmed.has_moved;
+                let start = trimmed.start;
+                ctx.broker.trimming.follow_up(&partition, trimmed);
+                start
+            });
+            DeleteRecordsPartitionResult {
+                partition_index: asked.partition_index,
+                low_watermark: low.unwrap_or(NO_LOW_WATERMARK),
+                error_code: low.err().unwrap_or(ErrorCode::None).code(),
+                ..Default::default()
+            }
+        });
+        DeleteRecordsTopicResult { name: topic.name.clone(), partitions: partitions.collect(), ..Default::default() }
+    });
+    let mut topics: Vec<_> = topics.collect();
+    if has_moved && let Err(error) = ctx.broker.trimming.checkpoint(&ctx.broker.published()) {
+        tracing::error!("cannot write down where logs begin: {error}");
+        // They do begin there, but perhaps not after a crash.
+        let all = topics.iter_mut().flat_map(|topic| &mut topic.partitions);
+        all.filter(|partition| partition.error_code == ErrorCode::None.code()).for_each(|partition| {
+            partition.error_code = outcome::of_storage(&error).code();
+            partition.low_watermark = NO_LOW_WATERMARK;
+        });
+    }
+    topics
+}
+
+fn find(ctx: &Ctx, topic: &str, index: i32) -> Result<Arc<Partition>, ErrorCode> {
+    if !ctx.may(Operation::Delete, Resource::Topic(topic)) {
+        return Err(ErrorCode::TopicAuthorizationFailed);
+    }
+    let published = ctx.broker.published();
+    let found = published.topics.find(TopicKey::Name(topic)).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    found.partition(index).cloned()
+}
+
+fn delete(partition: &Partition, offset: i64) -> Result<Trimmed, ErrorCode> {
+    if !partition.settings().config.delete {
+        // Of a log that is only compacted nothing goes for its age.
+        return Err(ErrorCode::PolicyViolation);
+    }
+    match offset {
+        HIGH_WATERMARK => partition.delete_records(None),
+        0.. => partition.delete_records(Some(offset)),
+        _ => Err(ErrorCode::OffsetOutOfRange),
+    }
+}

@@ -1,0 +1,213 @@
+//! Compaction: of topics with `cleanup.policy=compact` the newest record of each key stays.
+//!
+//! As many tasks as `log.cleaner.threads` says each take the log of which most is dirty, compact it on a blocking thread, and
+//! look again; with nothing to do they pause for `log.cleaner.backoff.ms`. Memory is taken for one compaction and given back.
+//! A log with a damaged batch is compacted no more until it is opened again.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ottla_config::{ServerConfig, keys};
+use ottla_partition::Cleanable;
+use ottla_rt::{Lane, Stop, Stopper, Task};
+use ottla_storage::{CleanError, Cleaned, Cleaner, CleanerOptions, Job, LogError};
+
+use super::trimming::Trimming;
+use crate::partition::{Dirty, Partition};
+use crate::topics::Published;
+
+/// What the records of one batch may unpack to.
+const UNPACKED_BYTES_MAX: usize = 1 << 30;
+/// How often it is looked whether there are to be more threads, or fewer.
+const THREADS_INTERVAL: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub struct Compaction {
+    pub trimming: Trimming,
+    pub published: Arc<ArcSwap<Published>>,
+    pub config: Arc<ServerConfig>,
+    pub marked: Mutex<Marked>,
+}
+
+/// Logs that are not to be taken now, by the names of their directories.
+#[derive(Debug, Default)]
+pub struct Marked {
+    /// Somebody is at work on them.
+    taken: BTreeSet<String>,
+    /// They cannot be compacted. By name and start of their topic: another topic may get the name.
+    damaged: BTreeSet<String>,
+}
+
+/// The settings that act, as they are now.
+#[derive(Clone, Copy, Debug)]
+struct Settings {
+    threads: usize,
+    backoff: Duration,
+    cleaner: CleanerOptions,
+    bytes_per_second: f64,
+}
+
+/// Runs until `stop`.
+pub async fn run(compaction: Arc<Compaction>, mut stop: Stop) {
+    let rt = compaction.trimming.rt.clone();
+    let mut threads: Vec<(Stopper, Task<()>)> = Vec::new();
+    loop {
+        let wanted = compaction.settings().threads;
+        while threads.len() < wanted {
+            let stopper = Stopper::default();
+            let task = rt.spawn(Lane::Control, "compact", compact(compaction.clone(), stopper.listener()));
+            threads.push((stopper, task));
+        }
+        // One that is at work stops where it is.
+        threads.truncate(wanted);
+        tokio::select! {
+            biased;
+            () = stop.told() => break,
+            () = rt.sleep(THREADS_INTERVAL) => {}
+        }
+    }
+    for (stopper, task) in threads {
+        stopper.stop();
+        let _ = task.await;
+    }
+}
+
+async fn compact(compaction: Arc<Compaction>, mut stop: Stop) {
+    let rt = compaction.trimming.rt.clone();
+    let mut has_worked = false;
+    loop {
+        let pause = if has_worked { Duration::ZERO } else { compaction.settings().backoff };
+        tokio::select! {
+            biased;
+            () = stop.told() => return,
+            () = rt.sleep(pause) => {}
+        }
+        let (blocking, hears) = (compaction.clone(), stop.again());
+        has_worked = rt.blocking(move || blocking.compact_one(&hears)).await;
+    }
+}
+
+impl Compaction {
+    fn settings(&self) -> Settings {
+        let published = self.published.load();
+        let layers = published.image.configs().layers(&self.config);
+        let count = |count: i32| usize::try_from(count).unwrap_or(0);
+        let threads =
+            if layers.get(keys::LOG_CLEANER_ENABLE) { count(layers.get(keys::LOG_CLEANER_THREADS)) } else { 0 };
+        let share = |bytes: usize| bytes / threads.max(1);
+        let dedupe_bytes = usize::try_from(layers.get(keys::LOG_CLEANER_DEDUPE_BUFFER_SIZE)).unwrap_or(0);
+        Settings {
+            threads,
+            backoff: Duration::from_millis(layers.get(keys::LOG_CLEANER_BACKOFF_MS).unsigned_abs()),
+            cleaner: CleanerOptions {
+                map_bytes: share(dedupe_bytes),
+                load_factor: layers.get(keys::LOG_CLEANER_IO_BUFFER_LOAD_FACTOR),
+                buffer_bytes: share(count(layers.get(keys::LOG_CLEANER_IO_BUFFER_SIZE)) / 2),
+                unpacked_bytes_max: UNPACKED_BYTES_MAX,
+            },
+            bytes_per_second: layers.get(keys::LOG_CLEANER_IO_MAX_BYTES_PER_SECOND),
+        }
+    }
+
+    /// Compacts the log that needs it most. Says whether there was one.
+    fn compact_one(&self, stop: &Stop) -> bool {
+        let Some((partition, found)) = self.take() else { return false };
+        let outcome = self.clean(&partition, found, stop);
+        let name = partition.directory();
+        let mut marked = self.marked();
+        marked.taken.remove(&name);
+        let (topic, index) = (&partition.topic, partition.index);
+        match outcome {
+            Ok(cleaned) => {
+                let Cleaned { records_read, records_kept, bytes_read, bytes_kept, first_dirty, .. } = cleaned;
+                tracing::info!(
+                    %topic, partition = index, records_read, records_kept, bytes_read, bytes_kept, first_dirty, "compacted"
+                );
+                true
+            }
+            Err(CleanError::Stopped) => true,
+            Err(CleanError::Log(error @ LogError::Corrupt { .. })) => {
+                tracing::error!(%topic, partition = index, "the log is not compacted any more: {error}");
+                marked.damaged.insert(name);
+                true
+            }
+            Err(CleanError::Log(error)) => {
+                tracing::error!(%topic, partition = index, "compaction failed, and is tried again: {error}");
+                false
+            }
+        }
+    }
+
+    /// Takes the log of which most is dirty, of those that are due.
+    fn take(&self) -> Option<(Arc<Partition>, Cleanable)> {
+        let published = self.published.load();
+        let now_wall_ms = self.trimming.rt.now().wall_ms;
+        let mut marked = self.marked();
+        let mut best: Option<(Arc<Partition>, Cleanable)> = None;
+        for partition in published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten()) {
+            let name = partition.directory();
+            if !partition.settings().config.compact || marked.taken.contains(&name) || marked.damaged.contains(&name) {
+                continue;
+            }
+            match partition.cleanable(now_wall_ms) {
+                Ok(Some(found)) if found.is_due => {
+                    if best.as_ref().is_none_or(|(_, other)| found.ratio() > other.ratio()) {
+                        best = Some((partition.clone(), found));
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(topic = %partition.topic, partition = partition.index, "cannot be compacted: {error}");
+                    marked.damaged.insert(name);
+                }
+            }
+        }
+        if let Some((partition, _)) = &best {
+            marked.taken.insert(partition.directory());
+        }
+        best
+    }
+
+    fn clean(&self, partition: &Arc<Partition>, found: Cleanable, stop: &Stop) -> Result<Cleaned, CleanError> {
+        let Dirty { found, last_stable, last_batches } = partition.dirty(found).ok_or(CleanError::Stopped)?;
+        let settings = self.settings();
+        let topic = partition.settings();
+        let options = topic.log_options(0);
+        let job = Job {
+            log: partition.reader.clone(),
+            first_dirty: found.first_dirty,
+            bound: found.bound,
+            last_stable,
+            now_wall_ms: self.trimming.rt.now().wall_ms,
+            delete_retention_ms: topic.config.delete_retention_ms,
+            segment_bytes: options.segment_bytes,
+            index_bytes: options.index_bytes,
+            last_batches: &last_batches,
+        };
+        let (rt, began_ms, mut spent) = (&self.trimming.rt, self.trimming.rt.mono_ms(), 0.0);
+        let mut pace = |bytes: u64| {
+            spent += bytes as f64;
+            let ahead_ms = spent / settings.bytes_per_second * 1_000.0 - (rt.mono_ms() - began_ms) as f64;
+            if ahead_ms >= 1.0 {
+                rt.pause(Duration::from_millis(ahead_ms as u64));
+            }
+            if stop.is_told() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let cleaning = Cleaner::new(settings.cleaner).clean(&job, &mut pace);
+        self.trimming.remove_later(partition, cleaning.removed);
+        let cleaned = cleaning.outcome?;
+        partition.set_first_dirty(cleaned.first_dirty);
+        if let Err(error) = self.trimming.checkpoint(&self.published.load()) {
+            tracing::error!("cannot write down how far logs are compacted: {error}");
+        }
+        Ok(cleaned)
+    }
+
+    /// Nothing panics while it is locked.
+    fn marked(&self) -> std::sync::MutexGuard<'_, Marked> {
+        self.marked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

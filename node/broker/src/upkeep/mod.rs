@@ -1,0 +1,11 @@
+//! What becomes of old records: tasks that no request waits for.
+//!
+//! ```text
+//! trimming    what is left to do when a log has got shorter
+//! retention   removes segments that are too old or too many
+//! compaction  keeps the newest record of each key
+//! ```
+
+pub mod compaction;
+pub mod retention;
+pub mod trimming;

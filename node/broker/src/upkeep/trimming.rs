@@ -1,0 +1,58 @@
+//! What is left to do when a log has got shorter: its files go.
+
+use std::sync::Arc;
+
+use ottla_rt::{Lane, Rt};
+use ottla_storage::{LogDir, LogError, Reader, Removed};
+
+use crate::checkpoints::{Checkpoints, Offsets};
+use crate::control::replicas::store_snapshot;
+use crate::partition::{Partition, Trimmed};
+use crate::topics::Published;
+
+/// Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Trimming {
+    pub rt: Rt,
+    pub dir: Arc<LogDir>,
+    pub checkpoints: Arc<Checkpoints>,
+    pub metadata: Reader,
+}
+
+impl Trimming {
+    /// Gets the files out of the way, and has them removed after `file.delete.delay.ms`. Blocks for as long as the disk takes.
+    pub fn follow_up(&self, partition: &Partition, trimmed: Trimmed) {
+        let Trimmed { removed, snapshot, .. } = trimmed;
+        if let Some(snapshot) = snapshot
+            && let Err(error) = store_snapshot(&self.dir, partition, &snapshot)
+        {
+            tracing::warn!(topic = %partition.topic, partition = partition.index, "no producer snapshot: {error}");
+        }
+        if let Err(error) = removed.set_aside() {
+            // They are not of the log any more. What is left of them is removed when it is opened again.
+            tracing::error!(topic = %partition.topic, partition = partition.index, "old segments stay: {error}");
+            return;
+        }
+        self.remove_later(partition, removed);
+    }
+
+    /// Removes files that have the names of what is to be removed already.
+    pub fn remove_later(&self, partition: &Partition, removed: Removed) {
+        if removed.is_empty() {
+            return;
+        }
+        let delay = partition.settings().file_delete_delay();
+        let (rt, topic, index) = (self.rt.clone(), partition.topic.clone(), partition.index);
+        self.rt.spawn(Lane::Control, "trim", async move {
+            rt.sleep(delay).await;
+            if let Err(error) = rt.blocking(move || removed.remove()).await {
+                tracing::error!(%topic, partition = index, "files of old segments stay: {error}");
+            }
+        });
+    }
+
+    /// Writes down where the logs begin, and up to where they are compacted. Blocks.
+    pub fn checkpoint(&self, published: &Published) -> Result<(), LogError> {
+        self.checkpoints.write(|| Offsets::now(published, &self.metadata))
+    }
+}
