@@ -9,6 +9,8 @@
 //! control/      metadata: the controller's host, and what follows from committed records
 //! coordinate/   coordinators: groups of consumers, on the partitions of an internal topic
 //! topics        what requests look at: image and open partitions, published together
+//! metrics/      what is counted, and what Prometheus is told of it
+//! web/          metrics and health over HTTP
 //! flushing      the task that flushes
 //! appended      what an append leaves to be done
 //! reading       a log from start to end, record by record
@@ -29,6 +31,7 @@ mod expiry;
 mod fetch;
 mod flushing;
 mod identity;
+mod metrics;
 mod partition;
 mod produced;
 mod reading;
@@ -39,6 +42,7 @@ mod snapshot;
 mod start;
 mod stop;
 mod topics;
+mod web;
 
 use std::sync::Arc;
 
@@ -54,6 +58,7 @@ use coordinate::groups::Groups;
 use fetch::session::Sessions;
 use flushing::Flushing;
 use identity::Identity;
+use metrics::Metrics;
 use settings::Settings;
 use topics::Published;
 
@@ -74,6 +79,7 @@ pub struct Broker {
     pub(crate) appended: Appended,
     pub(crate) dir: Arc<LogDir>,
     pub(crate) checkpoints: Arc<Checkpoints>,
+    pub(crate) metrics: Arc<Metrics>,
     /// Turns true when the broker begins to stop: fetches that wait are answered.
     pub(crate) stopping: Stop,
     published: Arc<ArcSwap<Published>>,

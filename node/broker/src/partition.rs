@@ -28,6 +28,7 @@ use crate::api::outcome;
 use crate::fetch::plan::{FileRange, Found, Share};
 use crate::fetch::session::Ask;
 use crate::fetch::wait::Waits;
+use crate::metrics::topics::{self, Traffic};
 use crate::produced::{Outcome, Refused};
 use crate::room::Room;
 
@@ -48,9 +49,14 @@ pub struct Partition {
     flush_is_due: AtomicBool,
     pub reader: Reader,
     pub waits: Waits,
+    pub traffic: Traffic,
+    /// `min.insync.replicas`
+    pub min_insync_replicas: usize,
     room: Arc<Room>,
     /// One of [`health`].
     health: AtomicU8,
+    /// The last read failed.
+    cannot_read: AtomicBool,
     /// `None` once the partition is offline.
     state: Mutex<Option<State>>,
     tail: Mutex<Tail>,
@@ -141,6 +147,8 @@ pub struct Opening {
     pub file_delete_delay: Duration,
     pub flush_ms: i64,
     pub room: Arc<Room>,
+    pub traffic: Traffic,
+    pub min_insync_replicas: usize,
     pub leader: Leader,
     pub log: Log,
     pub stored_epochs: Vec<EpochEntry>,
@@ -148,8 +156,8 @@ pub struct Opening {
 
 impl Partition {
     pub fn new(opening: Opening) -> Partition {
-        let Opening { topic, index, node_id, rules, file_delete_delay, flush_ms, room, leader, log, stored_epochs } =
-            opening;
+        let Opening { topic, index, node_id, rules, file_delete_delay, flush_ms, room, leader, log, .. } = opening;
+        let Opening { traffic, min_insync_replicas, stored_epochs, .. } = opening;
         let marks = leader.marks();
         // Where only what is flushed counts, the high watermark begins where the flushed part ends.
         let reader = log.reader();
@@ -166,8 +174,11 @@ impl Partition {
             flush_is_due: AtomicBool::new(false),
             reader,
             waits: Waits::default(),
+            traffic,
+            min_insync_replicas,
             room,
             health: AtomicU8::new(health::WELL),
+            cannot_read: AtomicBool::new(false),
             state: Mutex::new(Some(State { leader, log })),
             tail: Mutex::new(tail),
             acked: Notify::new(),
@@ -181,13 +192,43 @@ impl Partition {
 
     /// Checks a client's batch against the topic's rules.
     pub fn check(&self, batch: &[u8], now: Now, scratch: &mut Scratch) -> Result<BatchHeader, Refused> {
-        check(batch, &self.rules, now, scratch).map_err(|refusal| outcome::of_batch(refusal, self.tail().marks.start))
+        check(batch, &self.rules, now, scratch).map_err(|refusal| {
+            self.traffic.refused(&refusal);
+            outcome::of_batch(refusal, self.tail().marks.start)
+        })
     }
 
     /// Writes a turn's batches: one lock, one write. Each batch's outcome is put in its place.
     ///
     /// `pieces` is room that is used again.
     pub fn append(
+        self: &Arc<Self>,
+        batches: &mut [Batch],
+        buffer: &[u8],
+        pieces: &mut Vec<Piece<'static>>,
+        outcomes: &mut [Outcome],
+    ) -> AfterAppend {
+        let after = self.append_locked(batches, buffer, pieces, outcomes);
+        self.count(batches, outcomes);
+        after
+    }
+
+    /// Counts what was appended; what is a duplicate is not.
+    fn count(&self, batches: &[Batch], outcomes: &[Outcome]) {
+        let mut all = topics::Appended { requests: batches.len() as u64, ..Default::default() };
+        for batch in batches {
+            match outcomes[batch.outcome].error() {
+                ErrorCode::None if batch.stamp.is_some() => {
+                    all.messages += u64::from(batch.header.record_count.unsigned_abs());
+                    all.bytes += batch.bytes.len() as u64;
+                }
+                error => self.traffic.failed_to_append(error),
+            }
+        }
+        self.traffic.appended(all);
+    }
+
+    fn append_locked(
         self: &Arc<Self>,
         batches: &mut [Batch],
         buffer: &[u8],
@@ -382,7 +423,14 @@ impl Partition {
             first: share.first_batch,
             wait,
         };
-        match self.reader.view(&want) {
+        let found_at = self.reader.view(&want);
+        if found_at.is_ok()
+            && self.cannot_read.load(Ordering::Relaxed)
+            && self.cannot_read.swap(false, Ordering::Relaxed)
+        {
+            tracing::info!(topic = %self.topic, partition = self.index, "reads work again");
+        }
+        match found_at {
             Ok(view) if view.range.is_empty() => Ok(found),
             Ok(view) => Ok(Found {
                 records: Some(FileRange { file: view.file, range: view.range }),
@@ -393,10 +441,17 @@ impl Partition {
             // Retention was faster than this fetch.
             Err(LogError::OutOfRange { .. }) => Ok(Found::error(ErrorCode::OffsetOutOfRange)),
             Err(error) => {
-                tracing::error!(topic = %self.topic, partition = self.index, "read failed: {error}");
+                if !self.cannot_read.swap(true, Ordering::Relaxed) {
+                    tracing::error!(topic = %self.topic, partition = self.index, "read failed: {error}");
+                }
                 Ok(Found::error(outcome::of_storage(&error)))
             }
         }
+    }
+
+    /// The marks, whatever has become of the partition.
+    pub fn last_marks(&self) -> Marks {
+        self.tail().marks
     }
 
     pub fn marks(&self) -> Result<Marks, ErrorCode> {

@@ -11,14 +11,15 @@ use ottla_base::Now;
 use ottla_net::{Next, Out, Replies};
 use ottla_partition::Acks;
 use ottla_records::{BatchHeader, Codec};
-use ottla_rt::Rt;
 use ottla_storage::Piece;
 use ottla_wire::frame::{RequestStart, ResponseFrame};
 use ottla_wire::produce::{Request, ResponseWriter, Topics, fail};
 use ottla_wire::{ApiKey, ErrorCode, Reader, TopicKey, TopicsPlace};
 
 use super::{Api, HotCall, Run, outcome};
+use crate::Broker;
 use crate::ctx::{Client, Operation, Resource};
+use crate::metrics::requests::Taken;
 use crate::partition::{Batch, Partition};
 use crate::produced::{Awaits, Outcome, Refused};
 use crate::serve::Turn;
@@ -39,6 +40,7 @@ pub struct Staging {
 
 #[derive(Debug)]
 struct Staged {
+    taken: Taken,
     start: RequestStart,
     /// The request's body in the receive buffer: its topics are walked again for the answer.
     body: Range<usize>,
@@ -56,16 +58,17 @@ impl Staging {
 }
 
 fn handle(turn: &mut Turn, call: HotCall<'_>, _: &mut Replies) -> Next {
-    let HotCall { start, buffer, body } = call;
+    let HotCall { start, buffer, body, taken } = call;
     let Ok(request) = Request::decode(&mut Reader::new(&buffer[body.clone()]), start.version) else {
         return Next::Close("a Produce request that does not decode");
     };
     let published = turn.broker.published();
+    let now = turn.produce.now.unwrap_or_else(|| turn.now());
     let Turn { client, produce, scratch, broker, .. } = turn;
     let scratch = scratch.get_or_insert_default();
     let first = produce.outcomes.len();
     let acks = Acks::from_wire(request.acks);
-    let now = *produce.now.get_or_insert_with(|| broker.rt.now());
+    produce.now = Some(now);
     for topic in request.topics {
         let known = published.topics.find(topic.key);
         for asked in topic.partitions {
@@ -87,11 +90,17 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, _: &mut Replies) -> Next {
                     produce.batches.push(batch);
                     Outcome::pending()
                 }
-                Err(refused) => Outcome::refused(refused),
+                Err(refused) => {
+                    if let Some(Ok(partition)) = known.map(|topic| topic.partition(asked.index)) {
+                        partition.traffic.turned_away(refused.error);
+                    }
+                    Outcome::refused(refused)
+                }
             });
         }
     }
     produce.requests.push(Staged {
+        taken,
         start,
         body,
         topics: request.topics.place(),
@@ -137,7 +146,7 @@ fn refuse_transactions(request: &Request<'_>, header: &BatchHeader) -> Result<()
 
 /// Writes what the turn staged, each partition at once, and queues the replies in order.
 pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
-    let Turn { produce: Staging { requests, batches, outcomes, pieces, now }, broker, .. } = turn;
+    let Turn { produce: Staging { requests, batches, outcomes, pieces, now }, broker, answered, .. } = turn;
     if requests.is_empty() {
         return Next::Frame;
     }
@@ -155,6 +164,7 @@ pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
     }
     batches.clear();
     let mut next = Next::Frame;
+    let mut well = Well::default();
     for staged in requests.drain(..) {
         let outcomes = &mut outcomes[staged.outcomes.clone()];
         if staged.acks == Acks::None {
@@ -163,15 +173,45 @@ pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
                 next = Next::Close("an error in a Produce request that asks for no reply");
                 break;
             }
+            answered.push(staged.taken);
         } else if outcomes.iter().all(|outcome| outcome.awaits.is_none()) {
             answer(&staged, buffer, outcomes, replies.out(), |_, _| {});
+            well.count(broker, staged.taken, outcomes);
+            answered.push(staged.taken);
         } else {
-            replies.later(Box::pin(later(broker.rt.clone(), &staged, buffer, outcomes)));
+            replies.later(Box::pin(later(broker.clone(), &staged, buffer, outcomes)));
         }
     }
+    well.tell(broker);
     outcomes.clear();
     requests.clear();
     next
+}
+
+/// Partitions that fared well, counted together.
+#[derive(Default)]
+struct Well {
+    row: usize,
+    count: u64,
+}
+
+impl Well {
+    /// Counts how the partitions of a request fared, but for those that wait.
+    fn count(&mut self, broker: &Broker, taken: Taken, outcomes: &[Outcome]) {
+        self.row = taken.row;
+        for outcome in outcomes.iter().filter(|outcome| outcome.awaits.is_none()) {
+            match outcome.error() {
+                ErrorCode::None => self.count += 1,
+                error => broker.metrics.requests.errors(taken.row, error.code(), 1),
+            }
+        }
+    }
+
+    fn tell(self, broker: &Broker) {
+        if self.count > 0 {
+            broker.metrics.requests.errors(self.row, ErrorCode::None.code(), self.count);
+        }
+    }
 }
 
 /// Appends the answer to `out`: the topics of the request, and what became of their partitions. `on_outcome` is told where
@@ -199,7 +239,17 @@ fn answer(
 
 /// Writes the answer now, as if all went well, and gives it when it is true; what does not become true in time is struck
 /// out in it.
-fn later(rt: Rt, staged: &Staged, buffer: &[u8], outcomes: &[Outcome]) -> impl Future<Output = Out> + use<> {
+fn later(
+    broker: Arc<Broker>,
+    staged: &Staged,
+    buffer: &[u8],
+    outcomes: &[Outcome],
+) -> impl Future<Output = Out> + use<> {
+    let mut well = Well::default();
+    well.count(&broker, staged.taken, outcomes);
+    well.tell(&broker);
+    let waiting = broker.metrics.waiting_produces.enter();
+    let taken = staged.taken;
     let mut out = Out::default();
     let mut awaited = Vec::new();
     answer(staged, buffer, outcomes, &mut out, |outcome, at| {
@@ -207,6 +257,7 @@ fn later(rt: Rt, staged: &Staged, buffer: &[u8], outcomes: &[Outcome]) -> impl F
     });
     let (acks, timeout_ms) = (staged.acks, i64::try_from(staged.timeout.as_millis()).unwrap_or(i64::MAX));
     async move {
+        let Broker { rt, metrics, .. } = &*broker;
         let deadline_ms = rt.mono_ms().saturating_add(timeout_ms);
         for (Awaits { partition, offset }, at) in awaited {
             let kept = tokio::select! {
@@ -216,8 +267,12 @@ fn later(rt: Rt, staged: &Staged, buffer: &[u8], outcomes: &[Outcome]) -> impl F
             };
             if let Err(error) = kept {
                 fail(&mut out.bytes, at, error);
+                metrics.expired_produces.add(u64::from(error == ErrorCode::RequestTimedOut));
             }
+            metrics.requests.errors(taken.row, kept.err().unwrap_or(ErrorCode::None).code(), 1);
         }
+        drop(waiting);
+        metrics.requests.answered(taken, rt.mono_us());
         out
     }
 }

@@ -8,3 +8,4 @@ mod groups;
 mod opening;
 mod panics;
 mod support;
+mod web;
