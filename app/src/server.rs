@@ -51,6 +51,9 @@ fn serve(args: &Args) -> anyhow::Result<()> {
         for address in running.addresses() {
             writeln!(std::io::stdout(), "ottla ready on {address} in {} ms", rt.now().mono_ms)?;
         }
+        if let Some(address) = running.http_address() {
+            writeln!(std::io::stdout(), "ottla metrics on http://{address}/metrics")?;
+        }
         let has_failed = terminate.or(running.failed()).await.is_some();
         tracing::info!("stopping");
         // Whoever asks twice does not want to wait.

@@ -73,11 +73,12 @@ def hostile_tests(args):
 def kill_tests(args):
     import kill
     import kill_groups
+    import web
 
     def bind(module, test):
         return f"{module.__name__}.{test.__name__}", lambda ctx: test(ctx, args.server, args.ready_s)
 
-    return [bind(module, test) for module in (kill, kill_groups) for test in module.TESTS]
+    return [bind(module, test) for module in (kill, kill_groups, web) for test in module.TESTS]
 
 
 GROUPS = {"clients": client_tests, "groups": group_tests, "after_java": after_java_tests, "hostile": hostile_tests, "kill": kill_tests}

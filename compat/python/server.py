@@ -28,7 +28,8 @@ class Server:
     def __init__(self, program, folder, settings=()):
         port = free_port()
         self.bootstrap = f"127.0.0.1:{port}"
-        sets = (f"listeners=PLAINTEXT://{self.bootstrap}", f"log.dirs={folder}/data", *settings)
+        own = (f"listeners=PLAINTEXT://{self.bootstrap}", f"log.dirs={folder}/data", "ottla.http.listener=")
+        sets = (*own, *settings)
         self.command = [program, "server", *(part for s in sets for part in ("--set", s))]
         self.log = open(f"{folder}/server.log", "ab")
         self.process = None

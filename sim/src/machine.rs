@@ -75,6 +75,7 @@ impl<'w> Machine<'w> {
         settings.push(set("node.id", number.to_string()));
         settings.push(set("listeners", format!("PLAINTEXT://{}", address(number))));
         settings.push(set("log.dirs", DATA.to_owned()));
+        settings.push(set("ottla.http.listener", String::new()));
         let (config, _) = ServerConfig::load(None, &settings).expect("these settings are good ones");
         Machine {
             name,

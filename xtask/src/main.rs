@@ -28,7 +28,7 @@ const VERBS: &[(&str, &str, Run)] = &[
         test::soak::run,
     ),
     ("sim", "whole brokers in simulation: [SEED] | twice [SEED] | hunt COUNT [FIRST SEED]", sim::run),
-    ("gen", "writes pure/wire from its tables; --check only compares", r#gen::run),
+    ("gen", "writes what comes of tables: pure/wire, metrics and their page; --check only compares", r#gen::run),
 ];
 
 fn main() -> ExitCode {

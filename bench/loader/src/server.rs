@@ -103,7 +103,8 @@ impl Server {
             Side::Running { address, pid } => return Ok(Server { address: *address, pid: *pid, own: None }),
             Side::Ottla { program } => {
                 let mut command = Command::new(program);
-                command.args(["server", "--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set"]);
+                command.args(["server", "--set", "listeners=PLAINTEXT://127.0.0.1:0"]);
+                command.args(["--set", "ottla.http.listener=", "--set"]);
                 command.arg(format!("log.dirs={}", dir.display()));
                 for (key, value) in settings {
                     command.arg("--set").arg(format!("{key}={value}"));

@@ -65,6 +65,12 @@ impl Budget {
         }
     }
 
+    /// Bytes that are taken, and those that are free.
+    pub(crate) fn taken_and_free(&self) -> (usize, usize) {
+        let free = self.units.available_permits();
+        ((self.units_max - free) * UNIT_BYTES, free * UNIT_BYTES)
+    }
+
     /// Less than half of it is free.
     pub(crate) fn is_short(&self) -> bool {
         self.units.available_permits() < self.units_max.div_ceil(2)

@@ -270,7 +270,9 @@ impl<S: Service> Conn<S> {
             () = told => return Err(End::Stop),
             () = idle => return Ok(Woken::ByClock),
         }
-        self.last_active_ms = self.shared.rt.mono_ms();
+        let now_us = self.shared.rt.mono_us();
+        self.last_active_ms = now_us / 1000;
+        self.service.begin_turn(&mut self.session, now_us);
         Ok(Woken::ByWork)
     }
 

@@ -15,6 +15,7 @@ mod limits;
 mod listen;
 mod memory;
 mod pipe;
+mod plain;
 mod pool;
 mod replies;
 mod send;
@@ -22,8 +23,9 @@ mod shared;
 mod stream;
 
 pub use limits::Limits;
-pub use listen::{Bound, Listening, Network, SocketOptions};
+pub use listen::{Bound, Listening, Network, SocketOptions, Visits};
 pub use memory::{MemoryNetwork, MemoryStream, Weather};
+pub use plain::ByteStream;
 pub use replies::{Files, Out, Replies};
 pub use shared::Shared;
 
@@ -40,6 +42,9 @@ pub trait Service: Send + Sync + 'static {
     type Session: Send + 'static;
 
     fn connected(&self, peer: SocketAddr) -> Self::Session;
+
+    /// Something has come to do, at this time ([`Rt::mono_us`](ottla_rt::Rt::mono_us)): frames that follow came by then.
+    fn begin_turn(&self, session: &mut Self::Session, now_us: i64);
 
     /// Whether decoding this frame, of which the beginning is given, takes many times its size: such frames, if large, are
     /// handled one at a time, and not read before all earlier replies have left.

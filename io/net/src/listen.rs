@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ottla_rt::{Lane, Stop, Stopper};
@@ -28,12 +29,12 @@ pub enum Network {
 /// A bound listener that does not accept yet, so that its port is known before the broker says where it is.
 #[derive(Debug)]
 pub struct Bound {
-    listener: Listener,
+    pub(crate) listener: Listener,
     pub address: SocketAddr,
 }
 
 #[derive(Debug)]
-enum Listener {
+pub(crate) enum Listener {
     Tcp(TcpListener),
     Mem(MemoryListener),
 }
@@ -76,7 +77,7 @@ fn bind_tcp(address: SocketAddr, options: SocketOptions) -> io::Result<TcpListen
 }
 
 impl Listener {
-    async fn accept(&mut self) -> io::Result<(Stream, SocketAddr)> {
+    pub(crate) async fn accept(&mut self) -> io::Result<(Stream, SocketAddr)> {
         match self {
             Listener::Tcp(listener) => {
                 listener.accept().await.map(|(tcp, peer)| (Stream::new(Carrier::Tcp(tcp)), peer))
@@ -88,9 +89,42 @@ impl Listener {
     }
 }
 
+/// How many connections a listener has had.
+#[derive(Debug, Default)]
+pub struct Visits {
+    accepted: AtomicU64,
+    closed: AtomicU64,
+}
+
+impl Visits {
+    /// Connections that were accepted, and those of them that have ended.
+    pub fn accepted_and_closed(&self) -> (u64, u64) {
+        // In this order, or there could be more that have ended.
+        let closed = self.closed.load(Ordering::Acquire);
+        (self.accepted.load(Ordering::Relaxed), closed)
+    }
+}
+
+/// Counts a connection that ends, however it does.
+struct Visit(Arc<Visits>);
+
+impl Visit {
+    fn begin(visits: &Arc<Visits>) -> Visit {
+        visits.accepted.fetch_add(1, Ordering::Relaxed);
+        Visit(visits.clone())
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.0.closed.fetch_add(1, Ordering::Release);
+    }
+}
+
 /// A listener that accepts until it is stopped.
 #[derive(Debug)]
 pub struct Listening {
+    visits: Arc<Visits>,
     stop: Stopper,
     /// Closed once the accept loop and every connection have ended.
     ended: mpsc::Receiver<()>,
@@ -99,10 +133,15 @@ pub struct Listening {
 impl Listening {
     /// `shared` is the same for all listeners of a process.
     pub fn start<S: Service>(shared: &Arc<Shared>, bound: Bound, service: Arc<S>) -> Listening {
-        let stop = Stopper::default();
+        let (stop, visits) = (Stopper::default(), Arc::<Visits>::default());
         let (alive, ended) = mpsc::channel(1);
-        shared.rt.spawn(Lane::Data, "accept", accept(bound.listener, shared.clone(), service, stop.listener(), alive));
-        Listening { stop, ended }
+        let keeper = Keeper { shared: shared.clone(), service, visits: visits.clone(), alive };
+        shared.rt.spawn(Lane::Data, "accept", accept(bound.listener, keeper, stop.listener()));
+        Listening { visits, stop, ended }
+    }
+
+    pub fn visits(&self) -> &Arc<Visits> {
+        &self.visits
     }
 
     /// Accepts no more, lets each connection send the replies that it owes (for a bounded time), and closes them.
@@ -112,14 +151,18 @@ impl Listening {
     }
 }
 
-async fn accept<S: Service>(
-    mut listener: Listener,
+/// What an accept loop has for its connections.
+struct Keeper<S> {
     shared: Arc<Shared>,
     service: Arc<S>,
-    stopped: Stop,
+    visits: Arc<Visits>,
     alive: mpsc::Sender<()>,
-) {
+}
+
+async fn accept<S: Service>(mut listener: Listener, keeper: Keeper<S>, stopped: Stop) {
+    let Keeper { shared, service, visits, alive } = keeper;
     let mut stopping = stopped.clone();
+    let mut is_failing = false;
     loop {
         // Accepts first: a listener to which nobody comes must not keep a place.
         let accepted = async {
@@ -133,27 +176,32 @@ async fn accept<S: Service>(
                 Ok(accepted) => accepted,
                 Err(error) if is_of_one_connection(&error) => continue,
                 Err(error) => {
-                    tracing::warn!("cannot accept connections: {error}");
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::warn!("cannot accept connections, which is tried again: {error}");
+                    }
                     shared.rt.sleep(OUT_OF_DESCRIPTORS_REST).await;
                     continue;
                 }
             },
         };
+        if std::mem::take(&mut is_failing) {
+            tracing::info!("connections are accepted again");
+        }
         let Some(place) = shared.connections.enter(room, peer.ip(), &shared.limits) else { continue };
         if stream.set_nodelay().is_err() {
             continue;
         }
         let conn = Box::new(Conn::new(shared.clone(), service.clone(), stream, peer, place, stopped.clone()));
-        let alive = alive.clone();
+        let (alive, visit) = (alive.clone(), Visit::begin(&visits));
         shared.rt.spawn(Lane::Data, "connection", async move {
             conn.run().await;
-            drop(alive);
+            drop((visit, alive));
         });
     }
 }
 
 /// The connection was gone before it was accepted; the next one may be well.
-fn is_of_one_connection(error: &io::Error) -> bool {
+pub(crate) fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::*;
     matches!(error.kind(), ConnectionAborted | ConnectionReset | ConnectionRefused | Interrupted)
 }

@@ -26,6 +26,11 @@ impl Shared {
         Arc::new(Shared { rt, limits, connections, budget, pool: Pool::default() })
     }
 
+    /// Of `queued.max.request.bytes`, what large frames have taken, and what is free.
+    pub fn queued_bytes_and_free(&self) -> (usize, usize) {
+        self.budget.taken_and_free()
+    }
+
     /// When a connection is idle of which nothing was seen since then.
     pub(crate) fn idle_from_ms(&self, active_ms: i64) -> i64 {
         let idle_ms = i64::try_from(self.limits.idle_max.as_millis()).unwrap_or(i64::MAX);

@@ -49,6 +49,10 @@ impl Stream {
         Stream { carrier, writes: Arc::default() }
     }
 
+    pub(crate) fn into_carrier(self) -> Carrier {
+        self.carrier
+    }
+
     pub(crate) fn writes(&self) -> Arc<Writes> {
         self.writes.clone()
     }

@@ -103,12 +103,30 @@ impl Rt {
         }
     }
 
+    /// [`Now::wall_ms`] alone, at half the price.
+    pub fn wall_ms(&self) -> i64 {
+        match &self.0 {
+            Runs::Threads(_) => threads::wall_ms(),
+            #[cfg(feature = "sim")]
+            Runs::Simulated(process) => process.now().wall_ms,
+        }
+    }
+
     /// [`Now::mono_ms`] alone, at half the price.
     pub fn mono_ms(&self) -> i64 {
         match &self.0 {
             Runs::Threads(handles) => handles.mono_ms(),
             #[cfg(feature = "sim")]
             Runs::Simulated(process) => process.now().mono_ms,
+        }
+    }
+
+    /// The clock of [`Now::mono_ms`] in microseconds.
+    pub fn mono_us(&self) -> i64 {
+        match &self.0 {
+            Runs::Threads(handles) => handles.mono_us(),
+            #[cfg(feature = "sim")]
+            Runs::Simulated(process) => process.now().mono_ms.saturating_mul(1000),
         }
     }
 

@@ -87,13 +87,20 @@ impl Handles {
     }
 
     pub(crate) fn now(&self) -> Now {
-        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now { mono_ms: self.mono_ms(), wall_ms: ms(wall) }
+        Now { mono_ms: self.mono_ms(), wall_ms: wall_ms() }
     }
 
     pub(crate) fn mono_ms(&self) -> i64 {
         ms(self.start.elapsed())
     }
+
+    pub(crate) fn mono_us(&self) -> i64 {
+        i64::try_from(self.start.elapsed().as_micros()).unwrap_or(i64::MAX)
+    }
+}
+
+pub(crate) fn wall_ms() -> i64 {
+    ms(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
 pub(crate) fn cores() -> usize {

@@ -178,12 +178,32 @@ impl Reader {
         Ok(())
     }
 
+    /// The header of the batch that holds `offset`, if that is before `limit`.
+    pub fn header_of(&self, offset: i64, limit: Place) -> Result<Option<BatchHeader>, LogError> {
+        for segment in self.segments_from(offset, limit) {
+            if let Some(found) = segment.find(offset, end_in(&segment, limit)?, Wait::Yes)? {
+                return Ok(Some(found.header));
+            }
+        }
+        Ok(None)
+    }
+
     /// Runs `f` on the log's directory, which keeps its name meanwhile. `None` once the log is deleted: another may have the
     /// name.
     pub fn in_directory<T>(&self, f: impl FnOnce(&Path) -> T) -> Option<T> {
         let home = &self.0.home;
         let _naming = lock(&home.naming);
         (!home.deleted.load(Ordering::SeqCst)).then(|| f(&home.dir))
+    }
+
+    /// How many segments there are, and their bytes. Cheap, once the sizes are known.
+    pub fn segments_and_bytes(&self) -> Result<(usize, u64), LogError> {
+        let segments = self.0.segments.read().expect("nothing panics while it holds this lock").clone();
+        let mut bytes = 0;
+        for segment in &segments {
+            bytes += segment.size()?;
+        }
+        Ok((segments.len(), bytes))
     }
 
     /// First offset of the log.

@@ -93,6 +93,11 @@ impl Flushing {
         }))
     }
 
+    /// Bytes that are not synced, and with how many more producers are held back.
+    pub fn dirty_bytes_and_max(&self) -> (u64, u64) {
+        (self.dir.dirty_bytes(), self.dirty_bytes_max)
+    }
+
     fn is_too_dirty(&self) -> bool {
         self.dir.dirty_bytes() > self.dirty_bytes_max && !self.is_failing.load(Ordering::Relaxed)
     }

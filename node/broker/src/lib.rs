@@ -9,6 +9,8 @@
 //! control/      metadata: the controller's host, and what follows from committed records
 //! coordinate/   coordinators: groups of consumers, on the partitions of an internal topic
 //! topics        what requests look at: image and open partitions, published together
+//! metrics/      what is counted, and what Prometheus is told of it
+//! web/          metrics and health over HTTP
 //! flushing      the task that flushes
 //! appended      what an append leaves to be done
 //! reading       a log from start to end, record by record
@@ -31,6 +33,7 @@ mod expiry;
 mod fetch;
 mod flushing;
 mod identity;
+mod metrics;
 mod partition;
 mod produced;
 mod reading;
@@ -43,6 +46,7 @@ mod stop;
 mod topic_settings;
 mod topics;
 mod upkeep;
+mod web;
 
 use std::sync::Arc;
 
@@ -59,6 +63,7 @@ use coordinate::groups::Groups;
 use fetch::session::Sessions;
 use flushing::Flushing;
 use identity::Identity;
+use metrics::Metrics;
 use settings::Settings;
 use topics::Published;
 use upkeep::trimming::Trimming;
@@ -83,6 +88,7 @@ pub struct Broker {
     pub(crate) trimming: Trimming,
     /// Requests whose batches are packed anew at this moment.
     pub(crate) repacking: Semaphore,
+    pub(crate) metrics: Arc<Metrics>,
     /// Turns true when the broker begins to stop: fetches that wait are answered.
     pub(crate) stopping: Stop,
     published: Arc<ArcSwap<Published>>,

@@ -32,6 +32,7 @@ use crate::api::outcome;
 use crate::fetch::plan::{FileRange, Found, Share};
 use crate::fetch::session::Ask;
 use crate::fetch::wait::Waits;
+use crate::metrics::topics::{self, Traffic};
 use crate::produced::{Outcome, Refused};
 use crate::room::Room;
 use crate::topic_settings::TopicSettings;
@@ -54,9 +55,13 @@ pub struct Partition {
     flush_is_due: AtomicBool,
     pub reader: Reader,
     pub waits: Waits,
+    pub traffic: Traffic,
+    /// `min.insync.replicas`
     room: Arc<Room>,
     /// One of [`health`].
     health: AtomicU8,
+    /// The last read failed.
+    cannot_read: AtomicBool,
     /// `None` once the partition is offline.
     state: Mutex<Option<State>>,
     tail: Mutex<Tail>,
@@ -146,6 +151,7 @@ pub struct Opening {
     pub replicas: usize,
     pub settings: Arc<TopicSettings>,
     pub room: Arc<Room>,
+    pub traffic: Traffic,
     pub leader: Leader,
     pub log: Log,
     pub stored_epochs: Vec<EpochEntry>,
@@ -155,8 +161,8 @@ pub struct Opening {
 
 impl Partition {
     pub fn new(opening: Opening) -> Partition {
-        let Opening { topic, index, node_id, replicas, settings, room, leader, log, stored_epochs, first_dirty } =
-            opening;
+        let Opening { topic, index, node_id, replicas, settings, room, traffic, leader, log, .. } = opening;
+        let Opening { stored_epochs, first_dirty, .. } = opening;
         let marks = leader.marks();
         // Where only what is flushed counts, the high watermark begins where the flushed part ends.
         let reader = log.reader();
@@ -173,8 +179,10 @@ impl Partition {
             flush_is_due: AtomicBool::new(false),
             reader,
             waits: Waits::default(),
+            traffic,
             room,
             health: AtomicU8::new(health::WELL),
+            cannot_read: AtomicBool::new(false),
             state: Mutex::new(Some(State { leader, log })),
             tail: Mutex::new(tail),
             acked: Notify::new(),
@@ -188,6 +196,10 @@ impl Partition {
 
     pub fn settings(&self) -> Arc<TopicSettings> {
         self.settings.load_full()
+    }
+
+    pub fn min_insync_replicas(&self) -> usize {
+        usize::try_from(self.settings.load().config.min_insync_replicas).unwrap_or(1)
     }
 
     /// Goes by other settings from now on. Its share of the jitter is drawn with `chance`.
@@ -219,14 +231,43 @@ impl Partition {
 
     /// Checks a client's batch against the topic's rules.
     pub fn check(&self, batch: &[u8], now: Now, scratch: &mut Scratch) -> Result<BatchHeader, Refused> {
-        check(batch, &self.settings.load().batches, now, scratch)
-            .map_err(|refusal| outcome::of_batch(refusal, self.tail().marks.start))
+        check(batch, &self.settings.load().batches, now, scratch).map_err(|refusal| {
+            self.traffic.refused(&refusal);
+            outcome::of_batch(refusal, self.tail().marks.start)
+        })
     }
 
     /// Writes a turn's batches: one lock, one write. Each batch's outcome is put in its place.
     ///
     /// `pieces` is room that is used again.
     pub fn append(
+        self: &Arc<Self>,
+        batches: &mut [Batch],
+        buffer: &[u8],
+        pieces: &mut Vec<Piece<'static>>,
+        outcomes: &mut [Outcome],
+    ) -> AfterAppend {
+        let after = self.append_locked(batches, buffer, pieces, outcomes);
+        self.count(batches, outcomes);
+        after
+    }
+
+    /// Counts what was appended; what is a duplicate is not.
+    fn count(&self, batches: &[Batch], outcomes: &[Outcome]) {
+        let mut all = topics::Appended { requests: batches.len() as u64, ..Default::default() };
+        for batch in batches {
+            match outcomes[batch.outcome].error() {
+                ErrorCode::None if batch.stamp.is_some() => {
+                    all.messages += u64::from(batch.header.record_count.unsigned_abs());
+                    all.bytes += batch.bytes.len() as u64;
+                }
+                error => self.traffic.failed_to_append(error),
+            }
+        }
+        self.traffic.appended(all);
+    }
+
+    fn append_locked(
         self: &Arc<Self>,
         batches: &mut [Batch],
         buffer: &[u8],
@@ -422,7 +463,14 @@ impl Partition {
             first: share.first_batch,
             wait,
         };
-        match self.reader.view(&want) {
+        let found_at = self.reader.view(&want);
+        if found_at.is_ok()
+            && self.cannot_read.load(Ordering::Relaxed)
+            && self.cannot_read.swap(false, Ordering::Relaxed)
+        {
+            tracing::info!(topic = %self.topic, partition = self.index, "reads work again");
+        }
+        match found_at {
             Ok(view) if view.range.is_empty() => Ok(found),
             Ok(view) => Ok(Found {
                 records: Some(FileRange { file: view.file, range: view.range }),
@@ -433,10 +481,17 @@ impl Partition {
             // Retention was faster than this fetch.
             Err(LogError::OutOfRange { .. }) => Ok(Found::error(ErrorCode::OffsetOutOfRange)),
             Err(error) => {
-                tracing::error!(topic = %self.topic, partition = self.index, "read failed: {error}");
+                if !self.cannot_read.swap(true, Ordering::Relaxed) {
+                    tracing::error!(topic = %self.topic, partition = self.index, "read failed: {error}");
+                }
                 Ok(Found::error(outcome::of_storage(&error)))
             }
         }
+    }
+
+    /// The marks, whatever has become of the partition.
+    pub fn last_marks(&self) -> Marks {
+        self.tail().marks
     }
 
     pub fn marks(&self) -> Result<Marks, ErrorCode> {

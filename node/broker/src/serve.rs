@@ -4,14 +4,16 @@ use std::net::SocketAddr;
 use std::ops::Range;
 use std::sync::Arc;
 
+use ottla_base::Now;
 use ottla_net::{BoxFuture, Next, Replies, Service};
 use ottla_records::Scratch;
 use ottla_wire::frame::{RequestHeader, RequestStart};
-use ottla_wire::{ApiKey, Reader};
+use ottla_wire::{ApiKey, ErrorCode, Reader};
 
 use crate::Broker;
 use crate::api::{self, ColdCall, HotCall, Run, k00_produce as produce, k01_fetch as fetch};
 use crate::ctx::{Client, Ctx};
+use crate::metrics::requests::Taken;
 
 /// What a connection keeps from frame to frame. The vectors inside are used again from turn to turn.
 #[derive(Debug)]
@@ -24,9 +26,24 @@ pub struct Turn {
     pub fetch: fetch::Scratch,
     /// For unpacking what producers have packed.
     pub scratch: Option<Box<Scratch>>,
+    /// When it began.
+    began_us: i64,
+    /// Requests whose answers leave with it.
+    pub answered: Vec<Taken>,
 }
 
 impl Turn {
+    /// The time as of the beginning of the turn.
+    pub fn now(&self) -> Now {
+        Now { mono_ms: self.began_us / 1000, wall_ms: self.broker.rt.wall_ms() }
+    }
+
+    fn end(&mut self) {
+        if !self.answered.is_empty() {
+            self.broker.metrics.requests.answered_all(&mut self.answered, self.broker.rt.mono_us());
+        }
+    }
+
     /// Clients hardly ever change their name: it is copied out of the frame when it does.
     fn take_note_of(&mut self, client_id: &[u8]) {
         if self.client_id.as_bytes() != client_id {
@@ -53,7 +70,13 @@ impl Service for Served {
             produce: produce::Staging::default(),
             fetch: fetch::Scratch::default(),
             scratch: None,
+            began_us: 0,
+            answered: Vec::new(),
         }
+    }
+
+    fn begin_turn(&self, turn: &mut Turn, now_us: i64) {
+        turn.began_us = now_us;
     }
 
     fn amplifies(&self, frame: &[u8]) -> bool {
@@ -70,11 +93,14 @@ impl Service for Served {
         {
             return close;
         }
-        let Some(api) = api::find(start.key) else {
+        let Some((row, api)) = api::find(start.key) else {
             return Next::Close("a request of an API key that is not served");
         };
+        let bytes_taken = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let taken = Taken { row, version: start.version, bytes: bytes_taken, at_us: turn.began_us };
         if !api.key.api().versions.contains(&start.version) {
             if api.key == ApiKey::ApiVersions {
+                turn.broker.metrics.requests.errors(row, ErrorCode::UnsupportedVersion.code(), 1);
                 return Next::Barrier(Box::pin(std::future::ready(api::unsupported_api_versions(start))));
             }
             return Next::Close("a request of a version that is not served");
@@ -85,7 +111,7 @@ impl Service for Served {
         };
         let body = frame.start + reader.position()..frame.end;
         match api.run {
-            Run::Hot(run) => run(turn, HotCall { start, buffer, body }, replies),
+            Run::Hot(run) => run(turn, HotCall { start, buffer, body, taken }, replies),
             Run::Cold(run) => {
                 turn.take_note_of(header.client_id.unwrap_or_default());
                 let ctx = Ctx {
@@ -94,7 +120,7 @@ impl Service for Served {
                     client_id: turn.client_id.clone(),
                     version: start.version,
                 };
-                match run(ColdCall { ctx, start, body: &buffer[body] }) {
+                match run(ColdCall { ctx, start, body: &buffer[body], taken }) {
                     Ok(answer) => Next::Barrier(answer),
                     Err(error) => {
                         tracing::debug!(peer = %turn.client.address, api = ?api.key, "a request does not decode: {error}");
@@ -106,7 +132,9 @@ impl Service for Served {
     }
 
     fn end_turn(&self, turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
-        produce::end_turn(turn, buffer, replies)
+        let next = produce::end_turn(turn, buffer, replies);
+        turn.end();
+        next
     }
 
     fn hold_back(&self, turn: &Turn) -> Option<BoxFuture<()>> {

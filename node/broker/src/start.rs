@@ -1,7 +1,7 @@
 //! Starting: the order in which a broker comes up.
 //!
 //! 1. Lock the log directory: a second start finds out here, and says who holds it.
-//! 2. Bind the listeners.
+//! 2. Bind the listeners. Metrics and health are served from now on.
 //! 3. See whose the directory is and how it was left, load the controller from the metadata log, begin an epoch of it. Nothing
 //!    is written before all of this is found good.
 //! 4. Register; once the controller has this broker unfenced, its logs are opened and published.
@@ -36,6 +36,8 @@ use crate::expiry;
 use crate::fetch::session::Sessions;
 use crate::flushing::{self, Flushing, Logs};
 use crate::identity::{Endpoint, Identity};
+use crate::metrics::Metrics;
+use crate::metrics::scrape::Sources;
 use crate::serve::Served;
 use crate::settings::Settings;
 use crate::stop::{Parts, Running};
@@ -43,6 +45,7 @@ use crate::topics::{Published, Topics};
 use crate::upkeep::compaction::{self, Compaction};
 use crate::upkeep::retention;
 use crate::upkeep::trimming::Trimming;
+use crate::web::Web;
 
 /// `queued.max.request.bytes` where it is not set.
 const QUEUED_BYTES_DEFAULT: usize = 64 << 20;
@@ -52,6 +55,8 @@ const DIRTY_MS_MAX: i64 = 30_000;
 const WRITE_BACK_BYTES: u64 = 8 << 20;
 /// So many dirty bytes of all logs are not waited with either: a start after a crash reads them in less than a second.
 const FLUSH_FROM_BYTES: u64 = 512 << 20;
+/// Connections to metrics and health that wait in the kernel.
+const HTTP_BACKLOG: u32 = 64;
 /// The part of the machine's memory that may hold what is not on the disk yet; beyond it, producers are held back.
 const DIRTY_SHARE: u64 = 10;
 
@@ -60,6 +65,8 @@ const DIRTY_SHARE: u64 = 10;
 pub enum StartError {
     #[error("cannot listen on {listener}: {cause}")]
     Listen { listener: Listener, cause: io::Error },
+    #[error("cannot listen on {address} (ottla.http.listener): {cause}. Set it to another address, or to none")]
+    ListenHttp { address: String, cause: io::Error },
     #[error(transparent)]
     Dir(#[from] OpenDirError),
     #[error(transparent)]
@@ -92,6 +99,9 @@ pub async fn start(
     let path = PathBuf::from(config.log_dir());
     let dir = rt.blocking(move || LogDir::open(disk, &path)).await?;
     let bound = bind_all(&network, &config)?;
+    let bound_http = bind_http(&network, &config)?;
+    let http_address = bound_http.as_ref().map(|bound| bound.address);
+    let web = Web::start(&rt, bound_http);
     let flushing = Arc::new(Flushing::new(dir.clone(), rt.memory_bytes() / DIRTY_SHARE));
     let (told, opened) = {
         let (rt_again, dir, config, wake) = (rt.clone(), dir.clone(), config.clone(), flushing.wake.clone());
@@ -100,6 +110,8 @@ pub async fn start(
     let Told { meta, checkpoints, .. } = told;
     let Opened { host, image, clean_epoch } = opened;
     let (host, identity) = (Arc::new(host), Arc::new(identity(&rt, &config, &bound, meta)));
+    let metrics = Arc::<Metrics>::default();
+    let (stopper, tasks) = (Stopper::default(), Stopper::default());
     let topics = Topics::empty(seed);
     let published = Arc::new(ArcSwap::from_pointee(Published { image: image.clone(), topics: topics.clone() }));
     let replicas = Arc::new(Replicas {
@@ -110,10 +122,11 @@ pub async fn start(
         config: config.clone(),
         checkpoints: checkpoints.clone(),
         room: flushing.room.clone(),
+        metrics: metrics.clone(),
         work: Default::default(),
         last_settings: Default::default(),
+        closed: Default::default(),
     });
-    let (stopper, tasks) = (Stopper::default(), Stopper::default());
     let appended = Appended { rt: rt.clone(), dir: dir.clone(), flushing: flushing.clone() };
     let groups = Arc::new(Groups::new(&rt, config.clone(), appended.clone(), stopper.listener()));
     let flush_options = FlushOptions {
@@ -211,6 +224,7 @@ pub async fn start(
         checkpoints,
         trimming,
         repacking: Semaphore::new(rt.cores()),
+        metrics,
         config: config.clone(),
     });
     let addresses = bound.iter().map(|bound| bound.address).collect();
@@ -219,7 +233,14 @@ pub async fn start(
         let service = Served { broker: broker.clone(), listener: listener.name.as_str().into() };
         Listening::start(&shared, bound, Arc::new(service))
     };
-    let listening = bound.into_iter().zip(&config.listeners().broker).map(listen).collect();
+    let listening: Vec<Listening> = bound.into_iter().zip(&config.listeners().broker).map(listen).collect();
+    let names = config.listeners().broker.iter().map(|listener| listener.name.clone());
+    web.desk.has_started(Sources {
+        broker: broker.clone(),
+        controller: host.clone(),
+        network: shared,
+        listeners: names.zip(listening.iter().map(|listening| listening.visits().clone())).collect(),
+    });
     let replica_dirs = replicas.clone();
     rt.spawn(Lane::Control, "leftovers", {
         let rt = rt.clone();
@@ -229,6 +250,8 @@ pub async fn start(
         broker,
         host,
         addresses,
+        http_address,
+        web,
         listening,
         stopper,
         tasks,
@@ -245,15 +268,23 @@ fn bind_all(network: &Network, config: &ServerConfig) -> Result<Vec<Bound>, Star
     };
     let bind_one = |listener: &Listener| {
         let fail = |cause| StartError::Listen { listener: listener.clone(), cause };
-        let address = address_of(listener).map_err(fail)?;
+        let address = address_of(&listener.host, listener.port).map_err(fail)?;
         network.bind(address, options).map_err(fail)
     };
     config.listeners().broker.iter().map(bind_one).collect()
 }
 
-fn address_of(listener: &Listener) -> io::Result<SocketAddr> {
-    let host = if listener.host.is_empty() { "0.0.0.0" } else { &listener.host };
-    let mut addresses = (host, listener.port).to_socket_addrs()?;
+/// The address of metrics and health, if they are not off.
+fn bind_http(network: &Network, config: &ServerConfig) -> Result<Option<Bound>, StartError> {
+    let Some((host, port)) = config.http_listener() else { return Ok(None) };
+    let options = SocketOptions { send_buffer_bytes: None, receive_buffer_bytes: None, backlog: HTTP_BACKLOG };
+    let bound = address_of(&host, port).and_then(|address| network.bind(address, options));
+    bound.map(Some).map_err(|cause| StartError::ListenHttp { address: format!("{host}:{port}"), cause })
+}
+
+fn address_of(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let host = if host.is_empty() { "0.0.0.0" } else { host };
+    let mut addresses = (host, port).to_socket_addrs()?;
     addresses.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
 }
 

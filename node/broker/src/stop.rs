@@ -24,6 +24,7 @@ use crate::control::opening;
 use crate::control::replicas::store_epochs;
 use crate::partition::{Gone, Partition};
 use crate::snapshot;
+use crate::web::Web;
 
 /// What the controller is given to answer: a disk that does not write must not keep a broker from stopping.
 const CONTROLLER_LIMIT: Duration = Duration::from_secs(5);
@@ -57,6 +58,9 @@ pub(crate) struct Parts {
     pub broker: Arc<Broker>,
     pub host: Arc<Host>,
     pub addresses: Vec<SocketAddr>,
+    pub http_address: Option<SocketAddr>,
+    /// Serves to the end.
+    pub web: Web,
     pub listening: Vec<Listening>,
     /// Tells requests that wait.
     pub stopper: Stopper,
@@ -75,6 +79,11 @@ impl Running {
         &self.0.addresses
     }
 
+    /// Where metrics and health are served.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.0.http_address
+    }
+
     /// Until a task of the broker itself has panicked. Nobody does its work any more: the broker is to be stopped.
     pub async fn failed(&mut self) {
         poll_fn(|cx| poll_panicked(&mut self.0.running, cx)).await;
@@ -82,7 +91,8 @@ impl Running {
 
     /// Stops the broker, cleanly if it can be.
     pub async fn stop(self) -> Result<(), StopError> {
-        let Parts { broker, host, listening, stopper, tasks, running, .. } = self.0;
+        let Parts { broker, host, web, listening, stopper, tasks, running, .. } = self.0;
+        web.desk.stops();
         stopper.stop();
         if host.is_failing() {
             host.give_up();
@@ -99,6 +109,7 @@ impl Running {
         }
         let closed = close_partitions(&broker).await;
         broker.rt.clone().blocking(move || close(&broker, &host, closed)).await?;
+        drop(web);
         tracing::info!("stopped cleanly");
         Ok(())
     }

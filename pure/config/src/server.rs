@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use crate::broker::log::{LOG_DIR, LOG_DIRS};
 use crate::broker::network::*;
 use crate::broker::node::{BROKER_ID, NODE_ID, PROCESS_ROLES};
+use crate::broker::ottla::OTTLA_HTTP_LISTENER;
 use crate::broker::quorum::*;
 use crate::broker::security::OF_THE_AUTHORIZER;
 use crate::broker::{find, find_base, meant_by};
@@ -52,6 +53,11 @@ impl ServerConfig {
 
     pub fn listeners(&self) -> &Listeners {
         &self.listeners
+    }
+
+    /// Host and port of `ottla.http.listener`; `None` where it is off.
+    pub fn http_listener(&self) -> Option<(String, u16)> {
+        parse_address(&self.get(OTTLA_HTTP_LISTENER))
     }
 
     /// The one directory of the data.
@@ -105,6 +111,7 @@ impl Loader {
         config.connections_per_ip_overrides = self.overrides_per_ip(&config);
         self.check_quorum(&config);
         self.check_limits(&config);
+        self.check_http(&config);
         check_server_defaults(&config, &mut self.errors);
         group_config::check_server(&config, &mut self.errors);
         if self.errors.is_empty() { Ok((config, self.warnings)) } else { Err(ConfigErrors(self.errors)) }
@@ -217,6 +224,13 @@ impl Loader {
         if config.get(MAX_CONNECTIONS_PER_IP) == 0 && !config.is_set(&MAX_CONNECTIONS_PER_IP_OVERRIDES) {
             let why = format!("0 lets nobody in without {}", MAX_CONNECTIONS_PER_IP_OVERRIDES.name);
             self.conflict(MAX_CONNECTIONS_PER_IP, why);
+        }
+    }
+
+    fn check_http(&mut self, config: &ServerConfig) {
+        let address = config.get(OTTLA_HTTP_LISTENER);
+        if !address.is_empty() && config.http_listener().is_none() {
+            self.conflict(OTTLA_HTTP_LISTENER, format!("`{address}` is not host:port, and not empty"));
         }
     }
 

@@ -61,5 +61,6 @@ fn tombstones(step: &Step<'_>, id: &Arc<str>) -> Vec<Record> {
 
 fn forget(step: &mut Step<'_>, id: &Arc<str>) {
     step.soft.consumer.remove(id);
+    step.soft.history.forget(id);
     classic::forget(step, id);
 }

@@ -25,6 +25,7 @@ use crate::classic::sync::SyncGroup;
 use crate::config::GroupConfigs;
 use crate::consumer::heartbeat::ConsumerGroupHeartbeat;
 use crate::consumer::replay;
+use crate::history::History;
 use crate::offsets::commit::OffsetCommit;
 use crate::offsets::topics_deleted::DeletedTopic;
 use crate::offsets::{self, Offset, Offsets};
@@ -112,6 +113,8 @@ pub struct Soft {
     pub(crate) deleted_topics: Vec<DeletedTopic>,
     /// Where the search for old offsets goes on, while one is under way.
     pub(crate) expiry_from: Option<offsets::expire::Place>,
+    /// Why groups had to share anew.
+    pub(crate) history: History,
 }
 
 impl Soft {
@@ -129,6 +132,7 @@ impl Soft {
             timers: Timers::default(),
             deleted_topics: Vec::new(),
             expiry_from: None,
+            history: History::default(),
         }
     }
 
@@ -272,9 +276,10 @@ impl Machine for Groups {
                 Timer::Join(group) => classic::rebalance::join_due(step, &group),
                 Timer::Sync(group) => classic::rebalance::sync_due(step, &group),
                 Timer::Session(group, member) => classic::session::ended(step, &group, &member),
-                Timer::ConsumerSession(group, member)
-                | Timer::ConsumerJoin(group, member)
-                | Timer::ConsumerSync(group, member) => consumer::session::ended(step, &group, &member),
+                Timer::ConsumerSession(group, member) => consumer::session::ended(step, &group, &member),
+                Timer::ConsumerJoin(group, member) | Timer::ConsumerSync(group, member) => {
+                    consumer::session::too_slow(step, &group, &member);
+                }
                 Timer::ConsumerRevocation(group, member) => {
                     consumer::session::revocation_due(step, &group, &member);
                 }

@@ -14,6 +14,9 @@
 //! migrate/       groups that change the protocol, and those with members of both
 //! offsets/       commit, fetch, delete, expiry, by request
 //! list.rs, delete.rs   requests that look at all kinds of groups
+//! history.rs     why groups had to share anew
+//! explain.rs     what there is to know of a group: looks, and asks nobody
+//! numbers.rs     how many there are
 //! room.rs        what a batch of the log can take
 //! ```
 //!
@@ -50,9 +53,12 @@ mod classic;
 mod config;
 mod consumer;
 mod delete;
+mod explain;
 mod groups;
+mod history;
 mod list;
 mod migrate;
+mod numbers;
 mod offsets;
 mod record;
 mod room;
@@ -65,7 +71,10 @@ pub use classic::leave::LeaveGroup;
 pub use classic::sync::SyncGroup;
 pub use config::{Assignors, Config, GroupConfig, GroupConfigs, MigrationPolicy};
 pub use consumer::heartbeat::ConsumerGroupHeartbeat;
+pub use explain::{Committed, Explained, Summary, committed, explain, rebalances, summaries};
 pub use groups::{Command, Groups, Reply, Soft, State};
+pub use history::{Protocol, REASONS_MAX, Reason, Rebalance, What, Who};
+pub use numbers::Numbers;
 pub use offsets::Offset;
 pub use offsets::commit::OffsetCommit;
 pub use offsets::topics_deleted::DeletedTopic;

@@ -72,6 +72,10 @@ impl<M: Machine> Shard<M> {
         &self.hard
     }
 
+    pub fn soft(&self) -> &M::Soft {
+        &self.soft
+    }
+
     /// Ends it. Gives what still waits, each with the offset that the high watermark must reach: a host that drops a shard
     /// whose last batch could not be appended still owes what was parked behind the batches before.
     pub fn into_parked(self) -> VecDeque<(i64, OutputOf<M>)> {

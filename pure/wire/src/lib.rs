@@ -67,6 +67,11 @@ pub trait Message: Value {
     }
 }
 
+/// Tells each error code of a response: its own, and those of the topics, partitions or groups that it answers for.
+pub fn each_error(response: &impl Message, mut found: impl FnMut(i16)) {
+    response.each_error(&mut found);
+}
+
 /// The request of an API, which is answered by one type of response in the request's version.
 pub trait Request: Message {
     const KEY: ApiKey;

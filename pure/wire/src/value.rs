@@ -11,6 +11,11 @@ pub trait Value: Default {
     /// Fills in the fields that the version has; the others stay as they are.
     fn read(&mut self, d: &mut Decoder<'_>);
     fn write(&self, e: &mut Encoder<'_, '_>);
+
+    /// Tells each error code of a response.
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        let _ = found;
+    }
 }
 
 macro_rules! primitives {

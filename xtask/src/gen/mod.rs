@@ -1,13 +1,16 @@
-//! `cargo xtask gen`: the tables of `pure/wire/schema/` in, the Rust of `pure/wire` out.
+//! `cargo xtask gen`: the tables of `pure/wire/schema/` in, the Rust of `pure/wire` out; and the table of metrics in
+//! `node/broker/schema/`, of which come constants and a page.
 //!
 //! What it writes is committed, one file a message, so that a build needs no generator and a reader no imagination.
 //! `cargo xtask gen --check` writes nothing and fails if the committed files are not what the tables say.
 //!
 //! [`table`] reads the tables, [`model`] makes messages of their rows, the rest writes: [`message`] a file of a message,
-//! [`family`] the `mod.rs` above a table's messages, [`numbers`] API keys and error codes, [`oracle`] a list for the tests.
+//! [`family`] the `mod.rs` above a table's messages, [`numbers`] API keys and error codes, [`oracle`] a list for the tests,
+//! [`metrics`] what is told of metrics.
 
 mod family;
 mod message;
+mod metrics;
 mod model;
 mod numbers;
 mod oracle;
@@ -32,12 +35,17 @@ const FAMILIES: &[Family] = &[
 
 /// Runs the verb in the workspace at `root`.
 pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
-    let wire = root.join("pure/wire");
-    let mut output = generate(&wire.join("schema"))?;
+    let mut output = generate(&root.join("pure/wire/schema"))?;
+    let schema = root.join("node/broker/schema");
+    metrics::add(
+        &mut output,
+        &table::read(&schema.join("metrics.tsv"))?,
+        &table::read(&schema.join("kafka-4.3.1.tsv"))?,
+    )?;
     output.format(root)?;
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => output.write(&wire),
-        ["--check"] => output.check(&wire),
+        [] => output.write(root),
+        ["--check"] => output.check(root),
         _ => Err("usage: cargo xtask gen [--check]".into()),
     }
 }
@@ -48,15 +56,15 @@ fn generate(schema: &Path) -> Result<Output, String> {
     for family in FAMILIES {
         let messages = model::messages(&table::read(&schema.join(family.table))?)?;
         for message in &messages {
-            let file = format!("src/{}/{}.rs", family.folder, message.file());
+            let file = format!("pure/wire/src/{}/{}.rs", family.folder, message.file());
             output.add(&file, message::file(family, message));
         }
-        output.add(&format!("src/{}/mod.rs", family.folder), family::file(family, &messages));
+        output.add(&format!("pure/wire/src/{}/mod.rs", family.folder), family::file(family, &messages));
         families.push((family, messages));
     }
-    output.add("src/api/table.rs", numbers::api_keys(&table::read(&schema.join("api.tsv"))?)?);
-    output.add("src/error/table.rs", numbers::error_codes(&table::read(&schema.join("errors.tsv"))?)?);
-    output.add("tests/oracle/messages.rs", oracle::file(&families));
+    output.add("pure/wire/src/api/table.rs", numbers::api_keys(&table::read(&schema.join("api.tsv"))?)?);
+    output.add("pure/wire/src/error/table.rs", numbers::error_codes(&table::read(&schema.join("errors.tsv"))?)?);
+    output.add("pure/wire/tests/oracle/messages.rs", oracle::file(&families));
     Ok(output)
 }
 

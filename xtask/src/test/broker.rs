@@ -52,7 +52,14 @@ impl Broker {
         let program = command.get_program().display().to_string();
         let failed = |e: std::io::Error| Trouble::Failed(format!("{program}: {e}"));
         let log_file = OpenOptions::new().create(true).append(true).open(&log).map_err(failed)?;
-        command.args(["server", "--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set"]);
+        command.args([
+            "server",
+            "--set",
+            "listeners=PLAINTEXT://127.0.0.1:0",
+            "--set",
+            "ottla.http.listener=",
+            "--set",
+        ]);
         command.arg(format!("log.dirs={}", data.display()));
         command.args(settings.iter().flat_map(|setting| ["--set", setting]));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log_file.try_clone().map_err(failed)?);

@@ -6,7 +6,7 @@ use super::tree::Tree;
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let checked = crate::r#gen::run(&tree.root, &["--check".into()]);
     let finding = checked.err().map(|what| Finding {
-        path: "pure/wire".into(),
+        path: "docs/reference, node/broker, pure/wire".into(),
         line: 0,
         what,
         mend: "run `cargo xtask gen`, and change the tables in place of what is made of them".into(),

@@ -41,6 +41,8 @@ impl Service for Scripted {
         0
     }
 
+    fn begin_turn(&self, _: &mut usize, _: i64) {}
+
     fn amplifies(&self, frame: &[u8]) -> bool {
         frame.get(1).is_some_and(|key| *key != Ask::Hot as u8)
     }

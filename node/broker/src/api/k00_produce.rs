@@ -11,7 +11,6 @@ use ottla_base::Now;
 use ottla_net::{Next, Out, Replies};
 use ottla_partition::Acks;
 use ottla_records::{BatchHeader, Codec};
-use ottla_rt::Rt;
 use ottla_storage::Piece;
 use ottla_wire::frame::{RequestStart, ResponseFrame};
 use ottla_wire::produce::{Request, ResponseWriter, Topics, fail};
@@ -20,6 +19,7 @@ use ottla_wire::{ApiKey, ErrorCode, Reader, TopicKey, TopicsPlace};
 use super::{Api, HotCall, Run, outcome};
 use crate::Broker;
 use crate::ctx::{Client, Operation, Resource};
+use crate::metrics::requests::Taken;
 use crate::partition::{Batch, Partition};
 use crate::produced::{Awaits, Outcome, Refused};
 use crate::serve::Turn;
@@ -42,6 +42,7 @@ pub struct Staging {
 
 #[derive(Debug)]
 struct Staged {
+    taken: Taken,
     start: RequestStart,
     /// The request's body in the receive buffer: its topics are walked again for the answer.
     body: Range<usize>,
@@ -52,8 +53,14 @@ struct Staged {
 }
 
 impl Staged {
-    fn new(start: RequestStart, body: Range<usize>, request: &Request<'_>, outcomes: Range<usize>) -> Staged {
+    fn new(
+        (taken, start): (Taken, RequestStart),
+        body: Range<usize>,
+        request: &Request<'_>,
+        outcomes: Range<usize>,
+    ) -> Staged {
         Staged {
+            taken,
             start,
             body,
             topics: request.topics.place(),
@@ -72,17 +79,18 @@ impl Staging {
 }
 
 fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
-    let HotCall { start, buffer, body } = call;
+    let HotCall { start, buffer, body, taken } = call;
     let Ok(request) = Request::decode(&mut Reader::new(&buffer[body.clone()]), start.version) else {
         return Next::Close("a Produce request that does not decode");
     };
     let published = turn.broker.published();
+    let now = turn.produce.now.unwrap_or_else(|| turn.now());
     let Turn { client, produce, scratch, broker, .. } = turn;
     let scratch = scratch.get_or_insert_default();
     let (first, first_batch) = (produce.outcomes.len(), produce.batches.len());
     let mut must_repack = false;
     let acks = Acks::from_wire(request.acks);
-    let now = *produce.now.get_or_insert_with(|| broker.rt.now());
+    produce.now = Some(now);
     for topic in request.topics {
         let known = published.topics.find(topic.key);
         for asked in topic.partitions {
@@ -105,12 +113,17 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
                     produce.batches.push(batch);
                     Outcome::pending()
                 }
-                Err(refused) => Outcome::refused(refused),
+                Err(refused) => {
+                    if let Some(Ok(partition)) = known.map(|topic| topic.partition(asked.index)) {
+                        partition.traffic.turned_away(refused.error);
+                    }
+                    Outcome::refused(refused)
+                }
             });
         }
     }
     let outcomes = first..produce.outcomes.len();
-    let staged = Staged::new(start, body, &request, outcomes);
+    let staged = Staged::new((taken, start), body, &request, outcomes);
     if must_repack {
         // It is done again elsewhere, when what came before it is stored.
         produce.outcomes.truncate(first);
@@ -118,7 +131,7 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
         let (broker, client, body) = (broker.clone(), client.clone(), buffer[staged.body].to_vec());
         return match end_turn(turn, buffer, replies) {
             close @ Next::Close(_) => close,
-            _ => Next::Barrier(Box::pin(repack::produce(broker, client, start, body))),
+            _ => Next::Barrier(Box::pin(repack::produce(broker, client, (taken, start), body))),
         };
     }
     produce.requests.push(staged);
@@ -160,7 +173,7 @@ fn refuse_transactions(request: &Request<'_>, header: &BatchHeader) -> Result<()
 
 /// Writes what the turn staged, each partition at once, and queues the replies in order.
 pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
-    let Turn { produce: Staging { requests, batches, outcomes, pieces, now }, broker, .. } = turn;
+    let Turn { produce: Staging { requests, batches, outcomes, pieces, now }, broker, answered, .. } = turn;
     if requests.is_empty() {
         return Next::Frame;
     }
@@ -168,6 +181,7 @@ pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
     store(broker, batches, buffer, pieces, outcomes);
     batches.clear();
     let mut next = Next::Frame;
+    let mut well = Well::default();
     for staged in requests.drain(..) {
         let outcomes = &mut outcomes[staged.outcomes.clone()];
         if staged.acks == Acks::None {
@@ -176,12 +190,16 @@ pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
                 next = Next::Close("an error in a Produce request that asks for no reply");
                 break;
             }
+            answered.push(staged.taken);
         } else if outcomes.iter().all(|outcome| outcome.awaits.is_none()) {
             answer(&staged, buffer, outcomes, replies.out(), |_, _| {});
+            well.count(broker, staged.taken, outcomes);
+            answered.push(staged.taken);
         } else {
-            replies.later(Box::pin(later(broker.rt.clone(), &staged, buffer, outcomes)));
+            replies.later(Box::pin(later(broker.clone(), &staged, buffer, outcomes)));
         }
     }
+    well.tell(broker);
     outcomes.clear();
     requests.clear();
     next
@@ -205,6 +223,32 @@ fn store(
         let partition = of_one[0].partition.clone();
         let after = partition.append(of_one, buffer, pieces, outcomes);
         broker.appended.follow_up(&partition, after);
+    }
+}
+
+/// Partitions that fared well, counted together.
+#[derive(Default)]
+struct Well {
+    row: usize,
+    count: u64,
+}
+
+impl Well {
+    /// Counts how the partitions of a request fared, but for those that wait.
+    fn count(&mut self, broker: &Broker, taken: Taken, outcomes: &[Outcome]) {
+        self.row = taken.row;
+        for outcome in outcomes.iter().filter(|outcome| outcome.awaits.is_none()) {
+            match outcome.error() {
+                ErrorCode::None => self.count += 1,
+                error => broker.metrics.requests.errors(taken.row, error.code(), 1),
+            }
+        }
+    }
+
+    fn tell(self, broker: &Broker) {
+        if self.count > 0 {
+            broker.metrics.requests.errors(self.row, ErrorCode::None.code(), self.count);
+        }
     }
 }
 
@@ -233,7 +277,17 @@ fn answer(
 
 /// Writes the answer now, as if all went well, and gives it when it is true; what does not become true in time is struck
 /// out in it.
-fn later(rt: Rt, staged: &Staged, buffer: &[u8], outcomes: &[Outcome]) -> impl Future<Output = Out> + use<> {
+fn later(
+    broker: Arc<Broker>,
+    staged: &Staged,
+    buffer: &[u8],
+    outcomes: &[Outcome],
+) -> impl Future<Output = Out> + use<> {
+    let mut well = Well::default();
+    well.count(&broker, staged.taken, outcomes);
+    well.tell(&broker);
+    let waiting = broker.metrics.waiting_produces.enter();
+    let taken = staged.taken;
     let mut out = Out::default();
     let mut awaited = Vec::new();
     answer(staged, buffer, outcomes, &mut out, |outcome, at| {
@@ -241,6 +295,7 @@ fn later(rt: Rt, staged: &Staged, buffer: &[u8], outcomes: &[Outcome]) -> impl F
     });
     let (acks, timeout_ms) = (staged.acks, i64::try_from(staged.timeout.as_millis()).unwrap_or(i64::MAX));
     async move {
+        let Broker { rt, metrics, .. } = &*broker;
         let deadline_ms = rt.mono_ms().saturating_add(timeout_ms);
         for (Awaits { partition, offset }, at) in awaited {
             let kept = tokio::select! {
@@ -250,8 +305,12 @@ fn later(rt: Rt, staged: &Staged, buffer: &[u8], outcomes: &[Outcome]) -> impl F
             };
             if let Err(error) = kept {
                 fail(&mut out.bytes, at, error);
+                metrics.expired_produces.add(u64::from(error == ErrorCode::RequestTimedOut));
             }
+            metrics.requests.errors(taken.row, kept.err().unwrap_or(ErrorCode::None).code(), 1);
         }
+        drop(waiting);
+        metrics.requests.answered(taken, rt.mono_us());
         out
     }
 }

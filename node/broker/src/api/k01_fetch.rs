@@ -23,6 +23,7 @@ use crate::fetch::answer::{List, refuse, write};
 use crate::fetch::plan::{Asked, Found, Total, plan};
 use crate::fetch::session::{Ask, Opened, Remembered, Session, Topic, lock};
 use crate::fetch::wait::Missing;
+use crate::metrics::requests::Taken;
 use crate::partition::{Cold, Isolation, Partition};
 use crate::serve::Turn;
 use crate::topics;
@@ -39,6 +40,7 @@ pub struct Scratch {
 /// A fetch whose partitions are found.
 #[derive(Debug)]
 struct Fetch {
+    taken: Taken,
     start: RequestStart,
     isolation: Isolation,
     bytes_min: usize,
@@ -55,26 +57,20 @@ enum Kind {
 }
 
 fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
-    let HotCall { start, buffer, body } = call;
+    let HotCall { start, buffer, body, taken } = call;
     let Ok(request) = Request::decode(&mut Reader::new(&buffer[body]), start.version) else {
         return Next::Close("a Fetch request that does not decode");
     };
     let isolation = match request.isolation_level {
         0 => Isolation::ReadUncommitted,
         1 => Isolation::ReadCommitted,
-        _ => {
-            refuse(replies.out(), start, ErrorCode::InvalidRequest);
-            return Next::Frame;
-        }
+        _ => return refused(turn, taken, start, ErrorCode::InvalidRequest, replies),
     };
     let broker = &turn.broker;
     let by_id = matches!(start.version, 13..);
     let draw = || broker.rt.random_u64() as i32;
     let session = match broker.fetch_sessions.open(&request, by_id, || broker.rt.mono_ms(), draw) {
-        Opened::Refused(error) => {
-            refuse(replies.out(), start, error);
-            return Next::Frame;
-        }
+        Opened::Refused(error) => return refused(turn, taken, start, error, replies),
         Opened::Sessionless => None,
         Opened::New(session) => Some((session, Kind::New)),
         Opened::Known(session) => Some((session, Kind::Known)),
@@ -85,6 +81,7 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
         _ => ask_named(broker, &turn.client, &request, &mut scratch.asked),
     }
     let mut fetch = Fetch {
+        taken,
         start,
         isolation,
         bytes_min: usize::try_from(request.min_bytes).unwrap_or(0),
@@ -98,12 +95,20 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
         Err(Cold) => false,
     };
     if answers {
-        fetch.answer(replies.out());
+        fetch.answer(broker, replies.out());
+        turn.answered.push(taken);
         turn.fetch = fetch.scratch;
         turn.fetch.clear();
     } else {
         replies.later(Box::pin(wait(turn.broker.clone(), fetch)));
     }
+    Next::Frame
+}
+
+fn refused(turn: &mut Turn, taken: Taken, start: RequestStart, error: ErrorCode, replies: &mut Replies) -> Next {
+    refuse(replies.out(), start, error);
+    turn.broker.metrics.requests.errors(taken.row, error.code(), 1);
+    turn.answered.push(taken);
     Next::Frame
 }
 
@@ -135,18 +140,37 @@ impl Fetch {
         total.has_more_to_tell || total.records_bytes >= self.bytes_min || self.scratch.asked.is_empty()
     }
 
-    fn answer(&mut self, out: &mut Out) {
+    fn answer(&mut self, broker: &Broker, out: &mut Out) {
         let Scratch { asked, found } = &mut self.scratch;
         match &self.session {
             None => write(out, self.start, asked, found, List::All),
             Some((session, Kind::New)) => write(out, self.start, asked, found, List::AllOf(&mut lock(session))),
             Some((session, Kind::Known)) => write(out, self.start, asked, found, List::NewsOf(&mut lock(session))),
         }
+        self.count(broker);
+    }
+
+    /// Counts what the partitions gave, and how those fared that are listed. The answer as a whole went well.
+    fn count(&self, broker: &Broker) {
+        let Scratch { asked, found } = &self.scratch;
+        let (requests, row) = (&broker.metrics.requests, self.taken.row);
+        let mut well = 1;
+        for (asked, found) in asked.iter().zip(found) {
+            if let Ok(partition) = &asked.partition {
+                partition.traffic.fetched(found.records_bytes() as u64, found.error);
+            }
+            match found.error {
+                ErrorCode::None => well += u64::from(found.is_listed),
+                error => requests.errors(row, error.code(), 1),
+            }
+        }
+        requests.errors(row, ErrorCode::None.code(), well);
     }
 }
 
 /// Waits until enough has arrived, the client's patience ends or the broker stops; then answers with what there is.
 async fn wait(broker: Arc<Broker>, mut fetch: Fetch) -> Out {
+    let waiting = broker.metrics.waiting_fetches.enter();
     let patience_ms = i64::try_from(fetch.wait_max.as_millis()).unwrap_or(i64::MAX);
     let deadline_ms = broker.rt.mono_ms().saturating_add(patience_ms);
     let mut stopping = broker.stopping.clone();
@@ -175,7 +199,9 @@ async fn wait(broker: Arc<Broker>, mut fetch: Fetch) -> Out {
         }
     }
     let mut out = Out::default();
-    fetch.answer(&mut out);
+    fetch.answer(&broker, &mut out);
+    drop(waiting);
+    broker.metrics.requests.answered(fetch.taken, broker.rt.mono_us());
     out
 }
 

@@ -45,9 +45,10 @@ use std::ops::Range;
 
 use ottla_net::{BoxFuture, Next, Out, Replies};
 use ottla_wire::frame::{RequestStart, ResponseFrame};
-use ottla_wire::{ApiKey, DecodeError, Message, Reader, Request, Writer};
+use ottla_wire::{ApiKey, DecodeError, Message, Reader, Request, Writer, each_error};
 
 use crate::ctx::Ctx;
+use crate::metrics::requests::Taken;
 use crate::serve::Turn;
 
 pub use k18_api_versions::unsupported as unsupported_api_versions;
@@ -110,6 +111,7 @@ pub struct HotCall<'a> {
     pub start: RequestStart,
     pub buffer: &'a [u8],
     pub body: Range<usize>,
+    pub taken: Taken,
 }
 
 /// A request of a cold key.
@@ -118,6 +120,7 @@ pub struct ColdCall<'a> {
     pub ctx: Ctx,
     pub start: RequestStart,
     pub body: &'a [u8],
+    pub taken: Taken,
 }
 
 impl ColdCall<'_> {
@@ -127,15 +130,23 @@ impl ColdCall<'_> {
         Q: Request + Send + 'static,
         F: Future<Output = Q::Response> + Send + 'static,
     {
-        let ColdCall { ctx, start, body } = self;
+        let ColdCall { ctx, start, body, taken } = self;
         let request = Q::decode(&mut Reader::new(body), start.version)?;
-        Ok(Box::pin(async move { encode::<Q>(&handle(ctx, request).await, start) }))
+        Ok(Box::pin(async move {
+            let broker = ctx.broker.clone();
+            let response = handle(ctx, request).await;
+            let requests = &broker.metrics.requests;
+            each_error(&response, |code| requests.errors(taken.row, code, 1));
+            let out = encode::<Q>(&response, start);
+            requests.answered(taken, broker.rt.mono_us());
+            out
+        }))
     }
 }
 
-/// The API of a key, if it is served.
-pub fn find(key: i16) -> Option<&'static Api> {
-    TABLE.iter().find(|api| api.key.code() == key)
+/// The API of a key, if it is served, and its row.
+pub fn find(key: i16) -> Option<(usize, &'static Api)> {
+    TABLE.iter().enumerate().find(|(_, api)| api.key.code() == key)
 }
 
 /// A response with its frame, unless it is larger than any frame.

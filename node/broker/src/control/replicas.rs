@@ -1,8 +1,9 @@
 //! One replica: from its files to a leader that serves, and back.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ottla_base::{LeaderEpoch, Seed, Uuid};
@@ -18,6 +19,7 @@ use super::opening;
 use super::publisher::Removal;
 use crate::checkpoints::Checkpoints;
 use crate::identity::Identity;
+use crate::metrics::Metrics;
 use crate::partition::{Gone, Opening, Partition};
 use crate::room::Room;
 use crate::snapshot;
@@ -34,8 +36,11 @@ pub struct Replicas {
     pub config: Arc<ServerConfig>,
     pub checkpoints: Arc<Checkpoints>,
     pub room: Arc<Room>,
+    pub metrics: Arc<Metrics>,
     pub work: Work,
     pub last_settings: Mutex<Option<Arc<TopicSettings>>>,
+    /// Replicas that could not be opened when it was tried last.
+    pub closed: Mutex<BTreeSet<(Uuid, i32)>>,
 }
 
 /// What opening replicas has taken since the last report.
@@ -59,12 +64,24 @@ impl Replicas {
         let topic = image.topics().get_by_id(topic)?;
         let partition = topic.partition(index)?;
         match self.try_open(image, topic, index, partition) {
-            Ok(partition) => Some(Arc::new(partition)),
+            Ok(partition) => {
+                if self.closed().remove(&(topic.id, index)) {
+                    tracing::info!(topic = %topic.name, partition = index, "the log is open");
+                }
+                Some(Arc::new(partition))
+            }
             Err(error) => {
-                tracing::error!(topic = %topic.name, partition = index, "cannot open the log: {error}");
+                if self.closed().insert((topic.id, index)) {
+                    let trouble = "cannot open the log, which is tried again";
+                    tracing::error!(topic = %topic.name, partition = index, "{trouble}: {error}");
+                }
                 None
             }
         }
+    }
+
+    fn closed(&self) -> MutexGuard<'_, BTreeSet<(Uuid, i32)>> {
+        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn try_open(
@@ -118,6 +135,7 @@ impl Replicas {
             replicas: partition.replicas.len(),
             settings,
             room: self.room.clone(),
+            traffic: self.metrics.topics.traffic(topic.id, topic.partition_count(), index),
             leader,
             log,
             stored_epochs: epochs,
@@ -149,6 +167,7 @@ impl Replicas {
     pub fn delete(&self, topic: &Topic) -> Vec<Removal> {
         let mut removals = Vec::new();
         for (index, partition) in topic.partitions.iter().enumerate() {
+            self.closed().remove(&(topic.id, index as i32));
             let deleted = match partition {
                 Some(partition) => self.delete_open(partition),
                 None => self.delete_closed(topic.id, &format!("{}-{index}", topic.name)),

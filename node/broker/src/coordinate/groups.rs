@@ -5,13 +5,13 @@
 
 use std::collections::VecDeque;
 use std::error::Error;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use ottla_config::{GroupLayers, ServerConfig, keys};
 use ottla_group::{
-    Assignors, Command, Config, DeletedTopic, GroupConfigs, Groups as Machine, MigrationPolicy, Record, Reply, Soft,
-    Topics,
+    Assignors, Command, Config, DeletedTopic, Explained, GroupConfigs, Groups as Machine, MigrationPolicy, Numbers,
+    Record, Reply, Soft, Summary, Topics, committed, summaries,
 };
 use ottla_metadata::image::{Image, Topic};
 use ottla_metadata::topic_name::CONSUMER_OFFSETS;
@@ -19,6 +19,7 @@ use ottla_rt::{Rt, Stop};
 use ottla_wire::{ErrorCode, TopicKey};
 
 use super::host::{Host, Hosted, NoReply};
+use super::lag::{self, LAGS_MAX, Lag, Times};
 use crate::api::outcome;
 use crate::appended::Appended;
 use crate::control::publisher::Change;
@@ -33,7 +34,20 @@ pub struct Groups {
     shared: Arc<Shared>,
     /// By partition. Empty while there is no topic.
     shards: ArcSwap<Vec<Option<Arc<Host<Machine>>>>>,
+    lags: Mutex<Lags>,
 }
+
+/// How far groups are behind, as it was looked up last.
+#[derive(Debug)]
+struct Lags {
+    latest: Arc<Vec<Lag>>,
+    times: Times,
+    /// Mono time.
+    fresh_until_ms: i64,
+}
+
+/// How long a look at all groups is good enough.
+const LAGS_FRESH_MS: i64 = 5_000;
 
 /// What all shards share.
 #[derive(Debug)]
@@ -150,7 +164,16 @@ impl Groups {
         let load_bytes = server.get(keys::OFFSETS_LOAD_BUFFER_SIZE).unsigned_abs().into();
         let commit_limit_ms = server.get(keys::OFFSETS_COMMIT_TIMEOUT_MS).into();
         let shared = Shared { config: config_of(&server), commit_limit_ms, load_bytes, cluster: ArcSwap::default() };
-        Groups { rt: rt.clone(), server, appended, stop, shared: Arc::new(shared), shards: ArcSwap::default() }
+        let lags = Lags { latest: Arc::default(), times: Times::default(), fresh_until_ms: i64::MIN };
+        Groups {
+            rt: rt.clone(),
+            server,
+            appended,
+            stop,
+            shared: Arc::new(shared),
+            shards: ArcSwap::default(),
+            lags: Mutex::new(lags),
+        }
     }
 
     /// Has the coordinator of the group decide. The error is for the client.
@@ -173,6 +196,48 @@ impl Groups {
             }
         }
         Ok(())
+    }
+
+    /// What there is to know of a group; `None` if there is no such group. The error is for who asks.
+    pub fn explain(&self, group: &str) -> Result<Option<Explained>, ErrorCode> {
+        let explained = self.shard_of(group)?.look(|state, soft| ottla_group::explain(state, soft, group));
+        explained.ok_or(outcome::of_coordinator(NoReply::Loading))
+    }
+
+    /// Up to `most` groups.
+    pub fn summaries(&self, most: usize) -> Vec<Summary> {
+        let shards = self.shards.load_full();
+        let of_shard = |shard: &Arc<Host<Machine>>| shard.look(|state, soft| summaries(state, soft, most));
+        shards.iter().flatten().filter_map(of_shard).flatten().take(most).collect()
+    }
+
+    /// How far groups are behind, as of a few seconds ago at most. May read from the disk.
+    pub fn lags(&self, published: &Published) -> Arc<Vec<Lag>> {
+        let mut lags = self.lags.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.rt.now();
+        if now.mono_ms >= lags.fresh_until_ms {
+            let shards = self.shards.load_full();
+            let of_shard = |shard: &Arc<Host<Machine>>| shard.look(|state, _| committed(state, LAGS_MAX));
+            let committed = shards.iter().flatten().filter_map(of_shard).flatten().take(LAGS_MAX).collect();
+            let Lags { latest, times, fresh_until_ms } = &mut *lags;
+            *latest = Arc::new(lag::look(published, committed, now.wall_ms, times));
+            *fresh_until_ms = now.mono_ms + LAGS_FRESH_MS;
+        }
+        lags.latest.clone()
+    }
+
+    /// How many groups there are, of the coordinators that are loaded.
+    pub fn numbers(&self) -> Numbers {
+        let shards = self.shards.load_full();
+        let numbers = shards.iter().flatten().filter_map(|shard| shard.look(Numbers::of));
+        numbers.fold(Numbers::default(), Numbers::plus)
+    }
+
+    /// Rebalances of classic groups that have ended, and rises of consumer groups' epochs, since the coordinators were loaded.
+    pub fn rebalances(&self) -> (u64, u64) {
+        let shards = self.shards.load_full();
+        let counts = shards.iter().flatten().filter_map(|shard| shard.look(|_, soft| ottla_group::rebalances(soft)));
+        counts.fold((0, 0), |(classic, consumer), (more, others)| (classic + more, consumer + others))
     }
 
     fn shard_of(&self, group: &str) -> Result<Arc<Host<Machine>>, ErrorCode> {

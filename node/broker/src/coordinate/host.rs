@@ -97,6 +97,8 @@ struct State<M: Hosted> {
     heard: u64,
     /// When the task wakes by itself.
     wakes_ms: i64,
+    /// The log could not be loaded the last time.
+    cannot_load: bool,
 }
 
 #[derive(Debug)]
@@ -162,6 +164,7 @@ impl<M: Hosted> Host<M> {
             next_waiter: 0,
             heard: 0,
             wakes_ms: i64::MAX,
+            cannot_load: false,
         };
         let (state, wake) = (Mutex::new(state), Notify::new());
         let is_over = AtomicBool::new(false);
@@ -175,6 +178,14 @@ impl<M: Hosted> Host<M> {
         match self.decide(command)? {
             Decided::Reply(reply) => Ok(reply),
             Decided::Later(reply) => reply.await.map_err(|_| NoReply::GivenUp),
+        }
+    }
+
+    /// Looks at the machine, if it is loaded; what it shows may not be committed yet.
+    pub fn look<T>(&self, look: impl FnOnce(&M::Hard, &M::Soft) -> T) -> Option<T> {
+        match &self.state().phase {
+            Phase::Running(shard) => Some(look(shard.hard(), shard.soft())),
+            Phase::Loading { .. } | Phase::Unreadable { .. } | Phase::Over => None,
         }
     }
 
@@ -364,6 +375,7 @@ impl<M: Hosted> Host<M> {
                 let (heard, soft) = M::soft(&self.shared);
                 let (shard, batch) = machine.start(end, soft, now);
                 state.heard = heard;
+                state.cannot_load = false;
                 state.phase = Phase::Running(shard);
                 if records > 0 {
                     tracing::info!(%topic, partition = index, records, ms = now.mono_ms - began_ms, "loaded");
@@ -372,7 +384,11 @@ impl<M: Hosted> Host<M> {
                 let _ = self.follow_step(&mut state, batch, now.wall_ms, None);
             }
             Err(error) => {
-                tracing::error!(%topic, partition = index, "the coordinator cannot load its log: {error}");
+                if !std::mem::replace(&mut state.cannot_load, true) {
+                    tracing::error!(
+                        %topic, partition = index, "the coordinator cannot load its log, which is tried again: {error}"
+                    );
+                }
                 state.phase = Phase::Unreadable { again_ms: now.mono_ms + RELOAD_PAUSE.as_millis() as i64 };
             }
         }

@@ -7,3 +7,4 @@
 
 pub mod groups;
 pub mod host;
+pub mod lag;

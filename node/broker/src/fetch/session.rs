@@ -6,7 +6,7 @@
 //! none is served in full each time, as without sessions.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ottla_base::{LeaderEpoch, Map, Seed, Uuid};
@@ -103,11 +103,30 @@ pub struct Sessions {
     list: Mutex<BTreeMap<i32, Arc<Mutex<Session>>>>,
     /// Partitions in all sessions.
     all: Arc<AtomicUsize>,
+    /// Sessions that made room for others.
+    evicted: AtomicU64,
+}
+
+/// How many there are.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers {
+    pub sessions: usize,
+    pub partitions: usize,
+    /// Since the start.
+    pub evicted: u64,
 }
 
 impl Sessions {
     pub fn new(slots_max: usize, seed: Seed) -> Sessions {
-        Sessions { slots_max, seed, list: Mutex::default(), all: Arc::default() }
+        Sessions { slots_max, seed, list: Mutex::default(), all: Arc::default(), evicted: AtomicU64::new(0) }
+    }
+
+    pub fn numbers(&self) -> Numbers {
+        Numbers {
+            sessions: self.list().len(),
+            partitions: self.all.load(Ordering::Relaxed),
+            evicted: self.evicted.load(Ordering::Relaxed),
+        }
     }
 
     /// Finds or makes the session that a request speaks of. `draw` gives ids for new ones.
@@ -179,6 +198,7 @@ impl Sessions {
         if list.len() >= self.slots_max {
             let evicted = evictable(&list, count, now_ms)?;
             list.remove(&evicted);
+            self.evicted.fetch_add(1, Ordering::Relaxed);
         }
         let id = loop {
             let id = draw() & i32::MAX;

@@ -9,3 +9,4 @@ mod opening;
 mod panics;
 mod support;
 mod upkeep;
+mod web;

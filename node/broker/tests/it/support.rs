@@ -11,7 +11,7 @@ use ottla_broker::{Running, StartError, StopError, start};
 use ottla_config::ServerConfig;
 use ottla_net::{MemoryNetwork, MemoryStream, Network};
 use ottla_records::{BatchBuilder, BatchOptions, NewRecord};
-use ottla_rt::{Process, World};
+use ottla_rt::{Process, Stalls, World};
 use ottla_storage::disk::{Disk, FaultyDisk, Open, read_file};
 use ottla_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use ottla_wire::messages::{
@@ -73,9 +73,27 @@ impl Machine {
         launched.unwrap_or_else(|error| panic!("{error}")).1
     }
 
-    async fn launch(&self, disk: Arc<dyn Disk>, settings: &[(&str, &str)]) -> Result<(Process, Running), StartError> {
+    /// The same where everything that blocks takes a while.
+    pub async fn start_slowly(&self, settings: &[(&str, &str)], stalls: Stalls) -> Broker {
         let process = self.world.process("broker");
-        let mut all = vec![("log.dirs".to_owned(), DATA.to_owned())];
+        process.set_stalls(stalls);
+        let launched = self.launch_in(process, Arc::new(self.disk.clone()), settings).await;
+        let (process, running) = launched.unwrap_or_else(|error| panic!("{error}"));
+        Broker { process, running, client: self.connect().await }
+    }
+
+    async fn launch(&self, disk: Arc<dyn Disk>, settings: &[(&str, &str)]) -> Result<(Process, Running), StartError> {
+        self.launch_in(self.world.process("broker"), disk, settings).await
+    }
+
+    async fn launch_in(
+        &self,
+        process: Process,
+        disk: Arc<dyn Disk>,
+        settings: &[(&str, &str)],
+    ) -> Result<(Process, Running), StartError> {
+        let own = [("log.dirs", DATA), ("ottla.http.listener", "")];
+        let mut all: Vec<_> = own.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let (config, _) = ServerConfig::load(None, &all).unwrap();
         let started = start(process.rt(), disk, Network::Memory(self.network.clone()), Arc::new(config)).await;
@@ -92,6 +110,16 @@ impl Machine {
         self.connect_to(ADDRESS.port()).await
     }
 
+    /// Asks over HTTP; gives status and body. `None` where nobody listens.
+    pub async fn get(&self, port: u16, path: &str) -> Option<(u16, String)> {
+        let mut stream = self.network.connect(ADDRESS.ip(), SocketAddr::new(ADDRESS.ip(), port)).await.ok()?;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        Some((head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned()))
+    }
+
     pub async fn connect_to(&self, port: u16) -> Client {
         let address = SocketAddr::new(ADDRESS.ip(), port);
         Client(self.network.connect(ADDRESS.ip(), address).await.unwrap())
@@ -100,6 +128,14 @@ impl Machine {
     /// The error with which a start ends.
     pub async fn refusal(&self) -> String {
         match self.start_on(Arc::new(self.disk.clone())).await {
+            Ok(_) => panic!("it starts"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// The error with which a start with these settings ends.
+    pub async fn start_error(&self, settings: &[(&str, &str)]) -> String {
+        match self.launch(Arc::new(self.disk.clone()), settings).await {
             Ok(_) => panic!("it starts"),
             Err(error) => error.to_string(),
         }

@@ -1,4 +1,4 @@
-//! The keys of a broker: every one of Kafka 4.3.1, an area a file.
+//! The keys of a broker: every one of Kafka 4.3.1, an area a file, and Ottla's own.
 
 pub(crate) mod cleanup;
 pub(crate) mod groups;
@@ -7,6 +7,7 @@ pub(crate) mod message;
 pub(crate) mod metrics;
 pub(crate) mod network;
 pub(crate) mod node;
+pub(crate) mod ottla;
 pub(crate) mod quorum;
 pub(crate) mod quotas;
 pub(crate) mod remote;
@@ -23,7 +24,7 @@ pub(crate) mod transactions;
 use crate::key::{Def, Synonym};
 use crate::topic;
 
-const AREAS: [&[Def]; 19] = [
+const AREAS: [&[Def]; 20] = [
     node::TABLE,
     network::TABLE,
     requests::TABLE,
@@ -43,11 +44,17 @@ const AREAS: [&[Def]; 19] = [
     quotas::TABLE,
     metrics::TABLE,
     remote::TABLE,
+    ottla::TABLE,
 ];
 
 /// All broker keys, area by area.
 pub fn all() -> impl Iterator<Item = &'static Def> {
     AREAS.into_iter().flatten()
+}
+
+/// Whether a key is Ottla's own, which Kafka does not have.
+pub fn is_own(name: &str) -> bool {
+    name.starts_with("ottla.")
 }
 
 pub fn find(name: &str) -> Option<&'static Def> {

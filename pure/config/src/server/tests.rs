@@ -239,3 +239,14 @@ fn limits_per_address_are_read() {
         config.connections_per_ip_overrides().iter().map(|(address, count)| format!("{address} {count}")).collect();
     assert_eq!(limits, ["10.0.0.1 7", "127.0.0.1 5", "::1 6", "::2 0"]);
 }
+
+#[test]
+fn metrics_listen_on_this_machine_unless_told_otherwise() {
+    let listener = |file: &str| load(file).map(|(config, _)| config.http_listener());
+    let at = |host: &str, port| Ok(Some((host.to_owned(), port)));
+    assert_eq!(listener(""), at("127.0.0.1", 9644));
+    assert_eq!(listener("ottla.http.listener=[::1]:0"), at("::1", 0));
+    assert_eq!(listener("ottla.http.listener="), Ok(None));
+    let refused = "ottla.http.listener: `localhost` is not host:port, and not empty";
+    assert_eq!(listener("ottla.http.listener=localhost"), Err(refused.to_owned()));
+}

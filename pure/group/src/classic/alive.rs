@@ -26,6 +26,10 @@ impl Alive {
         self.groups.get(id)
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Group> {
+        self.groups.values()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }

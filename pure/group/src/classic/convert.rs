@@ -8,6 +8,7 @@ use ottla_wire::ErrorCode;
 use super::roster::Protocol;
 use super::{Group, begin, join, take};
 use crate::groups::{Step, Timer};
+use crate::history::What;
 
 /// What there is to know of a member.
 pub(crate) struct Leaving {
@@ -56,6 +57,7 @@ impl Group {
 /// Ends what is in memory of a group. Who waits for something is told to join again.
 pub(crate) fn dissolve(step: &mut Step<'_>, id: &Arc<str>) {
     let Some(mut group) = take(step, id) else { return };
+    step.soft.history.overtaken(id);
     for member_id in group.members.ids() {
         if let Some(waiter) = group.members.joined(&member_id) {
             join::refuse(step, waiter, ErrorCode::RebalanceInProgress, member_id.clone());
@@ -81,5 +83,5 @@ pub(crate) fn revive<'a>(
         let protocols = protocols.into_iter().map(|(name, metadata)| Protocol { name, metadata });
         group.members.learn(member_id, protocols.collect());
     }
-    begin(step, group);
+    begin(step, group, What::Downgraded);
 }

@@ -20,12 +20,13 @@ use super::roster::{Joining, Member, Protocol};
 use super::{Group, MEMBERS_BYTES_MAX, PENDING_MEMBERS_MAX, Phase, Preparing, join_static, put, take, validate_member};
 use crate::delete;
 use crate::groups::{Reply, Step, Timer};
+use crate::history::{Reason, What, Who};
 use crate::migrate;
 
 /// First version in which a new member is told its id before it joins.
 pub(crate) const KNOWN_MEMBER_ID_FROM: i16 = 4;
 /// How long a new member is believed to wait for the answer: it cannot send heartbeats before it has it.
-const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 5 * 60 * 1000;
+pub(super) const NEW_MEMBER_JOIN_TIMEOUT_MS: i64 = 5 * 60 * 1000;
 /// What is added to a client's id or a static member's name to make a member's id: a dash and a uuid.
 const MEMBER_ID_SUFFIX_BYTES: usize = 37;
 
@@ -167,6 +168,9 @@ fn known_member(step: &mut Step<'_>, group: &mut Group, asker: Waiter, join: Joi
             step.reply(asker, Reply::JoinGroup(group.generation(id, Vec::new())));
         }
         Phase::Preparing(_) | Phase::Completing | Phase::Stable => {
+            if !matches!(group.phase, Phase::Preparing(_)) {
+                group.because_of(step, &id, if is_unchanged { What::Asked } else { What::Changed });
+            }
             join_again(step, group, &id, joining);
             rebalance_or_complete(step, group);
         }
@@ -191,6 +195,8 @@ fn add(step: &mut Step<'_>, group: &mut Group, asker: Waiter, join: JoinGroup, i
     group.leader.get_or_insert_with(|| id.clone());
     group.pending.remove(&id);
     let instance_id = request.group_instance_id.clone();
+    let who = Who::new(&id, instance_id.as_ref(), (&client_id, &client_host));
+    group.because(step, Reason::of(What::Joined, who));
     let client = (client_id, client_host);
     group.members.insert(Member::new(id.clone(), instance_id, client, joining(asker, request)));
     step.soft.timers.set(Timer::Session(group.id.clone(), id), step.now, NEW_MEMBER_JOIN_TIMEOUT_MS);

@@ -18,6 +18,7 @@ use super::rebalance::{complete_if_all_joined, prepare, rebalance_or_complete};
 use super::roster::Member;
 use super::{Group, Phase};
 use crate::groups::{Reply, Step, Timer};
+use crate::history::{Reason, What};
 
 /// First version in which the leader can be told not to assign (KIP-814).
 const SKIP_ASSIGNMENT_FROM: i16 = 9;
@@ -32,6 +33,8 @@ pub(super) fn replace(
     id: Arc<str>,
 ) {
     let leader_before = group.leader.clone().unwrap_or_default();
+    let who = group.members.get(bearer).map(Member::who).unwrap_or_default();
+    let reason = || Reason::of(What::replaced(&id), who.clone());
     fence(step, group, bearer, &id);
     join_again(step, group, &id, joining(asker, join.request));
     group.heard_of(step, &id);
@@ -39,8 +42,10 @@ pub(super) fn replace(
         Phase::Stable if group.vote() == group.protocol => {
             let record = group.record(&group.assignments());
             if record.bytes_max() > step.soft.config.batch_bytes_max {
+                group.because(step, reason());
                 return rebalance_or_complete(step, group);
             }
+            group.replaced(step, who, &id);
             step.log.write(record);
             group.members.joined(&id);
             let mut response = group.generation(id.clone(), Vec::new());
@@ -53,8 +58,14 @@ pub(super) fn replace(
             }
             step.reply(asker, Reply::JoinGroup(response));
         }
-        Phase::Stable | Phase::Empty => rebalance_or_complete(step, group),
-        Phase::Completing => prepare(step, group),
+        Phase::Stable | Phase::Empty => {
+            group.because(step, reason());
+            rebalance_or_complete(step, group);
+        }
+        Phase::Completing => {
+            group.because(step, reason());
+            prepare(step, group);
+        }
         Phase::Preparing(_) => complete_if_all_joined(step, group),
     }
 }

@@ -9,6 +9,7 @@ use ottla_wire::messages::{LeaveGroupRequest, LeaveGroupResponse, MemberIdentity
 use super::rebalance::member_removed;
 use super::{Group, put, take, validate_member};
 use crate::groups::{Step, Timer};
+use crate::history::What;
 use crate::migrate;
 
 /// First version in which several may leave at once.
@@ -73,12 +74,14 @@ fn remove(step: &mut Step<'_>, group: &mut Group, identity: &MemberIdentity) -> 
     if member_id.is_empty() {
         let bearer = group_instance_id.as_ref().and_then(|instance| group.members.of_instance(instance));
         let bearer = bearer.cloned().ok_or(ErrorCode::UnknownMemberId)?;
+        group.because_of(step, &bearer, What::Left);
         group.remove(step, &bearer);
     } else if group.pending.contains(member_id) {
         group.remove(step, member_id);
         step.soft.timers.cancel(&Timer::Session(group.id.clone(), member_id.clone()));
     } else {
         validate_member(group, member_id, group_instance_id.as_ref())?;
+        group.because_of(step, member_id, What::Left);
         group.remove(step, member_id);
     }
     Ok(())

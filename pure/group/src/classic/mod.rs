@@ -26,6 +26,7 @@ pub(crate) mod join;
 mod join_static;
 pub(crate) mod leave;
 mod pending;
+mod reasons;
 pub(crate) mod rebalance;
 mod roster;
 pub(crate) mod session;
@@ -41,6 +42,7 @@ use ottla_wire::records::consumer_offsets::{GroupMetadataKey, GroupMetadataValue
 
 use crate::Record;
 use crate::groups::{Step, Timer};
+use crate::history::{Reason, What};
 pub(crate) use alive::Alive;
 use alive::MEMBERS_BYTES_MAX;
 use pending::Pending;
@@ -144,15 +146,16 @@ pub(crate) fn forget(step: &mut Step<'_>, id: &Arc<str>) {
 pub(crate) fn loaded(step: &mut Step<'_>) {
     let recorded = step.log.groups.iter().filter(|(_, recorded)| !recorded.members.is_empty());
     let groups: Vec<Group> = recorded.map(|(id, recorded)| Group::restored(id, recorded)).collect();
-    groups.into_iter().for_each(|group| begin(step, group));
+    groups.into_iter().for_each(|group| begin(step, group, What::Loaded));
 }
 
 /// One that has no leader has just come from the other protocol: its members have yet to share what others have left.
-fn begin(step: &mut Step<'_>, mut group: Group) {
+fn begin(step: &mut Step<'_>, mut group: Group, why: What) {
     for member in group.members.ids() {
         group.heard_of(step, &member);
     }
     if group.leader.is_none() || group.members.len() > step.soft.config.members_max {
+        group.because(step, Reason::of_group(why));
         rebalance::prepare(step, &mut group);
     }
     put(step, group);

@@ -15,6 +15,7 @@ use ottla_wire::ErrorCode;
 use super::subscription::Subscription;
 use super::{Group, Phase, Preparing, put, take};
 use crate::groups::{Reply, Step, Timer};
+use crate::history::What;
 
 /// Something has changed: begins a rebalance, or completes the one that is on if this was what it waited for.
 pub(super) fn rebalance_or_complete(step: &mut Step<'_>, group: &mut Group) {
@@ -86,9 +87,10 @@ pub(crate) fn join_due(step: &mut Step<'_>, id: &Arc<str>) {
 pub(crate) fn sync_due(step: &mut Step<'_>, id: &Arc<str>) {
     let Some(mut group) = take(step, id) else { return };
     if matches!(group.phase, Phase::Completing | Phase::Stable) && !group.unsynced.is_empty() {
-        for member in std::mem::take(&mut group.unsynced) {
-            group.remove(step, &member);
-        }
+        let unsynced = std::mem::take(&mut group.unsynced);
+        let timeout_ms = group.members.rebalance_timeout_ms();
+        unsynced.iter().for_each(|member| group.because_of(step, member, What::TooSlow { timeout_ms }));
+        unsynced.iter().for_each(|member| group.remove(step, member));
         prepare(step, &mut group);
     }
     put(step, group);
@@ -102,7 +104,9 @@ fn wait_for_joins(step: &mut Step<'_>, group: &Group) {
 fn complete(step: &mut Step<'_>, group: &mut Group) {
     step.soft.timers.cancel(&Timer::Join(group.id.clone()));
     let missing = group.members.iter().filter(|member| !member.is_joining() && !member.is_static());
+    let timeout_ms = group.members.rebalance_timeout_ms();
     for id in missing.map(|member| member.id.clone()).collect::<Vec<_>>() {
+        group.because_of(step, &id, What::TooSlow { timeout_ms });
         group.remove(step, &id);
     }
     if group.members.is_empty() {
@@ -114,6 +118,7 @@ fn complete(step: &mut Step<'_>, group: &mut Group) {
         return step.soft.timers.set(Timer::Join(group.id.clone()), step.now, wait_ms);
     }
     group.generation += 1;
+    step.soft.history.next_generation(&group.id, group.generation);
     group.protocol = group.vote();
     group.subscription = Subscription::of(group);
     group.enter(step, Phase::Completing);
@@ -135,6 +140,8 @@ fn begin_empty(step: &mut Step<'_>, group: &mut Group) {
     group.subscription = Subscription::of(group);
     group.unsynced.clear();
     group.enter(step, Phase::Empty);
+    step.soft.history.next_generation(&group.id, group.generation);
+    step.soft.history.settled(step.now, &group.id);
     step.log.write(group.record(&BTreeMap::new()));
 }
 

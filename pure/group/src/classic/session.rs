@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use super::join::NEW_MEMBER_JOIN_TIMEOUT_MS;
 use super::rebalance::{complete_if_all_joined, member_removed};
 use super::{put, take};
 use crate::groups::Step;
+use crate::history::What;
 
 pub(crate) fn ended(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>) {
     let Some(mut group) = take(step, group_id) else { return };
@@ -13,7 +15,9 @@ pub(crate) fn ended(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<st
     } else if let Some(member) = group.members.get(member_id) {
         // Who waits for us need not show that it lives. But nobody waits as long as a new member is given.
         let is_waiting = member.is_joining() || member.syncing.is_some();
+        let timeout_ms = if member.is_new { NEW_MEMBER_JOIN_TIMEOUT_MS } else { member.session_timeout_ms.into() };
         if member.is_new || !is_waiting {
+            group.because_of(step, member_id, What::TimedOut { timeout_ms });
             group.remove(step, member_id);
             member_removed(step, &mut group);
         }

@@ -15,6 +15,7 @@ use ottla_wire::messages::{SyncGroupRequest, SyncGroupResponse};
 use super::rebalance::prepare;
 use super::{Group, Phase, put, take, validate_member};
 use crate::groups::{Reply, Step, Timer};
+use crate::history::{Reason, What};
 use crate::migrate;
 
 /// First version in which a member must say by which protocol it goes.
@@ -75,7 +76,8 @@ fn sync_member(step: &mut Step<'_>, group: &mut Group, asker: Waiter, request: S
     let member = group.members.get_mut(&id).expect("it was checked that it is a member");
     if is_stable {
         let assignment = member.assignment.clone();
-        return step.reply(asker, Reply::SyncGroup(group.assigned(assignment)));
+        step.reply(asker, Reply::SyncGroup(group.assigned(assignment)));
+        return group.may_be_settled(step);
     }
     if let Some(before) = member.syncing.replace(asker) {
         refuse(step, before, ErrorCode::RebalanceInProgress);
@@ -90,6 +92,7 @@ fn sync_member(step: &mut Step<'_>, group: &mut Group, asker: Waiter, request: S
 fn assign(step: &mut Step<'_>, group: &mut Group, assignments: BTreeMap<Arc<str>, Bytes>) {
     let record = group.record(&assignments);
     if record.bytes_max() > step.soft.config.batch_bytes_max {
+        group.because(step, Reason::of_group(What::TooLarge));
         group.answer_syncs(step, ErrorCode::UnknownServerError);
         return prepare(step, group);
     }
@@ -100,6 +103,7 @@ fn assign(step: &mut Step<'_>, group: &mut Group, assignments: BTreeMap<Arc<str>
     }
     group.enter(step, Phase::Stable);
     group.answer_syncs(step, ErrorCode::None);
+    group.was_assigned(step);
 }
 
 pub(super) fn refuse(step: &mut Step<'_>, asker: Waiter, code: ErrorCode) {

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use super::group::Group;
 use super::said::Change;
-use super::{hash, patterns, records};
+use super::{hash, patterns, reasons, records};
 use crate::groups::{Soft, Step};
+use crate::history::{Reason, What};
 use crate::room::Room;
 
 /// When a group was last compared with the topics there are.
@@ -38,7 +39,11 @@ pub(super) fn raise_if_due(step: &mut Step<'_>, group_id: &Arc<str>, change: Cha
     let metadata_hash = metadata_hash(step.soft, group);
     let (epoch, has_partition_metadata) = (group.epoch, group.has_partition_metadata);
     if has_changed || matched || metadata_hash != group.metadata_hash {
+        if !has_changed {
+            reasons::because(step, group_id, Reason::of_group(What::TopicsChanged));
+        }
         step.log.write(records::epoch(group_id, epoch.saturating_add(1), metadata_hash));
+        step.soft.history.raised(group_id, epoch.saturating_add(1));
     }
     if has_partition_metadata {
         step.log.write(records::no_partition_metadata(group_id));

@@ -15,9 +15,10 @@ use super::group::Group;
 use super::heartbeat::{ConsumerGroupHeartbeat, JOIN_EPOCH};
 use super::member::{LEFT_FOR_NOW_EPOCH, Member};
 use super::refusal::Refusal;
-use super::{from_classic, records, regex, said, session};
+use super::{from_classic, reasons, records, regex, said, session};
 use crate::Record;
 use crate::groups::Step;
+use crate::history::What;
 use crate::migrate;
 use crate::room::Room;
 
@@ -156,6 +157,7 @@ pub(super) fn replace(
     let group = step.log.consumer.get(group_id).expect("the bearer is in it");
     let records = replacement(group_id, group, bearer, id);
     room.take(&records)?;
+    reasons::because_of(step, group_id, bearer, What::replaced(id));
     session::forget(step, group_id, bearer);
     migrate::forget(step, group_id, bearer);
     records.into_iter().for_each(|record| step.log.write(record));

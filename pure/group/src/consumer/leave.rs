@@ -10,8 +10,9 @@ use ottla_wire::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeat
 
 use super::member::{LEFT_FOR_NOW_EPOCH, Member, Owned};
 use super::refusal::Refusal;
-use super::{epoch, join, patterns, records, session};
+use super::{epoch, join, patterns, reasons, records, session};
 use crate::groups::{Step, Timer};
+use crate::history::What;
 use crate::migrate;
 
 pub(super) fn decide(
@@ -24,7 +25,7 @@ pub(super) fn decide(
         None if !group.members.contains_key(&member_id) => {
             return Err(Refusal::unknown_member(&group_id, &member_id));
         }
-        None => remove(step, &group_id, std::slice::from_ref(&member_id)),
+        None => left(step, &group_id, &member_id),
         Some(instance) => {
             let bearer = group.of_instance(instance).ok_or_else(|| join::unknown_instance(instance))?;
             if *bearer != member_id {
@@ -33,11 +34,16 @@ pub(super) fn decide(
             if member_epoch == LEFT_FOR_NOW_EPOCH {
                 leave_for_now(step, &group_id, &member_id);
             } else {
-                remove(step, &group_id, std::slice::from_ref(&member_id));
+                left(step, &group_id, &member_id);
             }
         }
     }
     Ok(ConsumerGroupHeartbeatResponse { member_id: Some(member_id), member_epoch, ..Default::default() })
+}
+
+fn left(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>) {
+    reasons::because_of(step, group_id, member_id, What::Left);
+    remove(step, group_id, std::slice::from_ref(member_id));
 }
 
 /// It has given up what it had to, and whoever gets its place may commit for all that is left.
@@ -62,6 +68,8 @@ pub(crate) fn remove(step: &mut Step<'_>, group_id: &Arc<str>, members: &[Arc<st
     let Some(group) = step.log.consumer.get(group_id) else { return };
     let of_members = members.iter().filter_map(|id| group.members.get(id)?.pattern());
     let used: BTreeSet<Arc<str>> = of_members.cloned().collect();
+    let freed: Vec<_> = members.iter().filter_map(|id| group.members.get(id)).flat_map(Member::partitions).collect();
+    step.soft.history.freed(step.now, group_id, freed.into_iter());
     for member in &members {
         for record in records::no_member(group_id, member) {
             step.log.write(record);
@@ -74,6 +82,7 @@ pub(crate) fn remove(step: &mut Step<'_>, group_id: &Arc<str>, members: &[Arc<st
     let epoch = group.epoch.saturating_add(1);
     let metadata_hash = epoch::metadata_hash(step.soft, group);
     step.log.write(records::epoch(group_id, epoch, metadata_hash));
+    step.soft.history.raised(group_id, epoch);
     for member in &members {
         session::forget(step, group_id, member);
         migrate::forget(step, group_id, member);

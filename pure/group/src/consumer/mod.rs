@@ -41,6 +41,7 @@ mod join;
 pub(crate) mod leave;
 mod member;
 mod patterns;
+pub(crate) mod reasons;
 mod reconcile;
 pub(crate) mod records;
 mod refusal;

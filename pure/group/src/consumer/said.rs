@@ -12,9 +12,10 @@ use super::heartbeat::ConsumerGroupHeartbeat;
 use super::member::Member;
 use super::reconcile::Subscription;
 use super::refusal::Refusal;
-use super::{patterns, records, regex};
+use super::{patterns, reasons, records, regex};
 use crate::Record;
 use crate::groups::Step;
+use crate::history::{Reason, What};
 use crate::room::Room;
 
 /// Whether what a member subscribes to has changed.
@@ -76,6 +77,8 @@ pub(super) fn write(
     let pattern = said.subscribed_topic_regex.clone().filter(|pattern| !pattern.is_empty());
     let pattern_changed = pattern != pattern_before;
     let names_changed = before.subscribed_topic_names != said.subscribed_topic_names;
+    let what = if member.is_none() { What::Joined } else { What::Changed };
+    let reason = (names_changed || pattern_changed).then(|| Reason::of(what, reasons::who(id, &said)));
     let is_new = member.is_none() || *before != said;
     let record = is_new.then(|| records::member(group_id, id, said));
     let matched = pattern.filter(|_| pattern_changed);
@@ -83,6 +86,9 @@ pub(super) fn write(
     // All of it or nothing: who is refused is not in the group.
     room.take(record.iter().chain(&matched))?;
     record.into_iter().for_each(|record| step.log.write(record));
+    if let Some(reason) = reason {
+        reasons::because(step, group_id, reason);
+    }
     if pattern_changed && let Some(pattern) = pattern_before {
         patterns::forget_if_unused(step, group_id, &pattern);
     }

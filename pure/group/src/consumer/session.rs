@@ -4,20 +4,24 @@ use std::sync::Arc;
 
 use super::member::Member;
 use super::reconcile::{Reconciliation, Report};
-use super::{leave, records, settings};
+use super::{leave, reasons, records, settings};
 use crate::groups::{Step, Timer};
+use crate::history::What;
 use crate::room::{Lack, Room};
 
 /// The member lives: its session begins anew.
 pub(crate) fn heard_of(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>) {
-    let member = step.log.consumer.get(group_id).and_then(|group| group.members.get(member_id));
-    let classic = member.and_then(|member| member.said.classic_member_metadata.as_ref());
-    let timeout_ms = match classic {
-        Some(classic) => classic.session_timeout_ms.into(),
-        None => settings::session_timeout_ms(step.soft, group_id),
-    };
+    let timeout_ms = session_timeout_ms(step, group_id, member_id);
     let timer = Timer::ConsumerSession(group_id.clone(), member_id.clone());
     step.soft.timers.set(timer, step.now, timeout_ms);
+}
+
+fn session_timeout_ms(step: &Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>) -> i64 {
+    let member = step.log.consumer.get(group_id).and_then(|group| group.members.get(member_id));
+    match member.and_then(|member| member.said.classic_member_metadata.as_ref()) {
+        Some(classic) => classic.session_timeout_ms.into(),
+        None => settings::session_timeout_ms(step.soft, group_id),
+    }
 }
 
 /// Moves the member towards its target as far as possible, and says whether it has another assignment now.
@@ -37,9 +41,13 @@ pub(super) fn reconcile(
         return Ok(false);
     }
     let is_other = next.assigned != member.assigned;
+    let before = member.clone();
     let record = records::current(group_id, member_id, &next);
     match room.take(std::slice::from_ref(&record)) {
-        Ok(()) => step.log.write(record),
+        Ok(()) => {
+            step.log.write(record);
+            reasons::moves(step, group_id, &before, &next);
+        }
         // The batch has a target in it. There is room with the next heartbeat.
         Err(Lack::Now) => return Ok(false),
         Err(Lack::Ever) => return Err(Lack::Ever),
@@ -53,8 +61,18 @@ pub(super) fn reconcile(
     Ok(is_other)
 }
 
-/// The member was not heard of for its session timeout, or did not join or sync in time.
+/// The member was not heard of for its session timeout.
 pub(crate) fn ended(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>) {
+    let timeout_ms = session_timeout_ms(step, group_id, member_id);
+    reasons::because_of(step, group_id, member_id, What::TimedOut { timeout_ms });
+    leave::remove(step, group_id, std::slice::from_ref(member_id));
+}
+
+/// The member did not join or sync, or give up partitions, in time.
+pub(crate) fn too_slow(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>) {
+    let member = step.log.consumer.get(group_id).and_then(|group| group.members.get(member_id));
+    let timeout_ms = member.map_or(0, |member| member.said.rebalance_timeout_ms.into());
+    reasons::because_of(step, group_id, member_id, What::TooSlow { timeout_ms });
     leave::remove(step, group_id, std::slice::from_ref(member_id));
 }
 
@@ -62,7 +80,7 @@ pub(crate) fn ended(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<st
 pub(crate) fn revocation_due(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>) {
     let member = step.log.consumer.get(group_id).and_then(|group| group.members.get(member_id));
     if member.is_some_and(Member::is_awaited) {
-        leave::remove(step, group_id, std::slice::from_ref(member_id));
+        too_slow(step, group_id, member_id);
     }
 }
 

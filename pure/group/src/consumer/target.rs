@@ -52,7 +52,9 @@ pub(super) fn renew_if_due(
         }
         return Err(lack);
     }
+    let moved = moved(group, &assigned);
     changed.into_iter().for_each(|record| step.log.write(record));
+    step.soft.history.target(group_id, moved);
     Ok(())
 }
 
@@ -78,6 +80,19 @@ fn changed(group_id: &Arc<str>, group: &Group, assigned: &BTreeMap<Arc<str>, Ass
     let differs = |id: &Arc<str>, target: &Assignment| group.targets.get(id).is_none_or(|before| **before != *target);
     let changed = assigned.iter().filter(|(id, target)| differs(id, target));
     changed.map(|(id, target)| records::target(group_id, id, target)).collect()
+}
+
+/// Partitions that members shall have and were not to have.
+fn moved(group: &Group, assigned: &BTreeMap<Arc<str>, Assignment>) -> usize {
+    let new_to = |(id, target): (&Arc<str>, &Assignment)| {
+        let before = group.targets.get(id);
+        let of_topic = |(topic, partitions): (&Uuid, &BTreeSet<i32>)| {
+            let had = before.and_then(|before| before.get(topic));
+            partitions.iter().filter(|partition| !had.is_some_and(|had| had.contains(partition))).count()
+        };
+        target.iter().map(of_topic).sum::<usize>()
+    };
+    assigned.iter().map(new_to).sum()
 }
 
 /// What members subscribe to and exists. Most members of a group say the same: that is looked up once.

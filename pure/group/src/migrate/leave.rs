@@ -9,8 +9,9 @@ use ottla_wire::ErrorCode;
 use ottla_wire::messages::{LeaveGroupResponse, MemberIdentity, MemberResponse};
 
 use crate::classic::leave::{LeaveGroup, answer, leaving};
-use crate::consumer::{Group, leave, records, room};
+use crate::consumer::{Group, leave, reasons, records, room};
 use crate::groups::Step;
+use crate::history::What;
 
 pub(crate) fn decide(step: &mut Step<'_>, request: LeaveGroup) -> LeaveGroupResponse {
     let LeaveGroup { request, version } = request;
@@ -37,6 +38,7 @@ pub(crate) fn decide(step: &mut Step<'_>, request: LeaveGroup) -> LeaveGroupResp
             ..Default::default()
         });
     }
+    gone.iter().for_each(|id| reasons::because_of(step, &group_id, id, What::Left));
     leave::remove(step, &group_id, &gone);
     answer(members, version)
 }

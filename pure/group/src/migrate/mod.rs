@@ -18,6 +18,8 @@ mod protocol;
 pub(crate) mod sync;
 pub(crate) mod upgrade;
 
+pub(crate) use protocol::partitions;
+
 use std::sync::Arc;
 
 use ottla_wire::ErrorCode;

@@ -1,6 +1,7 @@
 //! What consumers of the classic protocol say to each other, which the coordinator reads and writes in their place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_base::Uuid;
@@ -37,6 +38,16 @@ pub(super) fn assignment(bytes: &[u8], topics: &Topics) -> Result<Assignment, Un
     let exist = assignment.assigned_partitions.into_iter();
     let exist = exist.filter_map(|topic| Some((topics.get(&topic.topic)?.id, topic.partitions)));
     Ok(exist.map(|(id, partitions)| (id, partitions.into_iter().collect())).collect())
+}
+
+/// The partitions of an assignment, whatever else is in it. `None` if that is no assignment of a consumer.
+pub(crate) fn partitions(bytes: &[u8]) -> Option<BTreeSet<(Arc<str>, i32)>> {
+    if bytes.is_empty() {
+        return Some(BTreeSet::new());
+    }
+    let assignment: ConsumerProtocolAssignment = read(bytes).ok()?;
+    let topics = assignment.assigned_partitions.into_iter();
+    Some(topics.flat_map(|topic| topic.partitions.into_iter().map(move |p| (topic.topic.clone(), p))).collect())
 }
 
 /// What the member says that it owns, partition by partition.

@@ -22,6 +22,7 @@ use crate::classic::convert::{Leaving, dissolve};
 use crate::classic::{Group, Phase};
 use crate::consumer::{self, First, Member, Progress, Refusal, hash};
 use crate::groups::Step;
+use crate::history::{Protocol, Reason, What};
 use crate::room::Room;
 use crate::{MigrationPolicy, Record, Topics};
 
@@ -135,12 +136,14 @@ pub(crate) fn convert(
 ) -> Result<(), Refusal> {
     let Some(group) = step.soft.classic.get(id) else { return Ok(()) };
     // It may have nobody in it but some who are expected.
-    let first = First { epoch: group.generation, metadata_hash: metadata_hash(group, members, &step.soft.topics) };
+    let epoch = group.generation;
+    let first = First { epoch, metadata_hash: metadata_hash(group, members, &step.soft.topics) };
     let mut records = vec![Record::GroupMetadata(GroupMetadataKey { group: id.clone() }, None)];
     records.extend(consumer::begin(id, first, members));
     room.take(&records)?;
     room.clone().take(needs)?;
     dissolve(step, id);
+    step.soft.history.noted(step.now, id, (Protocol::Consumer, epoch), Reason::of_group(What::Upgraded));
     records.into_iter().for_each(|record| step.log.write(record));
     for (member_id, _) in members {
         consumer::session::heard_of(step, id, member_id);

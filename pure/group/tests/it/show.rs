@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use ottla_base::Uuid;
-use ottla_group::{Record, Reply};
+use ottla_group::{Explained, Protocol, Reason, Rebalance, Record, Reply, What};
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::ConsumerGroupHeartbeatResponse;
 use ottla_wire::messages::consumer_group_describe_response::{
@@ -36,6 +36,51 @@ pub fn long(id: &str) -> String {
         }
         _ => id.to_owned(),
     }
+}
+
+pub fn explained(explained: &Explained) -> String {
+    let Explained { summary, epoch, members, rebalances, committed } = explained;
+    let mut out = format!("{} {} {epoch} with {} members", summary.kind, summary.state, members.len());
+    for committed in committed {
+        write!(out, " {}-{}={}", committed.topic, committed.partition, committed.offset).unwrap();
+    }
+    out.push('\n');
+    rebalances.iter().for_each(|one| out.push_str(&rebalance(one)));
+    out
+}
+
+fn rebalance(rebalance: &Rebalance) -> String {
+    let Rebalance { protocol, began_ms, ended_ms, before, after, reasons, more_reasons, moved, idle_ms } = rebalance;
+    let number = match protocol {
+        Protocol::Classic => "generation",
+        Protocol::Consumer => "epoch",
+    };
+    let mut out = format!("  at {} {number} {before} to {after}", began_ms - START_MS);
+    if let Some(ended_ms) = ended_ms {
+        write!(out, " until {}", ended_ms - START_MS).unwrap();
+    }
+    if let Some(moved) = moved {
+        write!(out, " moved {moved}").unwrap();
+    }
+    if let Some(idle_ms) = idle_ms {
+        write!(out, " idle {idle_ms}").unwrap();
+    }
+    out.push('\n');
+    for Reason { what, who } in reasons {
+        let what = match what {
+            What::Replaced { by } => format!("Replaced by {}", short(by)),
+            what => format!("{what:?}"),
+        };
+        let who = who.as_ref().map_or(String::new(), |who| {
+            let instance = who.instance_id.as_ref().map_or(String::new(), |instance| format!("#{instance}"));
+            format!(": {}{instance} client {:?} {}", short(&who.member_id), who.client_id, who.client_host)
+        });
+        writeln!(out, "    {what}{who}").unwrap();
+    }
+    if *more_reasons > 0 {
+        writeln!(out, "    and {more_reasons} more").unwrap();
+    }
+    out
 }
 
 pub fn record(record: &Record) -> String {

@@ -36,4 +36,8 @@ impl Value for AllocateProducerIdsResponse {
         e.i32(self.producer_id_len);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }

@@ -32,6 +32,10 @@ impl Value for AlterClientQuotasResponse {
         e.array(&self.entries);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.entries.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +70,10 @@ impl Value for EntryData {
         e.nullable_string(self.error_message.as_deref());
         e.array(&self.entity);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }
 

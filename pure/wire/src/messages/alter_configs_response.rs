@@ -32,6 +32,10 @@ impl Value for AlterConfigsResponse {
         e.array(&self.responses);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.responses.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -70,5 +74,9 @@ impl Value for AlterConfigsResourceResponse {
         e.i8(self.resource_type);
         e.string(&self.resource_name);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

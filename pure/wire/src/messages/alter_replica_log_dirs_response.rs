@@ -32,6 +32,10 @@ impl Value for AlterReplicaLogDirsResponse {
         e.array(&self.results);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,6 +57,10 @@ impl Value for AlterReplicaLogDirTopicResult {
         e.array(&self.partitions);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -73,5 +81,9 @@ impl Value for AlterReplicaLogDirPartitionResult {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

@@ -40,6 +40,11 @@ impl Value for AlterShareGroupOffsetsResponse {
         e.array(&self.responses);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+        self.responses.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -64,6 +69,10 @@ impl Value for AlterShareGroupOffsetsResponseTopic {
         e.array(&self.partitions);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -87,5 +96,9 @@ impl Value for AlterShareGroupOffsetsResponsePartition {
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

@@ -89,6 +89,10 @@ impl Value for ApiVersionsResponse {
         }
         section.end(e, &self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -52,4 +52,8 @@ impl Value for BrokerHeartbeatResponse {
         e.bool(self.should_shut_down);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }

@@ -44,4 +44,8 @@ impl Value for BrokerRegistrationResponse {
         e.i64(self.broker_epoch);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }

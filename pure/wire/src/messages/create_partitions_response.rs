@@ -32,6 +32,10 @@ impl Value for CreatePartitionsResponse {
         e.array(&self.results);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -55,5 +59,9 @@ impl Value for CreatePartitionsTopicResult {
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

@@ -34,6 +34,10 @@ impl Value for CreateTopicsResponse {
         e.array(&self.topics);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +114,10 @@ impl Value for CreatableTopicResult {
             section.add(e, 0);
         }
         section.end(e, &self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }
 

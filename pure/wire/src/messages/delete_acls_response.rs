@@ -32,6 +32,10 @@ impl Value for DeleteAclsResponse {
         e.array(&self.filter_results);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.filter_results.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +70,11 @@ impl Value for DeleteAclsFilterResult {
         e.nullable_string(self.error_message.as_deref());
         e.array(&self.matching_acls);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+        self.matching_acls.iter().for_each(|one| one.each_error(found));
     }
 }
 
@@ -125,5 +134,9 @@ impl Value for DeleteAclsMatchingAcl {
         e.i8(self.operation);
         e.i8(self.permission_type);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

@@ -32,6 +32,10 @@ impl Value for DeleteRecordsResponse {
         e.array(&self.topics);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -52,6 +56,10 @@ impl Value for DeleteRecordsTopicResult {
         e.string(&self.name);
         e.array(&self.partitions);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.each_error(found));
     }
 }
 
@@ -76,5 +84,9 @@ impl Value for DeleteRecordsPartitionResult {
         e.i64(self.low_watermark);
         e.i16(self.error_code);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

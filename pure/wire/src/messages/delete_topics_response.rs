@@ -34,6 +34,10 @@ impl Value for DeleteTopicsResponse {
         e.array(&self.responses);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.responses.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -91,5 +95,9 @@ impl Value for DeletableTopicResult {
             e.nullable_string(self.error_message.as_deref());
         }
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

@@ -71,6 +71,10 @@ impl Value for DescribeClusterResponse {
         e.i32(self.cluster_authorized_operations);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

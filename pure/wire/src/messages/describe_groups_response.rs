@@ -39,6 +39,10 @@ impl Value for DescribeGroupsResponse {
         e.array(&self.groups);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.groups.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -103,6 +107,10 @@ impl Value for DescribedGroup {
             e.i32(self.authorized_operations);
         }
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }
 

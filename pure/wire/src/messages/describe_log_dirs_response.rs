@@ -40,6 +40,11 @@ impl Value for DescribeLogDirsResponse {
         e.array(&self.results);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+        self.results.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +102,10 @@ impl Value for DescribeLogDirsResult {
             e.bool(self.is_cordoned);
         }
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }
 

@@ -62,6 +62,11 @@ impl Value for DescribeQuorumResponse {
         }
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+        self.topics.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -82,6 +87,10 @@ impl Value for TopicData {
         e.string(&self.topic_name);
         e.array(&self.partitions);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.each_error(found));
     }
 }
 
@@ -142,6 +151,10 @@ impl Value for PartitionData {
         e.array(&self.current_voters);
         e.array(&self.observers);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }
 

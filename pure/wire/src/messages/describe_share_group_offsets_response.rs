@@ -34,6 +34,10 @@ impl Value for DescribeShareGroupOffsetsResponse {
         e.array(&self.groups);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.groups.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,6 +65,11 @@ impl Value for DescribeShareGroupOffsetsResponseGroup {
         e.nullable_string(self.error_message.as_deref());
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.each_error(found));
+        found(self.error_code);
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -84,6 +93,10 @@ impl Value for DescribeShareGroupOffsetsResponseTopic {
         e.uuid(self.topic_id);
         e.array(&self.partitions);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.each_error(found));
     }
 }
 
@@ -136,5 +149,9 @@ impl Value for DescribeShareGroupOffsetsResponsePartition {
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

@@ -37,6 +37,10 @@ impl Value for DescribeTopicPartitionsResponse {
         e.nullable_struct(self.next_cursor.as_ref());
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -83,6 +87,11 @@ impl Value for DescribeTopicPartitionsResponseTopic {
         e.array(&self.partitions);
         e.i32(self.topic_authorized_operations);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+        self.partitions.iter().for_each(|one| one.each_error(found));
     }
 }
 
@@ -142,6 +151,10 @@ impl Value for DescribeTopicPartitionsResponsePartition {
         e.nullable_array(self.last_known_elr.as_deref());
         e.array(&self.offline_replicas);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }
 

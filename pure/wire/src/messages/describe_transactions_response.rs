@@ -32,6 +32,10 @@ impl Value for DescribeTransactionsResponse {
         e.array(&self.transaction_states);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.transaction_states.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,6 +74,10 @@ impl Value for TransactionState {
         e.i16(self.producer_epoch);
         e.array(&self.topics);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }
 

@@ -50,6 +50,11 @@ impl Value for DescribeUserScramCredentialsResponse {
         e.array(&self.results);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+        self.results.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +93,10 @@ impl Value for DescribeUserScramCredentialsResult {
         e.nullable_string(self.error_message.as_deref());
         e.array(&self.credential_infos);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }
 

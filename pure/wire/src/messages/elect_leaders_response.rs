@@ -40,6 +40,11 @@ impl Value for ElectLeadersResponse {
         e.array(&self.replica_election_results);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+        self.replica_election_results.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -60,6 +65,10 @@ impl Value for ReplicaElectionResult {
         e.string(&self.topic);
         e.array(&self.partition_result);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partition_result.iter().for_each(|one| one.each_error(found));
     }
 }
 
@@ -95,5 +104,9 @@ impl Value for PartitionResult {
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

@@ -45,6 +45,11 @@ impl Value for EndQuorumEpochResponse {
         }
         section.end(e, &self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+        self.topics.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -65,6 +70,10 @@ impl Value for TopicData {
         e.string(&self.topic_name);
         e.array(&self.partitions);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.each_error(found));
     }
 }
 
@@ -92,6 +101,10 @@ impl Value for PartitionData {
         e.i32(self.leader_id);
         e.i32(self.leader_epoch);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }
 

@@ -50,6 +50,11 @@ impl Value for FetchSnapshotResponse {
         }
         section.end(e, &self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+        self.topics.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -70,6 +75,10 @@ impl Value for TopicSnapshot {
         e.string(&self.name);
         e.array(&self.partitions);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.each_error(found));
     }
 }
 
@@ -116,6 +125,10 @@ impl Value for PartitionSnapshot {
             section.add(e, 0);
         }
         section.end(e, &self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }
 

@@ -89,6 +89,11 @@ impl Value for FindCoordinatorResponse {
         }
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.coordinators.iter().for_each(|one| one.each_error(found));
+        found(self.error_code);
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -135,5 +140,9 @@ impl Value for Coordinator {
         e.i16(self.error_code);
         e.nullable_string(self.error_message.as_deref());
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

@@ -55,4 +55,8 @@ impl Value for GetTelemetrySubscriptionsResponse {
         e.array(&self.requested_metrics);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }

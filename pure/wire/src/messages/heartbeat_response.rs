@@ -35,4 +35,8 @@ impl Value for HeartbeatResponse {
         e.i16(self.error_code);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }

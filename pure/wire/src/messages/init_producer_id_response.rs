@@ -48,4 +48,8 @@ impl Value for InitProducerIdResponse {
         e.i16(self.producer_epoch);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }

@@ -45,6 +45,11 @@ impl Value for LeaveGroupResponse {
         }
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+        self.members.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -79,5 +84,9 @@ impl Value for MemberResponse {
         e.nullable_string(self.group_instance_id.as_deref());
         e.i16(self.error_code);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

@@ -35,6 +35,10 @@ impl Value for ListConfigResourcesResponse {
         e.array(&self.config_resources);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -40,6 +40,10 @@ impl Value for ListGroupsResponse {
         e.array(&self.groups);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -37,6 +37,10 @@ impl Value for ListOffsetsResponse {
         e.array(&self.topics);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -57,6 +61,10 @@ impl Value for ListOffsetsTopicResponse {
         e.string(&self.name);
         e.array(&self.partitions);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.each_error(found));
     }
 }
 
@@ -105,5 +113,9 @@ impl Value for ListOffsetsPartitionResponse {
             e.i32(self.leader_epoch);
         }
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

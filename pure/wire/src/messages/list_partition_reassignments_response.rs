@@ -50,6 +50,10 @@ impl Value for ListPartitionReassignmentsResponse {
         e.array(&self.topics);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -89,6 +89,11 @@ impl Value for MetadataResponse {
         }
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.each_error(found));
+        found(self.error_code);
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -192,6 +197,11 @@ impl Value for MetadataResponseTopic {
         }
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+        self.partitions.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -252,5 +262,9 @@ impl Value for MetadataResponsePartition {
             e.array(&self.offline_replicas);
         }
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

@@ -32,6 +32,11 @@ impl Value for OffsetDeleteResponse {
         e.i32(self.throttle_time_ms);
         e.array(&self.topics);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+        self.topics.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -50,6 +55,10 @@ impl Value for OffsetDeleteResponseTopic {
         e.string(&self.name);
         e.array(&self.partitions);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -67,5 +76,9 @@ impl Value for OffsetDeleteResponsePartition {
     fn write(&self, e: &mut Encoder<'_, '_>) {
         e.i32(self.partition_index);
         e.i16(self.error_code);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

@@ -60,6 +60,12 @@ impl Value for OffsetFetchResponse {
         }
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.groups.iter().for_each(|one| one.each_error(found));
+        self.topics.iter().for_each(|one| one.each_error(found));
+        found(self.error_code);
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -83,6 +89,11 @@ impl Value for OffsetFetchResponseGroup {
         e.array(&self.topics);
         e.i16(self.error_code);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.each_error(found));
+        found(self.error_code);
     }
 }
 
@@ -117,6 +128,10 @@ impl Value for OffsetFetchResponseTopics {
         }
         e.array(&self.partitions);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.each_error(found));
     }
 }
 
@@ -161,6 +176,10 @@ impl Value for OffsetFetchResponsePartitions {
         e.i16(self.error_code);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -181,6 +200,10 @@ impl Value for OffsetFetchResponseTopic {
         e.string(&self.name);
         e.array(&self.partitions);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.each_error(found));
     }
 }
 
@@ -229,5 +252,9 @@ impl Value for OffsetFetchResponsePartition {
         e.nullable_string(self.metadata.as_deref());
         e.i16(self.error_code);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

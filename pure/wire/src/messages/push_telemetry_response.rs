@@ -30,4 +30,8 @@ impl Value for PushTelemetryResponse {
         e.i16(self.error_code);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }

@@ -31,6 +31,10 @@ impl Value for ReadShareGroupStateSummaryResponse {
         e.array(&self.results);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.results.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -51,6 +55,10 @@ impl Value for ReadStateSummaryResult {
         e.uuid(self.topic_id);
         e.array(&self.partitions);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.each_error(found));
     }
 }
 
@@ -107,5 +115,9 @@ impl Value for PartitionResult {
             e.i32(self.delivery_complete_count);
         }
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

@@ -33,4 +33,8 @@ impl Value for RenewDelegationTokenResponse {
         e.i32(self.throttle_time_ms);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }

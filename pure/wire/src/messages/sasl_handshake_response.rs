@@ -29,4 +29,8 @@ impl Value for SaslHandshakeResponse {
         e.i16(self.error_code);
         e.array(&self.mechanisms);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }

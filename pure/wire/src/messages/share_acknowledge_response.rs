@@ -51,6 +51,11 @@ impl Value for ShareAcknowledgeResponse {
         e.array(&self.node_endpoints);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+        self.responses.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,6 +76,10 @@ impl Value for ShareAcknowledgeTopicResponse {
         e.uuid(self.topic_id);
         e.array(&self.partitions);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.each_error(found));
     }
 }
 
@@ -98,6 +107,10 @@ impl Value for PartitionData {
         e.nullable_string(self.error_message.as_deref());
         self.current_leader.write(e);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }
 

@@ -49,6 +49,10 @@ impl Value for ShareGroupHeartbeatResponse {
         e.nullable_struct(self.assignment.as_ref());
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -32,6 +32,10 @@ impl Value for StreamsGroupDescribeResponse {
         e.array(&self.groups);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.groups.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +94,10 @@ impl Value for DescribedGroup {
         e.array(&self.members);
         e.i32(self.authorized_operations);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }
 

@@ -90,6 +90,10 @@ impl Value for StreamsGroupHeartbeatResponse {
         e.nullable_array(self.partitions_by_user_endpoint.as_deref());
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -54,4 +54,8 @@ impl Value for SyncGroupResponse {
         e.bytes(&self.assignment);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }

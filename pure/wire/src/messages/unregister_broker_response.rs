@@ -46,4 +46,8 @@ impl Value for UnregisterBrokerResponse {
         e.nullable_string(self.error_message.as_deref());
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }

@@ -45,6 +45,10 @@ impl Value for UpdateRaftVoterResponse {
         }
         section.end(e, &self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]

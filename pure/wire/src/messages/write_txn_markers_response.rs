@@ -29,6 +29,10 @@ impl Value for WriteTxnMarkersResponse {
         e.array(&self.markers);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.markers.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -49,6 +53,10 @@ impl Value for WritableTxnMarkerResult {
         e.i64(self.producer_id);
         e.array(&self.topics);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.topics.iter().for_each(|one| one.each_error(found));
     }
 }
 
@@ -71,6 +79,10 @@ impl Value for WritableTxnMarkerTopicResult {
         e.array(&self.partitions);
         e.unknown_tags(&self.unknown_tags);
     }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        self.partitions.iter().for_each(|one| one.each_error(found));
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,5 +103,9 @@ impl Value for WritableTxnMarkerPartitionResult {
         e.i32(self.partition_index);
         e.i16(self.error_code);
         e.unknown_tags(&self.unknown_tags);
+    }
+
+    fn each_error(&self, found: &mut dyn FnMut(i16)) {
+        found(self.error_code);
     }
 }

@@ -13,9 +13,10 @@ use ottla_wire::frame::RequestStart;
 use ottla_wire::produce::Request;
 use ottla_wire::{ErrorCode, Reader};
 
-use super::{Staged, answer, find, later, refuse_transactions, store};
+use super::{Staged, Well, answer, find, later, refuse_transactions, store};
 use crate::Broker;
 use crate::ctx::Client;
+use crate::metrics::requests::Taken;
 use crate::partition::{Batch, Partition};
 use crate::produced::{Details, Outcome, Refused};
 
@@ -33,29 +34,39 @@ struct Done {
 pub async fn produce(
     broker: Arc<Broker>,
     client: Arc<Client>,
-    start: RequestStart,
+    call: (Taken, RequestStart),
     body: Vec<u8>,
 ) -> Result<Out, &'static str> {
     let done = {
         let _turn = broker.repacking.acquire().await.expect("this semaphore is never closed");
         let blocking = broker.clone();
-        broker.rt.blocking(move || carry_out(&blocking, &client, start, body)).await?
+        broker.rt.blocking(move || carry_out(&blocking, &client, call, body)).await?
     };
     let Done { staged, body, outcomes } = done;
     let mut out = Out::default();
     if staged.acks == Acks::None {
         let has_failed = outcomes.iter().any(|outcome| outcome.error() != ErrorCode::None);
+        broker.metrics.requests.answered(staged.taken, broker.rt.mono_us());
         return if has_failed { Err("an error in a Produce request that asks for no reply") } else { Ok(out) };
     }
-    if outcomes.iter().all(|outcome| outcome.awaits.is_none()) {
-        answer(&staged, &body, &outcomes, &mut out, |_, _| {});
-        return Ok(out);
+    if outcomes.iter().any(|outcome| outcome.awaits.is_some()) {
+        return Ok(later(broker, &staged, &body, &outcomes).await);
     }
-    Ok(later(broker.rt.clone(), &staged, &body, &outcomes).await)
+    answer(&staged, &body, &outcomes, &mut out, |_, _| {});
+    let mut well = Well::default();
+    well.count(&broker, staged.taken, &outcomes);
+    well.tell(&broker);
+    broker.metrics.requests.answered(staged.taken, broker.rt.mono_us());
+    Ok(out)
 }
 
-fn carry_out(broker: &Broker, client: &Client, start: RequestStart, body: Vec<u8>) -> Result<Done, &'static str> {
-    let request = Request::decode(&mut Reader::new(&body), start.version);
+fn carry_out(
+    broker: &Broker,
+    client: &Client,
+    call: (Taken, RequestStart),
+    body: Vec<u8>,
+) -> Result<Done, &'static str> {
+    let request = Request::decode(&mut Reader::new(&body), call.1.version);
     let request = request.map_err(|_| "a Produce request that does not decode")?;
     let published = broker.published();
     let (mut scratch, now) = (Scratch::new(), broker.rt.now());
@@ -83,7 +94,7 @@ fn carry_out(broker: &Broker, client: &Client, start: RequestStart, body: Vec<u8
             });
         }
     }
-    let staged = Staged::new(start, 0..body.len(), &request, 0..outcomes.len());
+    let staged = Staged::new(call, 0..body.len(), &request, 0..outcomes.len());
     store(broker, &mut batches, &packed, &mut Vec::new(), &mut outcomes);
     Ok(Done { staged, body, outcomes })
 }

@@ -1,0 +1,30 @@
+//! What the broker counts, and what it tells of it.
+//!
+//! ```text
+//! topics       what goes through topics: held by their partitions
+//! requests     what becomes of requests: held by the connections, through the table of APIs
+//! families     names, kinds, labels and help of all that is told: generated from schema/metrics.tsv
+//! scrape/      the text that Prometheus gets, a file for each part of it
+//! ```
+
+mod families;
+pub mod requests;
+pub mod scrape;
+pub mod topics;
+
+use ottla_observe::{Counter, Level};
+
+use requests::Requests;
+use topics::Topics;
+
+#[derive(Debug, Default)]
+pub struct Metrics {
+    pub requests: Requests,
+    pub topics: Topics,
+    /// Fetches that wait for records.
+    pub waiting_fetches: Level,
+    /// Produce requests that wait for their records to be kept.
+    pub waiting_produces: Level,
+    /// Partitions of those that were given up.
+    pub expired_produces: Counter,
+}

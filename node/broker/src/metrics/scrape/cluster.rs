@@ -1,0 +1,122 @@
+//! The cluster as the metadata say it is, who controls it, its groups, and the disk under it.
+
+use ottla_group::{Committed, Numbers};
+use ottla_metadata::Image;
+use ottla_metadata::image::Broker;
+use ottla_observe::{Labels, Text};
+
+use super::Sources;
+use crate::coordinate::lag::Lag;
+use crate::metrics::families::*;
+
+pub fn write(text: &mut Text, sources: &Sources) {
+    let published = sources.broker.published.load_full();
+    let image = &published.image;
+    write_brokers(text, image);
+    write_topics(text, image);
+    write_metadata(text, sources, image);
+    write_groups(text, sources.broker.groups.numbers());
+    let (classic, consumer) = sources.broker.groups.rebalances();
+    text.single(&KAFKA_SERVER_GROUP_COORDINATOR_METRICS_GROUP_COMPLETED_REBALANCE_COUNT, classic);
+    text.single(&KAFKA_SERVER_GROUP_COORDINATOR_METRICS_CONSUMER_GROUP_REBALANCE_COUNT, consumer);
+    write_lags(text, &sources.broker.groups.lags(&published));
+    write_disk(text, sources);
+}
+
+fn write_brokers(text: &mut Text, image: &Image) {
+    let count = |is: fn(&Broker) -> bool| image.brokers().iter().filter(|broker| is(broker)).count();
+    text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_ACTIVEBROKERCOUNT, count(|broker| !broker.fenced));
+    text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_FENCEDBROKERCOUNT, count(|broker| broker.fenced));
+    let stopping = count(|broker| broker.in_controlled_shutdown);
+    text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_CONTROLLEDSHUTDOWNBROKERCOUNT, stopping);
+    let states: Vec<(Labels, u32)> = image
+        .brokers()
+        .iter()
+        .map(|broker| (Labels::of(&["broker"], &[&broker.id.0.to_string()]), registration_state(broker)))
+        .collect();
+    let rows = states.iter().map(|(labels, state)| (labels, *state));
+    text.family(&KAFKA_CONTROLLER_KAFKACONTROLLER_BROKERREGISTRATIONSTATE, rows);
+}
+
+/// Kafka's numbers.
+fn registration_state(broker: &Broker) -> u32 {
+    match (broker.fenced, broker.in_controlled_shutdown) {
+        (true, _) => 10,
+        (false, true) => 20,
+        (false, false) => 30,
+    }
+}
+
+fn write_topics(text: &mut Text, image: &Image) {
+    let partitions = || image.topics().iter().flat_map(|topic| topic.partitions().map(|(_, partition)| partition));
+    text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_GLOBALTOPICCOUNT, image.topics().len());
+    text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_GLOBALPARTITIONCOUNT, partitions().count());
+    let offline = partitions().filter(|partition| partition.leader.0 < 0).count();
+    text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_OFFLINEPARTITIONSCOUNT, offline);
+    let moved = partitions().filter(|partition| Some(&partition.leader) != partition.replicas.first()).count();
+    text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_PREFERREDREPLICAIMBALANCECOUNT, moved);
+}
+
+/// One node is all there is of a quorum: what is flushed here is committed, and the controller applies what it writes.
+fn write_metadata(text: &mut Text, sources: &Sources, image: &Image) {
+    let reader = sources.controller.reader();
+    let (end, committed, node) = (reader.end().offset, reader.flushed().offset, sources.broker.identity.node_id.0);
+    text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_ACTIVECONTROLLERCOUNT, 1_u32);
+    text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_LASTAPPLIEDRECORDOFFSET, end - 1);
+    text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_LASTCOMMITTEDRECORDOFFSET, committed - 1);
+    text.single(&KAFKA_SERVER_RAFT_METRICS_CURRENT_LEADER, node);
+    text.single(&KAFKA_SERVER_RAFT_METRICS_HIGH_WATERMARK, committed);
+    text.single(&KAFKA_SERVER_RAFT_METRICS_LOG_END_OFFSET, end);
+    text.single(&KAFKA_SERVER_BROKER_METADATA_METRICS_LAST_APPLIED_RECORD_OFFSET, image.offset());
+    text.single(&KAFKA_SERVER_METADATALOADER_CURRENTCONTROLLERID, node);
+    text.single(&KAFKA_SERVER_METADATALOADER_CURRENTMETADATAVERSION, image.features().level("metadata.version"));
+    let levels: Vec<(Labels, i16)> =
+        image.features().iter().map(|(name, level)| (Labels::of(&["featureName"], &[&camel(name)]), level)).collect();
+    let rows = levels.iter().map(|(labels, level)| (labels, *level));
+    text.family(&KAFKA_SERVER_METADATALOADER_FINALIZEDLEVEL, rows);
+}
+
+/// `metadata.version` is `metadataVersion` among Kafka's MBeans.
+fn camel(feature: &str) -> String {
+    let mut words = feature.split('.');
+    let first = words.next().unwrap_or_default().to_owned();
+    words.fold(first, |name, word| {
+        let (head, tail) = word.split_at(word.len().min(1));
+        name + &head.to_uppercase() + tail
+    })
+}
+
+fn write_groups(text: &mut Text, numbers: Numbers) {
+    let Numbers { classic, preparing, completing, stable, empty, offsets } = numbers;
+    text.single(&KAFKA_COORDINATOR_GROUP_GROUPMETADATAMANAGER_NUMGROUPS, classic);
+    text.single(&KAFKA_COORDINATOR_GROUP_GROUPMETADATAMANAGER_NUMGROUPSPREPARINGREBALANCE, preparing);
+    text.single(&KAFKA_COORDINATOR_GROUP_GROUPMETADATAMANAGER_NUMGROUPSCOMPLETINGREBALANCE, completing);
+    text.single(&KAFKA_COORDINATOR_GROUP_GROUPMETADATAMANAGER_NUMGROUPSSTABLE, stable);
+    text.single(&KAFKA_COORDINATOR_GROUP_GROUPMETADATAMANAGER_NUMGROUPSEMPTY, empty);
+    text.single(&KAFKA_COORDINATOR_GROUP_GROUPMETADATAMANAGER_NUMOFFSETS, offsets);
+}
+
+/// Bounded by [`LAGS_MAX`](crate::coordinate::lag::LAGS_MAX), and looked up every few seconds at most.
+fn write_lags(text: &mut Text, lags: &[Lag]) {
+    let labelled: Vec<(Labels, &Lag)> = lags
+        .iter()
+        .map(|lag| {
+            let Committed { group, topic, partition, .. } = &lag.committed;
+            (Labels::of(OTTLA_GROUP_LAG_MESSAGES.labels, &[group, topic, &partition.to_string()]), lag)
+        })
+        .collect();
+    text.family(&OTTLA_GROUP_LAG_MESSAGES, labelled.iter().map(|(labels, lag)| (labels, lag.messages)));
+    let seconds = labelled.iter().filter_map(|(labels, lag)| Some((labels, lag.seconds?)));
+    text.family(&OTTLA_GROUP_LAG_SECONDS, seconds);
+}
+
+fn write_disk(text: &mut Text, Sources { broker, .. }: &Sources) {
+    let (dirty, dirty_max) = broker.flushing.dirty_bytes_and_max();
+    text.single(&OTTLA_LOG_DIRTY_BYTES, dirty);
+    text.single(&OTTLA_LOG_DIRTY_BYTES_MAX, dirty_max);
+    text.single(&OTTLA_DISK_FULL, broker.flushing.room.is_full());
+    if let Ok(free) = broker.dir.disk().free_bytes(broker.dir.path()) {
+        let labels = Labels::of(OTTLA_DISK_FREE_BYTES.labels, &[&broker.dir.path().to_string_lossy()]);
+        text.family(&OTTLA_DISK_FREE_BYTES, [(&labels, free)]);
+    }
+}

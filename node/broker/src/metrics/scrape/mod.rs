@@ -1,0 +1,56 @@
+//! The text that Prometheus gets.
+//!
+//! It is made on a thread that may take its time. Of a partition it reads copies and counters, never what is held across a
+//! write, so it waits for no disk and no writer waits for it. How long it gets is a matter of how many topics, partitions and
+//! clients' kinds of requests there are, which all have limits of their own.
+
+mod cluster;
+mod network;
+mod partitions;
+mod process;
+mod topics;
+
+use std::sync::Arc;
+
+use ottla_net::{Shared, Visits};
+use ottla_observe::{Labels, Text};
+
+use crate::Broker;
+use crate::control::host::Host;
+
+/// Where the numbers of a broker that has started come from.
+#[derive(Debug)]
+pub struct Sources {
+    pub broker: Arc<Broker>,
+    pub controller: Arc<Host>,
+    pub network: Arc<Shared>,
+    /// By the listener's name.
+    pub listeners: Vec<(String, Arc<Visits>)>,
+}
+
+/// How far the broker is, in Kafka's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum BrokerState {
+    Starting = 1,
+    Running = 3,
+    Stopping = 6,
+}
+
+/// Makes the text. `room` is how long it may become without being moved. Blocks, if a size was never asked for before.
+pub fn text(sources: Option<&Sources>, state: BrokerState, room: usize) -> String {
+    let mut text = Text::with_capacity(room);
+    process::write(&mut text, state);
+    if let Some(sources) = sources {
+        partitions::write(&mut text, sources);
+        topics::write(&mut text, sources);
+        network::write(&mut text, sources);
+        cluster::write(&mut text, sources);
+    }
+    text.finish()
+}
+
+/// No labels.
+fn none() -> Labels {
+    Labels::default()
+}

@@ -1,0 +1,132 @@
+//! Partitions: their logs, their replicas, and how many of them there are of which kind.
+
+use ottla_metadata::image;
+use ottla_observe::{Family, Labels, Text};
+use ottla_storage::Reader;
+
+use super::Sources;
+use crate::metrics::families::*;
+use crate::partition::Partition;
+use crate::topics::Published;
+
+/// One log of this broker.
+struct Log {
+    labels: Labels,
+    start: i64,
+    end: i64,
+    /// Segments and bytes, if their sizes can be told.
+    size: Option<(usize, u64)>,
+}
+
+/// One partition that is led here.
+struct Led {
+    labels: Labels,
+    replicas: usize,
+    in_sync: usize,
+    min_in_sync: usize,
+    last_stable_lag: i64,
+}
+
+/// Those of the broker altogether.
+#[derive(Default)]
+struct Counts {
+    all: usize,
+    offline: usize,
+    unsyncable: usize,
+}
+
+pub fn write(text: &mut Text, sources: &Sources) {
+    let published = sources.broker.published.load_full();
+    let (mut logs, led, counts) = look(&published);
+    logs.push(Log::of(
+        Labels::of(KAFKA_LOG_LOG_SIZE.labels, &["__cluster_metadata", "0"]),
+        sources.controller.reader(),
+    ));
+    write_logs(text, &logs);
+    write_led(text, &led);
+    let count = |is: fn(&Led) -> bool| led.iter().filter(|led| is(led)).count();
+    text.single(&KAFKA_SERVER_REPLICAMANAGER_PARTITIONCOUNT, counts.all);
+    text.single(&KAFKA_SERVER_REPLICAMANAGER_LEADERCOUNT, led.len());
+    text.single(&KAFKA_SERVER_REPLICAMANAGER_OFFLINEREPLICACOUNT, counts.offline);
+    text.single(&KAFKA_SERVER_REPLICAMANAGER_UNDERREPLICATEDPARTITIONS, count(Led::is_under_replicated));
+    text.single(&KAFKA_SERVER_REPLICAMANAGER_UNDERMINISRPARTITIONCOUNT, count(Led::is_under_min));
+    text.single(&KAFKA_SERVER_REPLICAMANAGER_ATMINISRPARTITIONCOUNT, count(Led::is_at_min));
+    text.single(&OTTLA_LOGS_UNSYNCABLE, counts.unsyncable);
+}
+
+fn look(published: &Published) -> (Vec<Log>, Vec<Led>, Counts) {
+    let (mut logs, mut led, mut counts) = (Vec::new(), Vec::new(), Counts::default());
+    for topic in published.topics.iter() {
+        let in_image = published.image.topics().get_by_id(&topic.id);
+        for (index, partition) in (0..).zip(&topic.partitions) {
+            counts.all += 1;
+            let Some(partition) = partition.as_ref().filter(|partition| !partition.has_failed()) else {
+                counts.offline += 1;
+                continue;
+            };
+            let labels = Labels::of(KAFKA_LOG_LOG_SIZE.labels, &[&topic.name, &index.to_string()]);
+            counts.unsyncable += usize::from(partition.cannot_be_synced());
+            logs.push(Log::of(labels.clone(), &partition.reader));
+            led.extend(
+                in_image.and_then(|topic| topic.partition(index)).map(|image| Led::of(labels, partition, image)),
+            );
+        }
+    }
+    (logs, led, counts)
+}
+
+fn write_logs(text: &mut Text, logs: &[Log]) {
+    text.family(&KAFKA_LOG_LOG_LOGSTARTOFFSET, logs.iter().map(|log| (&log.labels, log.start)));
+    text.family(&KAFKA_LOG_LOG_LOGENDOFFSET, logs.iter().map(|log| (&log.labels, log.end)));
+    let sizes = || logs.iter().filter_map(|log| Some((&log.labels, log.size?)));
+    text.family(&KAFKA_LOG_LOG_NUMLOGSEGMENTS, sizes().map(|(labels, (segments, _))| (labels, segments)));
+    text.family(&KAFKA_LOG_LOG_SIZE, sizes().map(|(labels, (_, bytes))| (labels, bytes)));
+}
+
+type OfLed = (&'static Family, fn(&Led) -> i64);
+
+fn write_led(text: &mut Text, all: &[Led]) {
+    let families: [OfLed; 6] = [
+        (&KAFKA_CLUSTER_PARTITION_REPLICASCOUNT, |led| led.replicas as i64),
+        (&KAFKA_CLUSTER_PARTITION_INSYNCREPLICASCOUNT, |led| led.in_sync as i64),
+        (&KAFKA_CLUSTER_PARTITION_UNDERREPLICATED, |led| led.is_under_replicated().into()),
+        (&KAFKA_CLUSTER_PARTITION_UNDERMINISR, |led| led.is_under_min().into()),
+        (&KAFKA_CLUSTER_PARTITION_ATMINISR, |led| led.is_at_min().into()),
+        (&KAFKA_CLUSTER_PARTITION_LASTSTABLEOFFSETLAG, |led| led.last_stable_lag),
+    ];
+    for (family, value) in families {
+        text.family(family, all.iter().map(|led| (&led.labels, value(led))));
+    }
+}
+
+impl Log {
+    fn of(labels: Labels, reader: &Reader) -> Log {
+        Log { labels, start: reader.start(), end: reader.end().offset, size: reader.segments_and_bytes().ok() }
+    }
+}
+
+impl Led {
+    fn of(labels: Labels, partition: &Partition, image: &image::Partition) -> Led {
+        let marks = partition.last_marks();
+        Led {
+            labels,
+            replicas: image.replicas.len(),
+            in_sync: image.isr.len(),
+            // A topic cannot ask for more than it has (KIP-966).
+            min_in_sync: partition.min_insync_replicas().min(image.replicas.len()),
+            last_stable_lag: marks.high_watermark - marks.last_stable,
+        }
+    }
+
+    fn is_under_replicated(&self) -> bool {
+        self.in_sync < self.replicas
+    }
+
+    fn is_under_min(&self) -> bool {
+        self.in_sync < self.min_in_sync
+    }
+
+    fn is_at_min(&self) -> bool {
+        self.in_sync == self.min_in_sync
+    }
+}

@@ -1,0 +1,201 @@
+//! Metrics and health, as somebody sees them who asks over HTTP.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use ottla_rt::Stalls;
+use ottla_storage::disk::Operation;
+use ottla_wire::ErrorCode;
+use ottla_wire::messages::{
+    FindCoordinatorRequest, MetadataRequest, OffsetCommitRequest, OffsetCommitRequestPartition,
+    OffsetCommitRequestTopic,
+};
+
+use crate::support::*;
+
+const SETTINGS: &[(&str, &str)] =
+    &[("listeners", "PLAINTEXT://127.0.0.1:9092"), ("ottla.http.listener", "127.0.0.1:9644")];
+const PORT: u16 = 9644;
+
+async fn get(machine: &Machine, path: &str) -> (u16, String) {
+    machine.get(PORT, path).await.expect("it listens")
+}
+
+/// The value of a sample.
+fn value(text: &str, sample: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok())
+}
+
+#[test]
+fn what_was_produced_and_asked_is_counted() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(SETTINGS).await;
+        let client = &mut broker.client;
+        assert_eq!(client.create("t", &[]).await, ErrorCode::None);
+        assert_eq!(
+            client.create("u", &[("cleanup.policy", "compact"), ("min.insync.replicas", "2")]).await,
+            ErrorCode::None
+        );
+        for _ in 0..3 {
+            assert_eq!(client.produce("t", 1000).await, ErrorCode::None);
+        }
+        assert_eq!(client.produce("u", 1000).await, ErrorCode::InvalidRecord);
+        assert_eq!(client.produce("nowhere", 1000).await, ErrorCode::UnknownTopicOrPartition);
+        client.call(&MetadataRequest::default(), 12).await;
+        let (status, text) = get(&machine, "/metrics").await;
+        assert_eq!(status, 200);
+        let bytes = machine.read("t-0/00000000000000000000.log").len() as f64;
+        for (sample, expected) in [
+            ("kafka_server_brokertopicmetrics_messagesin_total", 3.0),
+            ("kafka_server_brokertopicmetrics_messagesin_total{topic=\"t\"}", 3.0),
+            ("kafka_server_brokertopicmetrics_bytesin_total{topic=\"t\"}", bytes),
+            ("kafka_server_brokertopicmetrics_totalproducerequests_total{topic=\"u\"}", 1.0),
+            ("kafka_server_brokertopicmetrics_failedproducerequests_total{topic=\"u\"}", 1.0),
+            ("kafka_server_brokertopicmetrics_failedproducerequests_total", 1.0),
+            ("kafka_network_requestmetrics_requests_total{request=\"Produce\",version=\"8\"}", 5.0),
+            ("kafka_network_requestmetrics_totaltimems_count{request=\"Produce\"}", 5.0),
+            ("kafka_network_requestmetrics_errors_total{request=\"Produce\",error=\"NONE\"}", 3.0),
+            ("kafka_network_requestmetrics_errors_total{request=\"Produce\",error=\"INVALID_RECORD\"}", 1.0),
+            (
+                "kafka_network_requestmetrics_errors_total{request=\"Produce\",error=\"UNKNOWN_TOPIC_OR_PARTITION\"}",
+                1.0,
+            ),
+            ("kafka_network_requestmetrics_errors_total{request=\"CreateTopics\",error=\"NONE\"}", 2.0),
+            ("kafka_network_requestmetrics_requests_total{request=\"Metadata\",version=\"12\"}", 1.0),
+            ("kafka_log_log_logendoffset{topic=\"t\",partition=\"0\"}", 3.0),
+            ("kafka_log_log_size{topic=\"t\",partition=\"0\"}", bytes),
+            ("kafka_log_log_numlogsegments{topic=\"t\",partition=\"0\"}", 1.0),
+            ("kafka_server_brokertopicmetrics_nokeycompactedtopicrecords_total", 1.0),
+            ("kafka_cluster_partition_underminisr{topic=\"u\",partition=\"0\"}", 0.0),
+            ("kafka_cluster_partition_atminisr{topic=\"u\",partition=\"0\"}", 1.0),
+            ("kafka_server_replicamanager_partitioncount", 2.0),
+            ("kafka_server_replicamanager_underminisrpartitioncount", 0.0),
+            ("kafka_server_replicamanager_atminisrpartitioncount", 2.0),
+            ("kafka_server_replicamanager_underreplicatedpartitions", 0.0),
+            ("kafka_controller_kafkacontroller_activecontrollercount", 1.0),
+            ("kafka_controller_kafkacontroller_globaltopiccount", 2.0),
+            ("kafka_controller_kafkacontroller_brokerregistrationstate{broker=\"1\"}", 30.0),
+            ("kafka_server_kafkaserver_brokerstate", 3.0),
+            ("kafka_server_socket_server_metrics_connection_count{listener=\"PLAINTEXT\"}", 1.0),
+        ] {
+            assert_eq!(value(&text, sample), Some(expected), "{sample} in\n{text}");
+        }
+        assert_eq!(value(&text, "kafka_server_brokertopicmetrics_bytesout_total{topic=\"t\"}"), None);
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
+fn it_is_ready_when_it_serves_and_not_while_it_starts_or_stops() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let broker = machine.start_set_up(SETTINGS).await;
+        assert_eq!(get(&machine, "/readyz").await, (200, "ok\n".to_owned()));
+        assert_eq!(get(&machine, "/healthz").await, (200, "ok\n".to_owned()));
+        assert_eq!(get(&machine, "/elsewhere").await.0, 404);
+        assert!(get(&machine, "/").await.1.contains("/readyz"));
+        machine.stop(broker).await.unwrap();
+        let rt = machine.world.process("looking on").rt();
+        let looks = async {
+            loop {
+                if let Some((status, text)) = machine.get(PORT, "/readyz").await {
+                    let (health, metrics) = (get(&machine, "/healthz").await.0, get(&machine, "/metrics").await.1);
+                    return (status, text, health, value(&metrics, "kafka_server_kafkaserver_brokerstate"));
+                }
+                rt.sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let stalls = Stalls { per_mille: 1000, ms_max: 2000 };
+        let (seen, broker) = tokio::join!(biased; looks, machine.start_slowly(SETTINGS, stalls));
+        let starting = "the broker starts: it is reading its logs, or registering\n".to_owned();
+        assert_eq!(seen, (503, starting, 200, Some(1.0)));
+        assert_eq!(get(&machine, "/readyz").await.0, 200);
+        let looks = async {
+            rt.sleep(Duration::from_millis(1)).await;
+            get(&machine, "/readyz").await
+        };
+        let (seen, stopped) = tokio::join!(biased; looks, machine.stop(broker));
+        assert_eq!(seen, (503, "the broker stops\n".to_owned()));
+        stopped.unwrap();
+        assert_eq!(machine.get(PORT, "/readyz").await, None);
+    });
+}
+
+#[test]
+fn a_group_is_behind_in_records_and_in_time() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(&[SETTINGS[0], SETTINGS[1], ("offsets.topic.num.partitions", "2")]).await;
+        let rt = broker.process.rt();
+        let client = &mut broker.client;
+        assert_eq!(client.create("t", &[("message.timestamp.type", "LogAppendTime")]).await, ErrorCode::None);
+        assert_eq!(get(&machine, "/groups/g").await, (503, "{\"error\":\"NOT_COORDINATOR\"}\n".to_owned()));
+        let coordinator =
+            FindCoordinatorRequest { key_type: 0, coordinator_keys: vec!["g".into()], ..Default::default() };
+        client.call(&coordinator, 4).await;
+        for _ in 0..3 {
+            assert_eq!(client.produce("t", 1000).await, ErrorCode::None);
+        }
+        let partition = OffsetCommitRequestPartition { committed_offset: 1, ..Default::default() };
+        let topic = OffsetCommitRequestTopic { name: "t".into(), partitions: vec![partition], ..Default::default() };
+        let commit = OffsetCommitRequest {
+            group_id: "g".into(),
+            generation_id_or_member_epoch: -1,
+            topics: vec![topic],
+            ..Default::default()
+        };
+        loop {
+            let answer = client.call(&commit, 8).await;
+            match code(answer.topics[0].partitions[0].error_code) {
+                ErrorCode::None => break,
+                error => assert_eq!(error, ErrorCode::CoordinatorLoadInProgress),
+            }
+            rt.sleep(Duration::from_millis(1)).await;
+        }
+        // As old as that are the records, or a little older.
+        rt.sleep(Duration::from_secs(7)).await;
+        let (status, text) = get(&machine, "/groups/g").await;
+        let partition = "\"partitions\":[{\"topic\":\"t\",\"partition\":0,\"committed_offset\":1,\"end_offset\":3,\
+                         \"lag_messages\":2,\"lag_seconds\":7";
+        assert!(status == 200 && text.contains(partition), "{text}");
+        let metrics = get(&machine, "/metrics").await.1;
+        let labels = "{group=\"g\",topic=\"t\",partition=\"0\"}";
+        assert_eq!(value(&metrics, &format!("ottla_group_lag_messages{labels}")), Some(2.0));
+        let seconds = value(&metrics, &format!("ottla_group_lag_seconds{labels}")).unwrap();
+        assert!((7.0..8.0).contains(&seconds), "{seconds}");
+        assert_eq!(value(&metrics, "kafka_coordinator_group_groupmetadatamanager_numoffsets"), Some(1.0));
+        assert_eq!(get(&machine, "/groups/h").await.0, 404);
+        let (_, list) = get(&machine, "/groups").await;
+        let listed = "{\"group\":\"g\",\"type\":\"classic\",\"state\":\"Empty\",\"members\":0,\"lag_messages\":2}";
+        assert_eq!(list, format!("{{\"groups\":[{listed}]}}\n"));
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
+fn a_log_that_is_not_open_is_named() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(SETTINGS).await;
+        assert_eq!(broker.client.create("t", &[]).await, ErrorCode::None);
+        assert_eq!(broker.client.produce("t", 1000).await, ErrorCode::None);
+        machine.crash(broker).await;
+        machine.disk.fail_all(Operation::Read, "t-0/", ErrorKind::Other);
+        let broker = machine.start_set_up(SETTINGS).await;
+        assert_eq!(get(&machine, "/readyz").await, (503, "the log of t-0 is not open\n".to_owned()));
+        let metrics = get(&machine, "/metrics").await.1;
+        assert_eq!(value(&metrics, "kafka_server_replicamanager_offlinereplicacount"), Some(1.0));
+        assert_eq!(value(&metrics, "kafka_log_log_size{topic=\"t\",partition=\"0\"}"), None);
+        drop(broker);
+    });
+}
+
+#[test]
+fn an_address_that_is_taken_stops_the_start() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let error = machine.start_error(&[("listeners", "PLAINTEXT://127.0.0.1:9644"), SETTINGS[1]]).await;
+        assert!(error.starts_with("cannot listen on 127.0.0.1:9644 (ottla.http.listener): "), "{error}");
+    });
+}
