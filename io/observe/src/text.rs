@@ -44,6 +44,9 @@ impl Labels {
 }
 
 fn escape(value: &str, text: &mut String) {
+    if !value.contains(['\\', '"', '\n']) {
+        return text.push_str(value);
+    }
     for c in value.chars() {
         match c {
             '\\' => text.push_str("\\\\"),
@@ -152,7 +155,11 @@ impl Text {
         }
         text.push(' ');
         match value {
-            Value::Whole(number) => write!(text, "{number}"),
+            // Wide numbers are slow to write, and seldom.
+            Value::Whole(number) => match i64::try_from(number) {
+                Ok(number) => write!(text, "{number}"),
+                Err(_) => write!(text, "{number}"),
+            },
             Value::Real(number) if number.is_infinite() => text.write_str(if number > 0.0 { "+Inf" } else { "-Inf" }),
             Value::Real(number) => write!(text, "{number}"),
         }

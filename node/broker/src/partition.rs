@@ -8,6 +8,7 @@
 //! KAFKA_STORAGE_ERROR until it is opened again from its files.
 
 mod cleaning;
+mod read;
 mod trim;
 
 use std::ops::Range;
@@ -18,19 +19,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use ottla_base::{LeaderEpoch, NodeId, Now};
 use ottla_partition::{
-    Acks, Admitted, EpochEnd, EpochEntry, EpochMismatch, Expiry, LastFetched, Leader, Marks, Moved, ProducerEntry,
-    ProducerSnapshot,
+    Acks, Admitted, EpochEnd, EpochEntry, Expiry, Leader, Marks, Moved, ProducerEntry, ProducerSnapshot,
 };
-use ottla_records::{BatchHeader, Packing, Scratch, Stamp, check};
-use ottla_storage::disk::Wait;
-use ottla_storage::{Log, LogError, Piece, Place, Reader, Want};
-use ottla_wire::fetch::EpochEndOffset;
-use ottla_wire::{CurrentLeader, ErrorCode};
+use ottla_records::{BatchHeader, Packing, Refusal, Scratch, Stamp, check};
+use ottla_storage::{Log, LogError, Piece, Place, Reader};
+use ottla_wire::ErrorCode;
 use tokio::sync::Notify;
 
 use crate::api::outcome;
-use crate::fetch::plan::{FileRange, Found, Share};
-use crate::fetch::session::Ask;
 use crate::fetch::wait::Waits;
 use crate::metrics::topics::{self, Traffic};
 use crate::produced::{Outcome, Refused};
@@ -38,6 +34,7 @@ use crate::room::Room;
 use crate::topic_settings::TopicSettings;
 
 pub use cleaning::Dirty;
+pub use read::{Cold, Isolation};
 pub use trim::Trimmed;
 
 #[derive(Debug)]
@@ -56,7 +53,6 @@ pub struct Partition {
     pub reader: Reader,
     pub waits: Waits,
     pub traffic: Traffic,
-    /// `min.insync.replicas`
     room: Arc<Room>,
     /// One of [`health`].
     health: AtomicU8,
@@ -110,13 +106,6 @@ impl Gone {
     }
 }
 
-/// Which records a reader wants to see.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Isolation {
-    ReadUncommitted,
-    ReadCommitted,
-}
-
 /// A batch that was checked and waits for the end of its turn.
 #[derive(Debug)]
 pub struct Batch {
@@ -161,8 +150,19 @@ pub struct Opening {
 
 impl Partition {
     pub fn new(opening: Opening) -> Partition {
-        let Opening { topic, index, node_id, replicas, settings, room, traffic, leader, log, .. } = opening;
-        let Opening { stored_epochs, first_dirty, .. } = opening;
+        let Opening {
+            topic,
+            index,
+            node_id,
+            replicas,
+            settings,
+            room,
+            traffic,
+            leader,
+            log,
+            stored_epochs,
+            first_dirty,
+        } = opening;
         let marks = leader.marks();
         // Where only what is flushed counts, the high watermark begins where the flushed part ends.
         let reader = log.reader();
@@ -233,8 +233,17 @@ impl Partition {
     pub fn check(&self, batch: &[u8], now: Now, scratch: &mut Scratch) -> Result<BatchHeader, Refused> {
         check(batch, &self.settings.load().batches, now, scratch).map_err(|refusal| {
             self.traffic.refused(&refusal);
-            outcome::of_batch(refusal, self.tail().marks.start)
+            self.refused(refusal)
         })
+    }
+
+    /// The same for a batch that was checked before, which is counted once.
+    pub fn check_again(&self, batch: &[u8], now: Now, scratch: &mut Scratch) -> Result<BatchHeader, Refused> {
+        check(batch, &self.settings.load().batches, now, scratch).map_err(|refusal| self.refused(refusal))
+    }
+
+    fn refused(&self, refusal: Refusal) -> Refused {
+        outcome::of_batch(refusal, self.tail().marks.start)
     }
 
     /// Writes a turn's batches: one lock, one write. Each batch's outcome is put in its place.
@@ -424,76 +433,6 @@ impl Partition {
         }
     }
 
-    /// Where the records are that a fetch asks for.
-    pub fn read(&self, ask: &Ask, isolation: Isolation, share: Share, wait: Wait) -> Result<Found, Cold> {
-        let Tail { marks, high_watermark, gone } = self.tail();
-        if let Some(gone) = gone {
-            return Ok(Found::error(gone.error()));
-        }
-        if let Err(mismatch) = marks.check_epoch(ask.current_leader_epoch.max(LeaderEpoch::UNKNOWN)) {
-            return Ok(Found {
-                current_leader: self.fenced(mismatch, marks),
-                ..Found::error(outcome::of_epoch(mismatch))
-            });
-        }
-        let found = Found {
-            high_watermark: marks.high_watermark,
-            last_stable_offset: marks.last_stable,
-            log_start_offset: marks.start,
-            aborted_transactions: isolation == Isolation::ReadCommitted,
-            ..Found::error(ErrorCode::None)
-        };
-        if ask.last_fetched_epoch.0 >= 0 {
-            match self.diverging(LastFetched { fetch_offset: ask.fetch_offset, epoch: ask.last_fetched_epoch }) {
-                Ok(None) => {}
-                Ok(diverging_epoch) => return Ok(Found { diverging_epoch, ..found }),
-                Err(error) => return Ok(Found::error(error)),
-            }
-        }
-        if ask.fetch_offset < marks.start || ask.fetch_offset > marks.end {
-            return Ok(Found::error(ErrorCode::OffsetOutOfRange));
-        }
-        if ask.fetch_offset >= high_watermark.offset {
-            return Ok(found);
-        }
-        let want = Want {
-            offset: ask.fetch_offset,
-            limit: high_watermark,
-            bytes_max: share.bytes_max as u64,
-            first: share.first_batch,
-            wait,
-        };
-        let found_at = self.reader.view(&want);
-        if found_at.is_ok()
-            && self.cannot_read.load(Ordering::Relaxed)
-            && self.cannot_read.swap(false, Ordering::Relaxed)
-        {
-            tracing::info!(topic = %self.topic, partition = self.index, "reads work again");
-        }
-        match found_at {
-            Ok(view) if view.range.is_empty() => Ok(found),
-            Ok(view) => Ok(Found {
-                records: Some(FileRange { file: view.file, range: view.range }),
-                has_more_behind: view.has_more_behind,
-                ..found
-            }),
-            Err(LogError::Cold) => Err(Cold),
-            // Retention was faster than this fetch.
-            Err(LogError::OutOfRange { .. }) => Ok(Found::error(ErrorCode::OffsetOutOfRange)),
-            Err(error) => {
-                if !self.cannot_read.swap(true, Ordering::Relaxed) {
-                    tracing::error!(topic = %self.topic, partition = self.index, "read failed: {error}");
-                }
-                Ok(Found::error(outcome::of_storage(&error)))
-            }
-        }
-    }
-
-    /// The marks, whatever has become of the partition.
-    pub fn last_marks(&self) -> Marks {
-        self.tail().marks
-    }
-
     pub fn marks(&self) -> Result<Marks, ErrorCode> {
         let tail = self.tail();
         tail.gone.map_or(Ok(tail.marks), |gone| Err(gone.error()))
@@ -542,21 +481,10 @@ impl Partition {
         self.state.is_poisoned()
     }
 
-    fn diverging(&self, last: LastFetched) -> Result<Option<EpochEndOffset>, ErrorCode> {
-        let end = self.with_leader(|leader| leader.diverging(last))?.map_err(|_| ErrorCode::OffsetOutOfRange)?;
-        Ok(end.map(|EpochEnd { epoch, end_offset }| EpochEndOffset { epoch, end_offset }))
-    }
-
     fn with_leader<T>(&self, ask: impl FnOnce(&Leader) -> T) -> Result<T, ErrorCode> {
         let guard = self.state.lock();
         let state = guard.as_deref().ok().and_then(Option::as_ref).ok_or(outcome::STORAGE)?;
         Ok(ask(&state.leader))
-    }
-
-    /// The leader, for a client that names an older epoch (KIP-951).
-    fn fenced(&self, mismatch: EpochMismatch, marks: Marks) -> Option<CurrentLeader> {
-        let leader = CurrentLeader { leader_id: self.node_id, leader_epoch: marks.leader_epoch };
-        (mismatch == EpochMismatch::Fenced).then_some(leader)
     }
 
     /// Copies the marks to where readers see them. Called with the state held.
@@ -574,10 +502,6 @@ impl Partition {
         *lock(&self.tail)
     }
 }
-
-/// What it takes to answer is on the disk and not in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cold;
 
 fn refuse(batches: &[Batch], outcomes: &mut [Outcome], error: ErrorCode) {
     for batch in batches {

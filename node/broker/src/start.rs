@@ -203,6 +203,7 @@ pub async fn start(
         trimming: trimming.clone(),
         published: published.clone(),
         config: config.clone(),
+        metrics: metrics.clone(),
         marked: Default::default(),
     });
     let compaction_task = rt.spawn(Lane::Control, "compaction", compaction::run(compaction, tasks.listener()));

@@ -191,6 +191,48 @@ pub const KAFKA_LOG_LOG_SIZE: Family = Family {
     labels: &["topic", "partition"],
 };
 
+pub const KAFKA_LOG_LOGCLEANER_CLEANER_RECOPY_PERCENT: Family = Family {
+    name: "kafka_log_logcleaner_cleaner_recopy_percent",
+    kind: Kind::Gauge,
+    help: "How much of what the last compaction read it wrote again.",
+    labels: &[],
+};
+
+pub const KAFKA_LOG_LOGCLEANER_MAX_BUFFER_UTILIZATION_PERCENT: Family = Family {
+    name: "kafka_log_logcleaner_max_buffer_utilization_percent",
+    kind: Kind::Gauge,
+    help: "How full the table of keys was in the last compaction.",
+    labels: &[],
+};
+
+pub const KAFKA_LOG_LOGCLEANER_MAX_CLEAN_TIME_SECS: Family = Family {
+    name: "kafka_log_logcleaner_max_clean_time_secs",
+    kind: Kind::Gauge,
+    help: "How long the last compaction took.",
+    labels: &[],
+};
+
+pub const KAFKA_LOG_LOGCLEANERMANAGER_MAX_DIRTY_PERCENT: Family = Family {
+    name: "kafka_log_logcleanermanager_max_dirty_percent",
+    kind: Kind::Gauge,
+    help: "The dirty part of the log of which most is dirty.",
+    labels: &[],
+};
+
+pub const KAFKA_LOG_LOGCLEANERMANAGER_TIME_SINCE_LAST_RUN_MS: Family = Family {
+    name: "kafka_log_logcleanermanager_time_since_last_run_ms",
+    kind: Kind::Gauge,
+    help: "Since it was looked for logs to compact.",
+    labels: &[],
+};
+
+pub const KAFKA_LOG_LOGCLEANERMANAGER_UNCLEANABLE_PARTITIONS_COUNT: Family = Family {
+    name: "kafka_log_logcleanermanager_uncleanable_partitions_count",
+    kind: Kind::Gauge,
+    help: "Logs that are compacted no more, because something in them is damaged.",
+    labels: &["logDirectory"],
+};
+
 pub const KAFKA_NETWORK_REQUESTMETRICS_ERRORS_TOTAL: Family = Family {
     name: "kafka_network_requestmetrics_errors_total",
     kind: Kind::Counter,
@@ -508,6 +550,13 @@ pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_CONNECTION_CREATION_TOTAL: Family =
 
 pub const OTTLA_BUILD_INFO: Family =
     Family { name: "ottla_build_info", kind: Kind::Gauge, help: "1.", labels: &["version"] };
+
+pub const OTTLA_COMPACTION_BYTES_TOTAL: Family = Family {
+    name: "ottla_compaction_bytes_total",
+    kind: Kind::Counter,
+    help: "Bytes that compactions have read and written, those that are going on among them.",
+    labels: &[],
+};
 
 pub const OTTLA_DISK_FREE_BYTES: Family = Family {
     name: "ottla_disk_free_bytes",

@@ -3,10 +3,12 @@
 //! ```text
 //! topics       what goes through topics: held by their partitions
 //! requests     what becomes of requests: held by the connections, through the table of APIs
+//! compaction   what compaction tells of itself
 //! families     names, kinds, labels and help of all that is told: generated from schema/metrics.tsv
 //! scrape/      the text that Prometheus gets, a file for each part of it
 //! ```
 
+pub mod compaction;
 mod families;
 pub mod requests;
 pub mod scrape;
@@ -14,6 +16,7 @@ pub mod topics;
 
 use ottla_observe::{Counter, Level};
 
+use compaction::Compaction;
 use requests::Requests;
 use topics::Topics;
 
@@ -21,6 +24,7 @@ use topics::Topics;
 pub struct Metrics {
     pub requests: Requests,
     pub topics: Topics,
+    pub compaction: Compaction,
     /// Fetches that wait for records.
     pub waiting_fetches: Level,
     /// Produce requests that wait for their records to be kept.

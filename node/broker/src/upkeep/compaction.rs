@@ -16,6 +16,7 @@ use ottla_rt::{Lane, Stop, Stopper, Task};
 use ottla_storage::{CleanError, Cleaned, Cleaner, CleanerOptions, Job, LogError};
 
 use super::trimming::Trimming;
+use crate::metrics::Metrics;
 use crate::partition::{Dirty, Partition};
 use crate::topics::Published;
 
@@ -29,6 +30,7 @@ pub struct Compaction {
     pub trimming: Trimming,
     pub published: Arc<ArcSwap<Published>>,
     pub config: Arc<ServerConfig>,
+    pub metrics: Arc<Metrics>,
     pub marked: Mutex<Marked>,
 }
 
@@ -37,7 +39,7 @@ pub struct Compaction {
 pub struct Marked {
     /// Somebody is at work on them.
     taken: BTreeSet<String>,
-    /// They cannot be compacted. By name and start of their topic: another topic may get the name.
+    /// They cannot be compacted.
     damaged: BTreeSet<String>,
 }
 
@@ -168,6 +170,11 @@ impl Compaction {
         if let Some((partition, _)) = &best {
             marked.taken.insert(partition.directory());
         }
+        self.metrics.compaction.note(|last| {
+            last.dirty = best.as_ref().map_or(0.0, |(_, found)| found.ratio());
+            last.looked_ms = Some(self.trimming.rt.mono_ms());
+            last.uncleanable = marked.damaged.len();
+        });
         best
     }
 
@@ -190,6 +197,7 @@ impl Compaction {
         let (rt, began_ms, mut spent) = (&self.trimming.rt, self.trimming.rt.mono_ms(), 0.0);
         let mut pace = |bytes: u64| {
             spent += bytes as f64;
+            self.metrics.compaction.bytes.add(bytes);
             let ahead_ms = spent / settings.bytes_per_second * 1_000.0 - (rt.mono_ms() - began_ms) as f64;
             if ahead_ms >= 1.0 {
                 rt.pause(Duration::from_millis(ahead_ms as u64));
@@ -199,6 +207,11 @@ impl Compaction {
         let cleaning = Cleaner::new(settings.cleaner).clean(&job, &mut pace);
         self.trimming.remove_later(partition, cleaning.removed);
         let cleaned = cleaning.outcome?;
+        self.metrics.compaction.note(|last| {
+            last.recopied = cleaned.bytes_kept as f64 / cleaned.bytes_read.max(1) as f64;
+            last.map_use = cleaned.map_use;
+            last.took_ms = rt.mono_ms() - began_ms;
+        });
         partition.set_first_dirty(cleaned.first_dirty);
         if let Err(error) = self.trimming.checkpoint(&self.published.load()) {
             tracing::error!("cannot write down how far logs are compacted: {error}");

@@ -78,7 +78,7 @@ fn carry_out(
             let checked = acks.ok_or(Refused::of(ErrorCode::InvalidRequiredAcks)).and_then(|acks| {
                 let partition = find(client, known, topic.key, asked.index)?;
                 let records = asked.records.ok_or(Refused::of(ErrorCode::InvalidRecord))?.bytes;
-                let header = partition.check(records, now, &mut scratch)?;
+                let header = partition.check_again(records, now, &mut scratch)?;
                 refuse_transactions(&request, &header)?;
                 let from = packed.len();
                 let header = put(partition, records, header, &mut scratch, &mut packed)?;

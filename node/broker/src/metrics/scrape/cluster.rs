@@ -48,12 +48,15 @@ fn registration_state(broker: &Broker) -> u32 {
 }
 
 fn write_topics(text: &mut Text, image: &Image) {
-    let partitions = || image.topics().iter().flat_map(|topic| topic.partitions().map(|(_, partition)| partition));
+    let (mut all, mut offline, mut moved) = (0_usize, 0_usize, 0_usize);
+    for (_, partition) in image.topics().iter().flat_map(|topic| topic.partitions()) {
+        all += 1;
+        offline += usize::from(partition.leader.0 < 0);
+        moved += usize::from(Some(&partition.leader) != partition.replicas.first());
+    }
     text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_GLOBALTOPICCOUNT, image.topics().len());
-    text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_GLOBALPARTITIONCOUNT, partitions().count());
-    let offline = partitions().filter(|partition| partition.leader.0 < 0).count();
+    text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_GLOBALPARTITIONCOUNT, all);
     text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_OFFLINEPARTITIONSCOUNT, offline);
-    let moved = partitions().filter(|partition| Some(&partition.leader) != partition.replicas.first()).count();
     text.single(&KAFKA_CONTROLLER_KAFKACONTROLLER_PREFERREDREPLICAIMBALANCECOUNT, moved);
 }
 

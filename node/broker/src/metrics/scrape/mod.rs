@@ -5,6 +5,7 @@
 //! clients' kinds of requests there are, which all have limits of their own.
 
 mod cluster;
+mod compaction;
 mod network;
 mod partitions;
 mod process;
@@ -46,6 +47,7 @@ pub fn text(sources: Option<&Sources>, state: BrokerState, room: usize) -> Strin
         topics::write(&mut text, sources);
         network::write(&mut text, sources);
         cluster::write(&mut text, sources);
+        compaction::write(&mut text, sources);
     }
     text.finish()
 }

@@ -1,0 +1,25 @@
+//! Compaction: how the last one went, and whether all that is to be compacted can be.
+
+use ottla_observe::{Labels, Text};
+
+use super::Sources;
+use crate::metrics::compaction::Last;
+use crate::metrics::families::*;
+
+pub fn write(text: &mut Text, Sources { broker, .. }: &Sources) {
+    let compaction = &broker.metrics.compaction;
+    let Last { recopied, map_use, took_ms, dirty, looked_ms, uncleanable } = compaction.last();
+    let percent = |share: f64| (share * 100.0) as i64;
+    text.single(&KAFKA_LOG_LOGCLEANER_CLEANER_RECOPY_PERCENT, percent(recopied));
+    text.single(&KAFKA_LOG_LOGCLEANER_MAX_BUFFER_UTILIZATION_PERCENT, percent(map_use));
+    text.single(&KAFKA_LOG_LOGCLEANER_MAX_CLEAN_TIME_SECS, took_ms / 1_000);
+    text.single(&KAFKA_LOG_LOGCLEANERMANAGER_MAX_DIRTY_PERCENT, percent(dirty));
+    if let Some(looked_ms) = looked_ms {
+        let since_ms = broker.rt.mono_ms().saturating_sub(looked_ms);
+        text.single(&KAFKA_LOG_LOGCLEANERMANAGER_TIME_SINCE_LAST_RUN_MS, since_ms);
+    }
+    let dir = broker.dir.path().to_string_lossy();
+    let labels = Labels::of(KAFKA_LOG_LOGCLEANERMANAGER_UNCLEANABLE_PARTITIONS_COUNT.labels, &[&dir]);
+    text.family(&KAFKA_LOG_LOGCLEANERMANAGER_UNCLEANABLE_PARTITIONS_COUNT, [(&labels, uncleanable)]);
+    text.single(&OTTLA_COMPACTION_BYTES_TOTAL, compaction.bytes.get());
+}
