@@ -6,8 +6,9 @@
 //!
 //! [`table`] reads the tables, [`model`] makes messages of their rows, the rest writes: [`message`] a file of a message,
 //! [`family`] the `mod.rs` above a table's messages, [`numbers`] API keys and error codes, [`oracle`] a list for the tests,
-//! [`metrics`] what is told of metrics.
+//! [`metrics`] what is told of metrics, [`config`] and [`protocol`] the pages of keys.
 
+mod config;
 mod family;
 mod message;
 mod metrics;
@@ -15,6 +16,7 @@ mod model;
 mod numbers;
 mod oracle;
 mod output;
+mod protocol;
 mod table;
 
 use std::path::Path;
@@ -42,6 +44,8 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         &table::read(&schema.join("metrics.tsv"))?,
         &table::read(&schema.join("kafka-4.3.1.tsv"))?,
     )?;
+    config::add(&mut output);
+    protocol::add(&mut output, root, &table::read(&root.join("pure/wire/schema/api.tsv"))?)?;
     output.format(root)?;
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => output.write(root),
