@@ -13,6 +13,7 @@
 //! web/          metrics and health over HTTP
 //! flushing      the task that flushes
 //! appended      what an append leaves to be done
+//! repacking     how many batches are packed anew at once
 //! reading       a log from start to end, record by record
 //! room          whether the disk has room
 //! checkpoints   the task that writes down how far logs have come
@@ -37,6 +38,7 @@ mod metrics;
 mod partition;
 mod produced;
 mod reading;
+mod repacking;
 mod room;
 mod serve;
 mod settings;
@@ -54,7 +56,6 @@ use arc_swap::{ArcSwap, Guard};
 use ottla_config::ServerConfig;
 use ottla_rt::{Rt, Stop};
 use ottla_storage::LogDir;
-use tokio::sync::Semaphore;
 
 use appended::Appended;
 use checkpoints::Checkpoints;
@@ -64,6 +65,7 @@ use fetch::session::Sessions;
 use flushing::Flushing;
 use identity::Identity;
 use metrics::Metrics;
+use repacking::Repacking;
 use settings::Settings;
 use topics::Published;
 use upkeep::trimming::Trimming;
@@ -86,8 +88,7 @@ pub struct Broker {
     pub(crate) dir: Arc<LogDir>,
     pub(crate) checkpoints: Arc<Checkpoints>,
     pub(crate) trimming: Trimming,
-    /// Requests whose batches are packed anew at this moment.
-    pub(crate) repacking: Semaphore,
+    pub(crate) repacking: Arc<Repacking>,
     pub(crate) metrics: Arc<Metrics>,
     /// Turns true when the broker begins to stop: fetches that wait are answered.
     pub(crate) stopping: Stop,

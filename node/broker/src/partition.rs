@@ -48,6 +48,8 @@ pub struct Partition {
     pub stored_epochs: Mutex<Vec<EpochEntry>>,
     /// Up to where the log is compacted; 0 if none of it is.
     first_dirty: AtomicI64,
+    /// Something in the log cannot be compacted.
+    is_uncleanable: AtomicBool,
     /// A flush is asked for, to come in time for `flush.ms`.
     flush_is_due: AtomicBool,
     pub reader: Reader,
@@ -176,6 +178,7 @@ impl Partition {
             settings: ArcSwap::new(settings),
             stored_epochs: Mutex::new(stored_epochs),
             first_dirty: AtomicI64::new(first_dirty),
+            is_uncleanable: AtomicBool::new(false),
             flush_is_due: AtomicBool::new(false),
             reader,
             waits: Waits::default(),

@@ -138,6 +138,9 @@ impl Service for Served {
     }
 
     fn hold_back(&self, turn: &Turn) -> Option<BoxFuture<()>> {
-        if turn.produce.has_produced() { turn.broker.flushing.hold_back() } else { None }
+        if !turn.produce.has_produced() {
+            return None;
+        }
+        turn.broker.flushing.hold_back().or_else(|| turn.broker.repacking.hold_back())
     }
 }

@@ -21,7 +21,7 @@ use ottla_rt::{Lane, Rt, Stopper};
 use ottla_storage::checkpoint::meta;
 use ottla_storage::disk::Disk;
 use ottla_storage::{FlushOptions, Flusher, LogDir, LogError, OpenDirError};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 
 use crate::Broker;
 use crate::appended::Appended;
@@ -38,6 +38,7 @@ use crate::flushing::{self, Flushing, Logs};
 use crate::identity::{Endpoint, Identity};
 use crate::metrics::Metrics;
 use crate::metrics::scrape::Sources;
+use crate::repacking::Repacking;
 use crate::serve::Served;
 use crate::settings::Settings;
 use crate::stop::{Parts, Running};
@@ -204,7 +205,7 @@ pub async fn start(
         published: published.clone(),
         config: config.clone(),
         metrics: metrics.clone(),
-        marked: Default::default(),
+        taken: Default::default(),
     });
     let compaction_task = rt.spawn(Lane::Control, "compaction", compaction::run(compaction, tasks.listener()));
     let broker = Arc::new(Broker {
@@ -224,7 +225,7 @@ pub async fn start(
         dir: dir.clone(),
         checkpoints,
         trimming,
-        repacking: Semaphore::new(rt.cores()),
+        repacking: Arc::new(Repacking::new(rt.cores())),
         metrics,
         config: config.clone(),
     });

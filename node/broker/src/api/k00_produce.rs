@@ -131,7 +131,13 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
         let (broker, client, body) = (broker.clone(), client.clone(), buffer[staged.body].to_vec());
         return match end_turn(turn, buffer, replies) {
             close @ Next::Close(_) => close,
-            _ => Next::Barrier(Box::pin(repack::produce(broker, client, (taken, start), body))),
+            _ => Next::Barrier(Box::pin(repack::produce(
+                broker.repacking.enter(body.len()),
+                broker,
+                client,
+                (taken, start),
+                body,
+            ))),
         };
     }
     produce.requests.push(staged);

@@ -6,6 +6,7 @@ use ottla_wire::messages::{
 };
 use ottla_wire::{ApiKey, ErrorCode, TopicKey};
 
+use super::answer_room::AnswerRoom;
 use super::{Api, Run};
 use crate::ctx::{Ctx, Operation, Resource};
 
@@ -14,10 +15,16 @@ pub const API: Api = Api { key: ApiKey::DescribeProducers, run: Run::Cold(|call|
 /// The epoch of a coordinator of transactions, and the first offset of a transaction, where there is none.
 const NONE: i32 = -1;
 
+/// About as many as a producer has on the wire.
+const PRODUCER_BYTES: usize = 40;
+
 async fn handle(ctx: Ctx, request: DescribeProducersRequest) -> DescribeProducersResponse {
+    let mut room = AnswerRoom::default();
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partition_indexes.iter().map(|&partition_index| {
-            let (error, active_producers) = match producers(&ctx, &topic.name, partition_index) {
+            let found = room.check().and_then(|()| producers(&ctx, &topic.name, partition_index));
+            let found = found.and_then(|found| room.take(found.len() * PRODUCER_BYTES).map(|()| found));
+            let (error, active_producers) = match found {
                 Ok(producers) => (ErrorCode::None, producers),
                 Err(error) => (error, Vec::new()),
             };

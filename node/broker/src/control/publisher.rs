@@ -110,7 +110,15 @@ impl Publisher {
         let changed = topics.iter().map(|topic| topic.id).collect();
         let change = Change { topics: changed, deleted, group_configs };
         topics.into_iter().for_each(|topic| state.topics.insert(topic));
-        state.configure(&reconfigured, &replicas);
+        if !reconfigured.is_empty() {
+            // A partition that is being written to makes it wait.
+            let blocking_replicas = replicas.clone();
+            let configure = move || {
+                state.configure(&reconfigured, &blocking_replicas);
+                state
+            };
+            state = rt.blocking(configure).await;
+        }
         let next = Arc::new(Published { image: state.image.clone(), topics: state.topics.clone() });
         published.store(next.clone());
         groups.follow(&next, &change);

@@ -49,6 +49,15 @@ impl Partition {
         self.first_dirty.store(offset, Ordering::Relaxed);
     }
 
+    /// Until it is opened again.
+    pub fn is_uncleanable(&self) -> bool {
+        self.is_uncleanable.load(Ordering::Relaxed)
+    }
+
+    pub fn set_uncleanable(&self) {
+        self.is_uncleanable.store(true, Ordering::Relaxed);
+    }
+
     /// What could be compacted of the log, and whether it should; `None` where the topic does not want that.
     pub fn cleanable(&self, now_wall_ms: i64) -> Result<Option<Cleanable>, LogError> {
         let settings = self.settings();

@@ -2,11 +2,12 @@
 //!
 //! As many tasks as `log.cleaner.threads` says each take the log of which most is dirty, compact it on a blocking thread, and
 //! look again; with nothing to do they pause for `log.cleaner.backoff.ms`. Memory is taken for one compaction and given back.
-//! A log with a damaged batch is compacted no more until it is opened again.
+//! A log with a damaged batch is compacted no more until it is opened again. What is configured has limits here that Kafka's
+//! keys do not have.
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -22,6 +23,17 @@ use crate::topics::Published;
 
 /// What the records of one batch may unpack to.
 const UNPACKED_BYTES_MAX: usize = 1 << 30;
+/// More threads than that would leave none for flushes and metadata.
+const THREADS_MAX: usize = 4;
+/// The least and the most of what a compaction gets, whatever is configured.
+const MAP_BYTES_MIN: usize = 1 << 20;
+const MAP_MEMORY_SHARE: u64 = 4;
+const LOAD_FACTOR_MIN: f64 = 0.1;
+const BUFFER_BYTES_MIN: usize = 16 << 10;
+const BUFFER_BYTES_MAX: usize = 64 << 20;
+const BYTES_PER_SECOND_MIN: f64 = 1024.0;
+/// A throttled thread looks so often whether it is to stop, or to go faster.
+const PAUSE_MAX: Duration = Duration::from_millis(200);
 /// How often it is looked whether there are to be more threads, or fewer.
 const THREADS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -31,16 +43,20 @@ pub struct Compaction {
     pub published: Arc<ArcSwap<Published>>,
     pub config: Arc<ServerConfig>,
     pub metrics: Arc<Metrics>,
-    pub marked: Mutex<Marked>,
+    /// Logs that somebody is at work on, by the names of their directories.
+    pub taken: Mutex<BTreeSet<String>>,
 }
 
-/// Logs that are not to be taken now, by the names of their directories.
-#[derive(Debug, Default)]
-pub struct Marked {
-    /// Somebody is at work on them.
-    taken: BTreeSet<String>,
-    /// They cannot be compacted.
-    damaged: BTreeSet<String>,
+/// A log that is compacted, until it is dropped, by a panic too.
+struct Taken<'a> {
+    compaction: &'a Compaction,
+    name: String,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.compaction.taken().remove(&self.name);
+    }
 }
 
 /// The settings that act, as they are now.
@@ -87,8 +103,10 @@ async fn compact(compaction: Arc<Compaction>, mut stop: Stop) {
             () = stop.told() => return,
             () = rt.sleep(pause) => {}
         }
-        let (blocking, hears) = (compaction.clone(), stop.again());
-        has_worked = rt.blocking(move || blocking.compact_one(&hears)).await;
+        let (blocking, hears, inside) = (compaction.clone(), stop.again(), rt.clone());
+        // In a task of its own: a bug that one log brings out must not end the compaction of all.
+        let work = async move { inside.blocking(move || blocking.compact_one(&hears)).await };
+        has_worked = rt.spawn(Lane::Control, "compact one", work).await.unwrap_or(false);
     }
 }
 
@@ -97,32 +115,30 @@ impl Compaction {
         let published = self.published.load();
         let layers = published.image.configs().layers(&self.config);
         let count = |count: i32| usize::try_from(count).unwrap_or(0);
-        let threads =
-            if layers.get(keys::LOG_CLEANER_ENABLE) { count(layers.get(keys::LOG_CLEANER_THREADS)) } else { 0 };
+        let asked = if layers.get(keys::LOG_CLEANER_ENABLE) { count(layers.get(keys::LOG_CLEANER_THREADS)) } else { 0 };
+        let threads = asked.min(THREADS_MAX);
         let share = |bytes: usize| bytes / threads.max(1);
         let dedupe_bytes = usize::try_from(layers.get(keys::LOG_CLEANER_DEDUPE_BUFFER_SIZE)).unwrap_or(0);
+        let memory = usize::try_from(self.trimming.rt.memory_bytes() / MAP_MEMORY_SHARE).unwrap_or(usize::MAX);
+        let buffer_bytes = share(count(layers.get(keys::LOG_CLEANER_IO_BUFFER_SIZE)) / 2);
         Settings {
             threads,
             backoff: Duration::from_millis(layers.get(keys::LOG_CLEANER_BACKOFF_MS).unsigned_abs()),
             cleaner: CleanerOptions {
-                map_bytes: share(dedupe_bytes),
-                load_factor: layers.get(keys::LOG_CLEANER_IO_BUFFER_LOAD_FACTOR),
-                buffer_bytes: share(count(layers.get(keys::LOG_CLEANER_IO_BUFFER_SIZE)) / 2),
+                map_bytes: share(dedupe_bytes.min(memory)).max(MAP_BYTES_MIN),
+                load_factor: layers.get(keys::LOG_CLEANER_IO_BUFFER_LOAD_FACTOR).clamp(LOAD_FACTOR_MIN, 1.0),
+                buffer_bytes: buffer_bytes.clamp(BUFFER_BYTES_MIN, BUFFER_BYTES_MAX),
                 unpacked_bytes_max: UNPACKED_BYTES_MAX,
             },
-            bytes_per_second: layers.get(keys::LOG_CLEANER_IO_MAX_BYTES_PER_SECOND),
+            bytes_per_second: layers.get(keys::LOG_CLEANER_IO_MAX_BYTES_PER_SECOND).max(BYTES_PER_SECOND_MIN),
         }
     }
 
-    /// Compacts the log that needs it most. Says whether there was one.
+    /// Compacts the log that needs it most. Says whether there was one, and all went well.
     fn compact_one(&self, stop: &Stop) -> bool {
-        let Some((partition, found)) = self.take() else { return false };
-        let outcome = self.clean(&partition, found, stop);
-        let name = partition.directory();
-        let mut marked = self.marked();
-        marked.taken.remove(&name);
+        let Some((partition, found, _taken)) = self.take() else { return false };
         let (topic, index) = (&partition.topic, partition.index);
-        match outcome {
+        match self.clean(&partition, found, stop) {
             Ok(cleaned) => {
                 let Cleaned { records_read, records_kept, bytes_read, bytes_kept, first_dirty, .. } = cleaned;
                 tracing::info!(
@@ -130,10 +146,10 @@ impl Compaction {
                 );
                 true
             }
-            Err(CleanError::Stopped) => true,
+            Err(CleanError::Stopped) => false,
             Err(CleanError::Log(error @ LogError::Corrupt { .. })) => {
                 tracing::error!(%topic, partition = index, "the log is not compacted any more: {error}");
-                marked.damaged.insert(name);
+                partition.set_uncleanable();
                 true
             }
             Err(CleanError::Log(error)) => {
@@ -144,14 +160,18 @@ impl Compaction {
     }
 
     /// Takes the log of which most is dirty, of those that are due.
-    fn take(&self) -> Option<(Arc<Partition>, Cleanable)> {
+    fn take(&self) -> Option<(Arc<Partition>, Cleanable, Taken<'_>)> {
         let published = self.published.load();
         let now_wall_ms = self.trimming.rt.now().wall_ms;
-        let mut marked = self.marked();
+        let mut taken = self.taken();
+        let mut uncleanable = 0;
         let mut best: Option<(Arc<Partition>, Cleanable)> = None;
         for partition in published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten()) {
-            let name = partition.directory();
-            if !partition.settings().config.compact || marked.taken.contains(&name) || marked.damaged.contains(&name) {
+            if !partition.settings().config.compact || taken.contains(&partition.directory()) {
+                continue;
+            }
+            if partition.is_uncleanable() {
+                uncleanable += 1;
                 continue;
             }
             match partition.cleanable(now_wall_ms) {
@@ -162,20 +182,21 @@ impl Compaction {
                 }
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::error!(topic = %partition.topic, partition = partition.index, "cannot be compacted: {error}");
-                    marked.damaged.insert(name);
+                    tracing::warn!(
+                        topic = %partition.topic, partition = partition.index, "it cannot be seen what to compact: {error}"
+                    );
                 }
             }
-        }
-        if let Some((partition, _)) = &best {
-            marked.taken.insert(partition.directory());
         }
         self.metrics.compaction.note(|last| {
             last.dirty = best.as_ref().map_or(0.0, |(_, found)| found.ratio());
             last.looked_ms = Some(self.trimming.rt.mono_ms());
-            last.uncleanable = marked.damaged.len();
+            last.uncleanable = uncleanable;
         });
-        best
+        let (partition, found) = best?;
+        let name = partition.directory();
+        taken.insert(name.clone());
+        Some((partition, found, Taken { compaction: self, name }))
     }
 
     fn clean(&self, partition: &Arc<Partition>, found: Cleanable, stop: &Stop) -> Result<Cleaned, CleanError> {
@@ -198,9 +219,15 @@ impl Compaction {
         let mut pace = |bytes: u64| {
             spent += bytes as f64;
             self.metrics.compaction.bytes.add(bytes);
-            let ahead_ms = spent / settings.bytes_per_second * 1_000.0 - (rt.mono_ms() - began_ms) as f64;
-            if ahead_ms >= 1.0 {
-                rt.pause(Duration::from_millis(ahead_ms as u64));
+            let mut rate = settings.bytes_per_second;
+            let mut ahead_ms = spent / rate * 1_000.0 - (rt.mono_ms() - began_ms) as f64;
+            while ahead_ms >= 1.0 && !stop.is_told() {
+                let pause = Duration::from_millis(ahead_ms as u64).min(PAUSE_MAX);
+                rt.pause(pause);
+                // It may be another by now.
+                let rate_now = self.settings().bytes_per_second;
+                ahead_ms = (ahead_ms - pause.as_millis() as f64) * rate / rate_now;
+                rate = rate_now;
             }
             if stop.is_told() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
@@ -219,8 +246,7 @@ impl Compaction {
         Ok(cleaned)
     }
 
-    /// Nothing panics while it is locked.
-    fn marked(&self) -> std::sync::MutexGuard<'_, Marked> {
-        self.marked.lock().unwrap_or_else(PoisonError::into_inner)
+    fn taken(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

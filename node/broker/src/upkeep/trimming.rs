@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ottla_partition::ProducerSnapshot;
 use ottla_rt::{Lane, Rt};
 use ottla_storage::{LogDir, LogError, Reader, Removed};
 
@@ -23,17 +24,20 @@ impl Trimming {
     /// Gets the files out of the way, and has them removed after `file.delete.delay.ms`. Blocks for as long as the disk takes.
     pub fn follow_up(&self, partition: &Partition, trimmed: Trimmed) {
         let Trimmed { removed, snapshot, .. } = trimmed;
-        if let Some(snapshot) = snapshot
-            && let Err(error) = store_snapshot(&self.dir, partition, &snapshot)
-        {
-            tracing::warn!(topic = %partition.topic, partition = partition.index, "no producer snapshot: {error}");
-        }
+        let (topic, index) = (&partition.topic, partition.index);
+        let store = |snapshot: &ProducerSnapshot| store_snapshot(&self.dir, partition, snapshot);
+        let unsaved = snapshot.filter(|snapshot| store(snapshot).is_err());
         if let Err(error) = removed.set_aside() {
             // They are not of the log any more. What is left of them is removed when it is opened again.
-            tracing::error!(topic = %partition.topic, partition = partition.index, "old segments stay: {error}");
+            tracing::error!(%topic, partition = index, "old segments stay: {error}");
             return;
         }
-        self.remove_later(partition, removed);
+        let Some(snapshot) = unsaved else { return self.remove_later(partition, removed) };
+        // A full disk has no room for it: first what fills it must go. A crash in between forgets producers of which nothing
+        // is left in the log.
+        if let Err(error) = removed.remove().and_then(|()| store(&snapshot)) {
+            tracing::error!(%topic, partition = index, "no producer snapshot: {error}");
+        }
     }
 
     /// Removes files that have the names of what is to be removed already.

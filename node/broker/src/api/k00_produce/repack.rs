@@ -19,9 +19,12 @@ use crate::ctx::Client;
 use crate::metrics::requests::Taken;
 use crate::partition::{Batch, Partition};
 use crate::produced::{Details, Outcome, Refused};
+use crate::repacking::Waiting;
 
 /// What the records of one batch may unpack to.
 const UNPACKED_BYTES_MAX: usize = 64 << 20;
+/// What the batches of one request may take when they are packed anew: a small request can hold many that become large.
+const PACKED_BYTES_MAX: usize = 64 << 20;
 
 /// A request whose batches are stored, or refused.
 struct Done {
@@ -32,13 +35,14 @@ struct Done {
 
 /// Carries out a whole request. An error closes the connection.
 pub async fn produce(
+    waiting: Waiting,
     broker: Arc<Broker>,
     client: Arc<Client>,
     call: (Taken, RequestStart),
     body: Vec<u8>,
 ) -> Result<Out, &'static str> {
     let done = {
-        let _turn = broker.repacking.acquire().await.expect("this semaphore is never closed");
+        let _turn = waiting.turn().await;
         let blocking = broker.clone();
         broker.rt.blocking(move || carry_out(&blocking, &client, call, body)).await?
     };
@@ -116,6 +120,11 @@ fn put(
     let bytes_max = partition.settings().batches.batch_bytes_max;
     if packed.len() > bytes_max as usize {
         let why = format!("packed as the topic says, the batch has {} bytes, and may have {bytes_max}", packed.len());
+        return Err(told(ErrorCode::MessageTooLarge, why));
+    }
+    if out.len() + packed.len() > PACKED_BYTES_MAX {
+        let why =
+            format!("packed as the topics say, the batches of the request have more than {PACKED_BYTES_MAX} bytes");
         return Err(told(ErrorCode::MessageTooLarge, why));
     }
     out.extend_from_slice(&packed);
