@@ -60,7 +60,7 @@ impl Alteration for AlterConfigsResource {
                     after.insert(name.clone(), list.into());
                 }
                 (other, _) => {
-                    return refuse(ErrorCode::UnknownServerError, format!("{name}: there is no operation {other}"));
+                    return refuse(ErrorCode::InvalidRequest, format!("{name}: there is no operation {other}"));
                 }
             }
         }
