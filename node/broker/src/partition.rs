@@ -123,6 +123,15 @@ pub struct Batch {
     pub outcome: usize,
 }
 
+/// A client's batch that is good.
+#[derive(Clone, Copy, Debug)]
+pub struct Checked {
+    /// To be stored; offset and leader epoch are given under the lock.
+    pub header: BatchHeader,
+    /// How the batch is to be packed before that; `None` if it may stay as it is.
+    pub packing: Option<Packing>,
+}
+
 /// What an append leaves to be done without the lock.
 #[derive(Debug, Default)]
 #[must_use]
@@ -225,24 +234,24 @@ impl Partition {
         }
     }
 
-    /// How a batch is to be packed before it is stored; `None` if it may stay as it is.
-    #[inline]
-    pub fn packing(&self, header: &BatchHeader) -> Option<Packing> {
-        let packing = self.settings.load().packing?;
-        (header.attributes.codec() != Some(packing.codec)).then_some(packing)
-    }
-
     /// Checks a client's batch against the topic's rules.
-    pub fn check(&self, batch: &[u8], now: Now, scratch: &mut Scratch) -> Result<BatchHeader, Refused> {
-        check(batch, &self.settings.load().batches, now, scratch).map_err(|refusal| {
+    pub fn check(&self, batch: &[u8], now: Now, scratch: &mut Scratch) -> Result<Checked, Refused> {
+        self.checked(batch, now, scratch).map_err(|refusal| {
             self.traffic.refused(&refusal);
             self.refused(refusal)
         })
     }
 
     /// The same for a batch that was checked before, which is counted once.
-    pub fn check_again(&self, batch: &[u8], now: Now, scratch: &mut Scratch) -> Result<BatchHeader, Refused> {
-        check(batch, &self.settings.load().batches, now, scratch).map_err(|refusal| self.refused(refusal))
+    pub fn check_again(&self, batch: &[u8], now: Now, scratch: &mut Scratch) -> Result<Checked, Refused> {
+        self.checked(batch, now, scratch).map_err(|refusal| self.refused(refusal))
+    }
+
+    fn checked(&self, batch: &[u8], now: Now, scratch: &mut Scratch) -> Result<Checked, Refusal> {
+        let settings = self.settings.load();
+        let header = check(batch, &settings.batches, now, scratch)?;
+        let packing = settings.packing.filter(|packing| header.attributes.codec() != Some(packing.codec));
+        Ok(Checked { header, packing })
     }
 
     fn refused(&self, refusal: Refusal) -> Refused {

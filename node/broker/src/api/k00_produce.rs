@@ -20,7 +20,7 @@ use super::{Api, HotCall, Run, outcome};
 use crate::Broker;
 use crate::ctx::{Client, Operation, Resource};
 use crate::metrics::requests::Taken;
-use crate::partition::{Batch, Partition};
+use crate::partition::{Batch, Checked, Partition};
 use crate::produced::{Awaits, Outcome, Refused};
 use crate::serve::Turn;
 use crate::topics;
@@ -97,13 +97,13 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
             let checked = acks.ok_or(Refused::of(ErrorCode::InvalidRequiredAcks)).and_then(|acks| {
                 let partition = find(client, known, topic.key, asked.index)?;
                 let records = asked.records.ok_or(Refused::of(ErrorCode::InvalidRecord))?;
-                let header = if is_long(records.bytes) {
+                let Checked { header, packing } = if is_long(records.bytes) {
                     broker.rt.in_place(|| partition.check(records.bytes, now, scratch))?
                 } else {
                     partition.check(records.bytes, now, scratch)?
                 };
                 refuse_transactions(&request, &header)?;
-                must_repack |= partition.packing(&header).is_some();
+                must_repack |= packing.is_some();
                 let bytes = body.start + records.position..body.start + records.position + records.bytes.len();
                 let outcome = produce.outcomes.len();
                 Ok(Batch { partition: partition.clone(), acks, header, stamp: None, bytes, outcome })

@@ -17,7 +17,7 @@ use super::{Staged, Well, answer, find, later, refuse_transactions, store};
 use crate::Broker;
 use crate::ctx::Client;
 use crate::metrics::requests::Taken;
-use crate::partition::{Batch, Partition};
+use crate::partition::{Batch, Checked, Partition};
 use crate::produced::{Details, Outcome, Refused};
 use crate::repacking::Waiting;
 
@@ -82,10 +82,10 @@ fn carry_out(
             let checked = acks.ok_or(Refused::of(ErrorCode::InvalidRequiredAcks)).and_then(|acks| {
                 let partition = find(client, known, topic.key, asked.index)?;
                 let records = asked.records.ok_or(Refused::of(ErrorCode::InvalidRecord))?.bytes;
-                let header = partition.check_again(records, now, &mut scratch)?;
-                refuse_transactions(&request, &header)?;
+                let checked = partition.check_again(records, now, &mut scratch)?;
+                refuse_transactions(&request, &checked.header)?;
                 let from = packed.len();
-                let header = put(partition, records, header, &mut scratch, &mut packed)?;
+                let header = put(partition, records, checked, &mut scratch, &mut packed)?;
                 let (bytes, outcome) = (from..packed.len(), outcomes.len());
                 Ok(Batch { partition: partition.clone(), acks, header, stamp: None, bytes, outcome })
             });
@@ -107,11 +107,11 @@ fn carry_out(
 fn put(
     partition: &Partition,
     batch: &[u8],
-    header: BatchHeader,
+    Checked { header, packing }: Checked,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
 ) -> Result<BatchHeader, Refused> {
-    let Some(packing) = partition.packing(&header) else {
+    let Some(packing) = packing else {
         out.extend_from_slice(batch);
         return Ok(header);
     };
