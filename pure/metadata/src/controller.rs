@@ -13,6 +13,7 @@
 mod alter_configs;
 mod altered;
 mod bootstrap;
+mod config_operations;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;

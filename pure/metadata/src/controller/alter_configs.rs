@@ -1,17 +1,19 @@
 //! AlterConfigs: all configs of some resources, as before KIP-339. What is not named goes.
+//!
+//! That is an IncrementalAlterConfigs which sets what is named and deletes all else that is set.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use ottla_config::{Overrides, ServerConfig};
-use ottla_wire::ErrorCode;
+use ottla_config::ServerConfig;
 use ottla_wire::messages::alter_configs_request::AlterConfigsResource;
 use ottla_wire::messages::alter_configs_response::AlterConfigsResourceResponse;
+use ottla_wire::messages::incremental_alter_configs_request::{AlterConfigsResource as Incremental, AlterableConfig};
 use ottla_wire::messages::{AlterConfigsRequest, AlterConfigsResponse};
 
-use super::altered::{self, Alteration, Altered, Mode, Named, Outcome};
-use super::{Refusal, Step, refuse};
-use crate::ConfigResource;
+use super::altered::{self, Mode};
+use super::config_operations::{DELETE, SET};
+use super::{State, Step};
 
 #[derive(Clone, Debug)]
 pub struct AlterConfigs {
@@ -23,36 +25,29 @@ pub struct AlterConfigs {
 pub(super) fn decide(step: &mut Step<'_>, command: AlterConfigs) -> AlterConfigsResponse {
     let AlterConfigs { request, server } = command;
     let mode = if request.validate_only { Mode::Validate } else { Mode::Write };
-    let outcomes = altered::decide(step, &request.resources, &server, mode);
-    let responses = outcomes.into_iter().map(|Outcome { resource: (resource_type, resource_name), code, message }| {
-        AlterConfigsResourceResponse {
-            error_code: code.code(),
-            error_message: message.map(Arc::from),
-            resource_type,
-            resource_name,
+    let resources = request.resources.into_iter().map(|resource| incremental(&step.log, resource, &server));
+    let resources: Vec<_> = resources.collect();
+    let responses =
+        altered::decide(step, &resources, &server, mode).into_iter().map(|response| AlterConfigsResourceResponse {
+            error_code: response.error_code,
+            error_message: response.error_message,
+            resource_type: response.resource_type,
+            resource_name: response.resource_name,
             ..Default::default()
-        }
-    });
+        });
     AlterConfigsResponse { responses: responses.collect(), ..Default::default() }
 }
 
-impl Alteration for AlterConfigsResource {
-    fn resource(&self) -> Named {
-        (self.resource_type, self.resource_name.clone())
-    }
-
-    fn alter(&self, _: &ConfigResource, before: &Overrides) -> Result<Altered, Refusal> {
-        let mut seen = BTreeSet::new();
-        if let Some(again) = self.configs.iter().find(|config| !seen.insert(&config.name)) {
-            return refuse(ErrorCode::InvalidRequest, format!("{} stands in the request more than once", again.name));
-        }
-        if let Some(null) = self.configs.iter().find(|config| config.value.is_none()) {
-            return refuse(ErrorCode::InvalidRequest, format!("{}: null is not a value", null.name));
-        }
-        let set = self.configs.iter().filter_map(|config| Some((config.name.clone(), config.value.clone()?)));
-        let after: Overrides = set.collect();
-        let goes = before.keys().filter(|key| !after.contains_key(*key));
-        let keys = self.configs.iter().map(|config| &config.name).chain(goes).cloned().collect();
-        Ok(Altered { after, keys })
-    }
+fn incremental(state: &State, asked: AlterConfigsResource, server: &ServerConfig) -> Incremental {
+    let AlterConfigsResource { resource_type, resource_name, configs, .. } = asked;
+    let config =
+        |name, config_operation, value| AlterableConfig { name, config_operation, value, ..Default::default() };
+    // Nothing is set for what cannot be; that is refused later.
+    let resource = altered::resource(state, (resource_type, resource_name.clone()), server).ok();
+    let set = resource.iter().flat_map(|resource| state.configs().of(resource).keys());
+    let named: BTreeSet<_> = configs.iter().map(|config| &config.name).collect();
+    let goes = set.filter(|key| !named.contains(key));
+    let goes: Vec<_> = goes.map(|key| config(key.clone(), DELETE, None)).collect();
+    let stays = configs.into_iter().map(|named| config(named.name, SET, named.value));
+    Incremental { resource_type, resource_name, configs: stays.chain(goes).collect(), ..Default::default() }
 }

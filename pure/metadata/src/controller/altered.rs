@@ -11,12 +11,14 @@ use std::sync::Arc;
 
 use ottla_base::NodeId;
 use ottla_config::{
-    Def, GroupConfigError, GroupLayers, Overrides, ServerConfig, ServerLayers, Target, TopicConfigError, TopicLayers,
-    broker, group, keys, topic,
+    GroupConfigError, GroupLayers, Overrides, ServerConfig, ServerLayers, Target, TopicConfigError, TopicLayers, keys,
 };
 use ottla_wire::ErrorCode;
+use ottla_wire::messages::incremental_alter_configs_request::AlterConfigsResource;
+use ottla_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use ottla_wire::records::ClearElrRecord;
 
+use super::config_operations::{self, Altered};
 use super::{MIN_INSYNC_REPLICAS, RECORDS_MAX, Refusal, State, Step, refuse};
 use crate::features::ELIGIBLE_LEADER_REPLICAS;
 use crate::{ConfigResource, Record};
@@ -34,26 +36,6 @@ const GROUP: i8 = 32;
 /// A resource as a request names it.
 pub(super) type Named = (i8, Arc<str>);
 
-/// What is to become of a resource: the configs that it would have, and which of them the request names, in its order.
-pub(super) struct Altered {
-    pub after: Overrides,
-    pub keys: Vec<Arc<str>>,
-}
-
-/// The outcome for one resource; the text is for the client.
-pub(super) struct Outcome {
-    pub resource: Named,
-    pub code: ErrorCode,
-    pub message: Option<String>,
-}
-
-/// How a request changes each of its resources.
-pub(super) trait Alteration {
-    fn resource(&self) -> Named;
-    /// Of a resource that there can be. `before` is what is set for it now.
-    fn alter(&self, resource: &ConfigResource, before: &Overrides) -> Result<Altered, Refusal>;
-}
-
 /// Whether a request is to be carried out, or only looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Mode {
@@ -61,12 +43,12 @@ pub(super) enum Mode {
     Validate,
 }
 
-pub(super) fn decide<A: Alteration>(
+pub(super) fn decide(
     step: &mut Step<'_>,
-    resources: &[A],
+    resources: &[AlterConfigsResource],
     server: &ServerConfig,
     mode: Mode,
-) -> Vec<Outcome> {
+) -> Vec<AlterConfigsResourceResponse> {
     let mut planned = if resources.len() > RECORDS_MAX {
         resources.iter().map(|_| refuse_size()).collect()
     } else {
@@ -77,7 +59,7 @@ pub(super) fn decide<A: Alteration>(
         planned.iter_mut().filter(|plan| plan.is_ok()).for_each(|plan| *plan = refuse_size());
     }
     let elr: Vec<Record> = planned.iter().flatten().flatten().filter_map(clears_elr).collect();
-    let outcomes = resources.iter().zip(planned).map(|(alteration, plan)| {
+    let responses = resources.iter().zip(planned).map(|(resource, plan)| {
         let (code, message) = match plan {
             Ok(records) => {
                 if mode == Mode::Write {
@@ -87,13 +69,19 @@ pub(super) fn decide<A: Alteration>(
             }
             Err(Refusal { code, message }) => (code, Some(message)),
         };
-        Outcome { resource: alteration.resource(), code, message }
+        AlterConfigsResourceResponse {
+            error_code: code.code(),
+            error_message: message.map(Arc::from),
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name.clone(),
+            ..Default::default()
+        }
     });
-    let outcomes = outcomes.collect();
+    let responses = responses.collect();
     if mode == Mode::Write {
         elr.into_iter().for_each(|record| step.log.write(record));
     }
-    outcomes
+    responses
 }
 
 /// Replicas that were eligible under another `min.insync.replicas` are so no more (KIP-966).
@@ -104,16 +92,6 @@ fn clears_elr(record: &Record) -> Option<Record> {
         _ => Arc::default(),
     };
     (**key == *MIN_INSYNC_REPLICAS).then(|| Record::ClearElr(ClearElrRecord { topic_name, ..Default::default() }))
-}
-
-/// The key's declaration, if a resource of this kind has it.
-pub(super) fn find(resource: &ConfigResource, key: &str) -> Option<&'static Def> {
-    match resource {
-        ConfigResource::Topic(_) => topic::find(key),
-        ConfigResource::Group(_) => group::find(key),
-        ConfigResource::Broker(_) | ConfigResource::BrokerDefault => broker::find(key),
-        ConfigResource::ClientMetrics(_) => None,
-    }
 }
 
 /// The records that change one resource.
@@ -133,23 +111,24 @@ fn bytes(record: &Record) -> usize {
 }
 
 /// No resource stands in it twice, so that each is planned without the others.
-fn plan_all<A: Alteration>(state: &State, resources: &[A], server: &ServerConfig) -> Vec<Plan> {
+fn plan_all(state: &State, resources: &[AlterConfigsResource], server: &ServerConfig) -> Vec<Plan> {
+    let named = |asked: &AlterConfigsResource| (asked.resource_type, asked.resource_name.clone());
     let mut times = BTreeMap::new();
-    for resource in resources {
-        *times.entry(resource.resource()).or_insert(0) += 1;
+    for asked in resources {
+        *times.entry(named(asked)).or_insert(0) += 1;
     }
-    let plan_one = |alteration: &A| {
-        let named = alteration.resource();
-        if times[&named] > 1 {
+    let plan_one = |asked: &AlterConfigsResource| {
+        if times[&named(asked)] > 1 {
             return refuse(ErrorCode::InvalidRequest, "the resource stands in the request more than once");
         }
-        let resource = resource(state, named, server)?;
-        plan(state, &resource, alteration, server)
+        let resource = resource(state, named(asked), server)?;
+        plan(state, &resource, asked, server)
     };
     resources.iter().map(plan_one).collect()
 }
 
-fn resource(state: &State, (kind, name): Named, server: &ServerConfig) -> Result<ConfigResource, Refusal> {
+/// The resource that a request names, if there can be one.
+pub(super) fn resource(state: &State, (kind, name): Named, server: &ServerConfig) -> Result<ConfigResource, Refusal> {
     let invalid = |message: String| refuse(ErrorCode::InvalidRequest, message);
     match kind {
         GROUP if name.is_empty() => invalid("a group has a name; there are no configs of all".to_owned()),
@@ -176,14 +155,9 @@ fn unsupported<T>(what: &str) -> Result<T, Refusal> {
     refuse(ErrorCode::PolicyViolation, format!("Ottla cannot change the configuration of {what} yet"))
 }
 
-fn plan<A: Alteration>(
-    state: &State,
-    resource: &ConfigResource,
-    alteration: &A,
-    server: &ServerConfig,
-) -> Result<Vec<Record>, Refusal> {
+fn plan(state: &State, resource: &ConfigResource, asked: &AlterConfigsResource, server: &ServerConfig) -> Plan {
     let before = state.configs().of(resource);
-    let altered = alteration.alter(resource, before)?;
+    let altered = config_operations::alter(resource, before, &asked.configs)?;
     check_min_insync_replicas(state, resource, &altered)?;
     check(state, resource, &altered, server)?;
     Ok(changes(resource, &altered, before))
