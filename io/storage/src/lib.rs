@@ -12,6 +12,7 @@
 mod active;
 pub mod checkpoint;
 mod clean;
+mod copy;
 pub mod disk;
 mod error;
 mod flush;
@@ -38,7 +39,7 @@ pub use clean::{CleanError, Cleaned, Cleaner, CleanerOptions, Cleaning, Job};
 pub use error::LogError;
 pub use flush::{FlushOptions, Flushed, Flusher};
 pub use log::{Appended, Log, LogOptions, Piece};
-pub use log_dir::{LogDir, OpenDirError};
+pub use log_dir::{LogDir, NameTooLong, OpenDirError};
 pub use reader::{FirstBatch, Reader, Stamped, View, Want};
 pub use recovery::{Checkpointed, Recovered};
 pub use removed::Removed;

@@ -4,6 +4,7 @@
 //! want of space stands for all: from then on nothing is appended, until there is room again for more than a few batches.
 //! What is left goes to the metadata log, without which no topic could be deleted to make room.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ottla_storage::{LogDir, LogError};
@@ -22,10 +23,11 @@ impl Room {
         self.is_full.load(Ordering::Relaxed)
     }
 
-    /// Takes note of an append that failed.
-    pub fn note(&self, error: &LogError) {
+    /// Takes note of a write in this directory that failed.
+    pub fn note(&self, dir: &Path, error: &LogError) {
         if error.is_out_of_space() && !self.is_full.swap(true, Ordering::Relaxed) {
-            tracing::error!("the disk is full: produce is refused until {} MiB are free", ROOM_BYTES_MIN >> 20);
+            let (dir, least) = (dir.display(), ROOM_BYTES_MIN >> 20);
+            tracing::error!("the disk of {dir} is full: produce is refused there until {least} MiB are free");
         }
     }
 
@@ -37,10 +39,10 @@ impl Room {
         match dir.disk().free_bytes(dir.path()) {
             Ok(free) if free >= ROOM_BYTES_MIN => {
                 self.is_full.store(false, Ordering::Relaxed);
-                tracing::info!("the disk has room again");
+                tracing::info!("the disk of {} has room again", dir.path().display());
             }
             Ok(_) => {}
-            Err(error) => tracing::error!("cannot see how much room the disk has: {error}"),
+            Err(error) => tracing::error!("cannot see how much room the disk of {} has: {error}", dir.path().display()),
         }
     }
 }
