@@ -115,10 +115,6 @@ impl Publisher {
         let changed = topics.iter().map(|topic| topic.id).collect();
         let change = Change { topics: changed, deleted, group_configs };
         topics.into_iter().for_each(|topic| state.topics.insert(topic));
-        if brokers_reconfigured {
-            // Which log directories are cordoned is among what they say.
-            replicas.directories.signals.report.notify_one();
-        }
         if !reconfigured.is_empty() {
             // A partition that is being written to makes it wait.
             let blocking_replicas = replicas.clone();
@@ -130,6 +126,10 @@ impl Publisher {
         }
         let next = Arc::new(Published { image: state.image.clone(), topics: state.topics.clone() });
         published.store(next.clone());
+        if brokers_reconfigured {
+            // Which log directories are cordoned is among what they say.
+            replicas.directories.signals.report.notify_one();
+        }
         groups.follow(&next, &change);
         host.release(committed);
         for Removal { home, name, delay } in removals {

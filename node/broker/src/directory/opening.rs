@@ -11,7 +11,7 @@ use std::sync::Arc;
 use ottla_config::{ServerConfig, keys};
 use ottla_rt::Rt;
 use ottla_storage::checkpoint::{clean, meta};
-use ottla_storage::disk::Disk;
+use ottla_storage::disk::{Disk, LockError};
 use ottla_storage::{LogDir, LogError, OpenDirError};
 
 use super::{Directories, Opening, Unopened};
@@ -57,8 +57,11 @@ pub fn lock(disk: &Arc<dyn Disk>, config: &ServerConfig) -> Result<Locked, Start
         let path = PathBuf::from(path);
         match LogDir::open(disk.clone(), &path) {
             Ok(log_dir) => all.locked.push(LockedDir { log_dir, is_metadata, is_data }),
-            Err(OpenDirError::Log(error)) if !is_metadata => all.give_up(path, &error),
-            Err(error) => return Err(error.into()),
+            // One that somebody else holds is not broken.
+            Err(error) if is_metadata || matches!(error, OpenDirError::Lock(LockError::Held { .. })) => {
+                return Err(error.into());
+            }
+            Err(error) => all.give_up(path, &error),
         }
     }
     Ok(all)
@@ -109,7 +112,7 @@ impl Locked {
         Ok(Identified { directories, meta, is_new, new })
     }
 
-    fn give_up(&mut self, path: PathBuf, error: &LogError) {
+    fn give_up(&mut self, path: PathBuf, error: &dyn std::error::Error) {
         tracing::error!("{} is offline, its partitions are not served: {error}", path.display());
         self.unopened.push(Unopened { path });
     }

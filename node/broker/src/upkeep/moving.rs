@@ -180,7 +180,7 @@ impl Moving {
     }
 
     /// Takes the partition offline and puts the copy in its place. Whatever comes of it, the publisher opens what there is.
-    fn finish(&self, one: &Move, partition: &Partition, log: Log, buffer: &mut Vec<u8>) -> Result<(), LogError> {
+    fn finish(&self, one: &Move, partition: &Partition, log: Log, buffer: &mut Vec<u8>) -> Result<Copied, LogError> {
         let _held = self.replicas.hold(one.replica);
         // It is deleted, or the broker stops.
         let Some((leader, old)) = partition.take_offline(Gone::Moved) else { return Err(LogError::Deleted) };
@@ -195,7 +195,7 @@ impl Moving {
         old: Log,
         mut log: Log,
         buffer: &mut Vec<u8>,
-    ) -> Result<(), LogError> {
+    ) -> Result<Copied, LogError> {
         while log.copy(&partition.reader, old.end(), buffer)? > 0 {}
         let (to, name) = (&one.to, partition.directory());
         let dir = &to.log_dir;
@@ -210,18 +210,27 @@ impl Moving {
         };
         to.checkpoints.adopt(&name, &known, marks.high_watermark)?;
         dir.take_over(&one.future, &name)?;
-        self.replicas.adopted.lock().unwrap_or_else(PoisonError::into_inner).insert(one.replica, known);
         let from = &partition.home;
-        // From here on the copy counts. What goes wrong leaves the old one to the next start, which sets it aside.
-        let removed = old.delete(self.rt.random_uuid()).and_then(|removed| from.log_dir.sync().map(|()| removed));
-        match removed {
-            Ok(removed) => {
-                from.checkpoints.is_gone(&name);
-                self.remove_later(partition, removed);
+        let removed = match old.delete(self.rt.random_uuid()) {
+            Ok(removed) => removed,
+            Err(error) => {
+                // There must not be two. Where this fails as well, none is served until the next start takes the copy.
+                if dir.disk().rename(&dir.path().join(&name), &dir.path().join(&one.future)).is_err() {
+                    std::mem::forget(self.replicas.hold(one.replica));
+                }
+                return Err(error);
             }
-            Err(error) => tracing::error!("{name} stays in {} too: {error}", from.path().display()),
+        };
+        self.replicas.adopted.lock().unwrap_or_else(PoisonError::into_inner).insert(one.replica, known);
+        from.checkpoints.is_gone(&name);
+        self.remove_later(partition, removed);
+        match from.log_dir.sync() {
+            Ok(()) => Ok(Copied::Moved),
+            Err(error) => {
+                tracing::error!("{name} may be in {} too after a loss of power: {error}", from.path().display());
+                Ok(Copied::OldOneMayComeBack)
+            }
         }
-        Ok(())
     }
 
     fn remove_later(&self, partition: &Partition, name: String) {
@@ -266,6 +275,17 @@ pub async fn run(moving: Arc<Moving>, mut stop: Stop) {
     }
 }
 
+/// What comes of copying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Copied {
+    Moved,
+    /// It was moved, and after a loss of power it may be where it was, too. Of two the next start takes the one that the metadata
+    /// do not name: so they keep the old place.
+    OldOneMayComeBack,
+    /// The move was cancelled, or the broker stops.
+    GivenUp,
+}
+
 enum Ended {
     /// It is there, or nobody wants it there any more.
     Done,
@@ -283,17 +303,19 @@ async fn move_one(moving: &Arc<Moving>, one: &Arc<Move>, stop: &mut Stop) -> End
     }
     let copied = copy(moving, one, &partition, stop).await;
     match copied {
-        Ok(true) => {
+        Ok(copied @ (Copied::Moved | Copied::OldOneMayComeBack)) => {
             tracing::info!(%topic, partition = index, "the replica is in {to} now");
             // The publisher opens it.
             moving.replicas.directories.signals.mend.notify_one();
-            if let Err(error) = moving.control.assign(vec![(one.to.id, one.replica)]).await {
+            if copied == Copied::Moved
+                && let Err(error) = moving.control.assign(vec![(one.to.id, one.replica)]).await
+            {
                 // The next start sees where it is.
                 tracing::warn!(%topic, partition = index, "the metadata do not say yet that it is in {to}: {error}");
             }
             Ended::Done
         }
-        Ok(false) => {
+        Ok(Copied::GivenUp) => {
             discard(moving, one).await;
             Ended::Done
         }
@@ -310,13 +332,12 @@ async fn move_one(moving: &Arc<Moving>, one: &Arc<Move>, stop: &mut Stop) -> End
     }
 }
 
-/// Says whether the replica is where it should be: not if the move was cancelled, or the broker stops.
 async fn copy(
     moving: &Arc<Moving>,
     one: &Arc<Move>,
     partition: &Arc<Partition>,
     stop: &mut Stop,
-) -> Result<bool, LogError> {
+) -> Result<Copied, LogError> {
     let rt = &moving.rt;
     one.copied_bytes.store(0, Ordering::Relaxed);
     let begin = (moving.clone(), one.clone(), partition.clone());
@@ -324,7 +345,7 @@ async fn copy(
     let mut buffer = Vec::new();
     loop {
         if one.is_cancelled.load(Ordering::Relaxed) || stop.is_told() {
-            return Ok(false);
+            return Ok(Copied::GivenUp);
         }
         let work = (moving.clone(), one.clone(), partition.clone());
         let stretch;
@@ -343,7 +364,7 @@ async fn copy(
                     let pause = Duration::from_secs_f64(bytes as f64 * going.max(1) as f64 / rate as f64);
                     tokio::select! {
                         biased;
-                        () = stop.told() => return Ok(false),
+                        () = stop.told() => return Ok(Copied::GivenUp),
                         () = rt.sleep(pause) => {}
                     }
                 }
@@ -351,7 +372,7 @@ async fn copy(
         }
     }
     let work = (moving.clone(), one.clone(), partition.clone());
-    rt.blocking(move || work.0.finish(&work.1, &work.2, log, &mut buffer)).await.map(|()| true)
+    rt.blocking(move || work.0.finish(&work.1, &work.2, log, &mut buffer)).await
 }
 
 /// Takes away what was copied of a move that came to nothing.

@@ -177,18 +177,28 @@ fn a_replica_is_moved_while_it_is_served() {
 
 #[test]
 fn a_move_that_a_crash_cuts_short_loses_nothing_and_is_finished() {
-    let run = |stop_at: Option<u64>| {
+    /// What happens at the operation at which the process stops.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Crash {
+        Kill,
+        PowerLoss,
+    }
+    let run = |stop_at: Option<(u64, Crash)>| {
         let machine = Machine::new();
         machine.world.block_on(async {
             let mut broker = machine.start_set_up(TWO).await;
-            make_topics(&mut broker.client).await;
-            for _ in 0..4 {
+            // What is acknowledged is on the disk.
+            assert_eq!(broker.client.create("a", &[("flush.messages", "1")]).await, ErrorCode::None);
+            for topic in ["b", "c", "d"] {
+                assert_eq!(broker.client.create(topic, &[]).await, ErrorCode::None);
+            }
+            for _ in 0..5 {
                 assert_eq!(broker.client.produce("a", 1000).await, ErrorCode::None);
             }
             let deleted = delete_to(&mut broker.client, "a", 2).await;
             assert_eq!(deleted, ErrorCode::None);
             let began = machine.disk.operations();
-            if let Some(after) = stop_at {
+            if let Some((after, _)) = stop_at {
                 machine.disk.stop_at(began + after);
             }
             assert_eq!(ask_move(&mut broker.client, "a", "/b").await, ErrorCode::None);
@@ -197,6 +207,9 @@ fn a_move_that_a_crash_cuts_short_loses_nothing_and_is_finished() {
             rt.sleep(Duration::from_secs(90)).await;
             let took = machine.disk.operations() - began;
             machine.crash(broker).await;
+            if stop_at.is_some_and(|(_, crash)| crash == Crash::PowerLoss) {
+                machine.disk.power_loss();
+            }
 
             let mut broker = machine.start_set_up(TWO).await;
             assert_eq!(offset(&mut broker.client, "a", EARLIEST).await, (ErrorCode::None, 2), "{stop_at:?}");
@@ -220,8 +233,35 @@ fn a_move_that_a_crash_cuts_short_loses_nothing_and_is_finished() {
     let operations = run(None);
     assert!(operations > 20, "{operations}");
     for stop_at in 0..operations.min(150) {
-        run(Some(stop_at));
+        run(Some((stop_at, Crash::Kill)));
+        run(Some((stop_at, Crash::PowerLoss)));
     }
+}
+
+#[test]
+fn of_two_replicas_the_one_that_was_served_counts() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(TWO).await;
+        make_topics(&mut broker.client).await;
+        // The old one cannot be renamed: it stays, and the move is tried again.
+        machine.disk.fail_all(Operation::Names, "/data/a-0", ErrorKind::Other);
+        assert_eq!(ask_move(&mut broker.client, "a", "/b").await, ErrorCode::None);
+        broker.process.rt().sleep(Duration::from_secs(8)).await;
+        assert_eq!(broker.client.produce("a", 1000).await, ErrorCode::None);
+        assert_eq!(homes(&mut broker.client).await, ["/data: a c", "/b: +a b d"]);
+        assert!(!names(&machine, "/b").contains(&"a-0".to_owned()));
+        machine.disk.mend();
+        until_moved(&mut broker, &["/data: c", "/b: a b d"]).await;
+        assert_eq!(broker.client.produce("a", 1000).await, ErrorCode::None);
+        assert_eq!(offset(&mut broker.client, "a", LATEST).await, (ErrorCode::None, 3));
+        machine.crash(broker).await;
+        machine.disk.mend();
+
+        let mut broker = machine.start_set_up(TWO).await;
+        assert_eq!(homes(&mut broker.client).await, ["/data: c", "/b: a b d"]);
+        assert_eq!(offset(&mut broker.client, "a", LATEST).await, (ErrorCode::None, 3));
+    });
 }
 
 async fn delete_to(client: &mut Client, topic: &str, offset: i64) -> ErrorCode {
@@ -319,7 +359,8 @@ fn replicas_that_somebody_has_moved_are_found() {
 fn directories_that_do_not_belong_together_are_refused() {
     let machine = Machine::new();
     machine.world.block_on(async {
-        let broker = machine.start_set_up(TWO).await;
+        let mut broker = machine.start_set_up(TWO).await;
+        make_topics(&mut broker.client).await;
         machine.stop(broker).await.unwrap();
         let with = |dirs: &'static str| [("listeners", "PLAINTEXT://127.0.0.1:9092"), ("log.dirs", dirs)];
         // The metadata log is in the first.
@@ -329,7 +370,10 @@ fn directories_that_do_not_belong_together_are_refused() {
             "{error}"
         );
         let error = machine.start_error(&with("/b")).await;
-        assert!(error.contains("/b"), "{error}");
+        assert!(
+            error.contains("/b/__cluster_metadata-0/00000000000000000000.log has no records, but /b/b-0"),
+            "{error}"
+        );
         let broker = machine.start_set_up(&with("/other")).await;
         machine.stop(broker).await.unwrap();
         let error = machine.start_error(&with("/data,/other")).await;
@@ -337,6 +381,8 @@ fn directories_that_do_not_belong_together_are_refused() {
         let settings = [with("/b")[0], ("log.dirs", "/b"), ("metadata.log.dir", "/data")];
         let mut broker = machine.start_set_up(&settings).await;
         assert_eq!(broker.client.create("t", &[]).await, ErrorCode::None);
-        assert_eq!(homes(&mut broker.client).await, ["/b: t"]);
+        // What is beside the metadata log is not served, as it is in no directory of the data.
+        assert_eq!(homes(&mut broker.client).await, ["/b: b d t"]);
+        assert_eq!(leader(&mut broker.client, "a").await, (-1, vec![1]));
     });
 }

@@ -16,17 +16,6 @@ use super::{State, Step, registration};
 use crate::image::{Broker, Partition};
 use crate::{Image, Record};
 
-/// Kafka's id of a directory that was given up: nothing is in it.
-const LOST: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
-/// Ids up to this one name no directory, but say what is known of it.
-const RESERVED: u128 = 99;
-
-/// Whether a replica in this directory can be led. One that is in no directory yet can.
-pub(super) fn is_online(broker: &Broker, directory: Uuid) -> bool {
-    let is_known = broker.log_dirs.is_empty() || broker.log_dirs.contains(&directory);
-    is_known || u128::from_be_bytes(directory.0) <= RESERVED && directory != LOST
-}
-
 /// Directories for so many new replicas: each goes where there are the fewest, and of equals to the first. Zeros, with which the
 /// broker chooses, where it has not said what it has.
 pub(super) fn fewest_first(image: &Image, broker: &Broker, count: i32) -> Vec<Uuid> {

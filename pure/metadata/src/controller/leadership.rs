@@ -10,7 +10,7 @@ use std::sync::Arc;
 use ottla_base::NodeId;
 use ottla_wire::records::{BrokerRegistrationChangeRecord, PartitionChangeRecord};
 
-use super::{Step, directories};
+use super::Step;
 use crate::image::{Broker, LeaderRecovery, Partition};
 use crate::{Image, Record, Topic};
 
@@ -45,7 +45,7 @@ pub(super) fn distrust(step: &mut Step<'_>, broker: NodeId) {
 pub(super) fn elect(step: &mut Step<'_>, broker: NodeId) {
     let Some(registered) = step.log.brokers().get(broker).cloned() else { return };
     change_each(step, |partition| {
-        if partition.leader != NodeId::NONE || !directories::is_online(&registered, partition.directory_on(broker)) {
+        if partition.leader != NodeId::NONE || !registered.has_online(partition.directory_on(broker)) {
             return None;
         }
         let mut change = PartitionChangeRecord {
