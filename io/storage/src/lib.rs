@@ -27,6 +27,7 @@ mod open_files;
 mod reader;
 mod recovery;
 mod removed;
+mod reserve;
 mod scan;
 mod segment;
 mod segment_info;

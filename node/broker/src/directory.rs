@@ -180,7 +180,7 @@ impl Directory {
 
     /// Takes note of a write that failed: the disk may be full, or broken.
     pub fn note(&self, error: &LogError) {
-        self.room.note(self.path(), error);
+        self.room.note(&self.log_dir, error);
         if error.is_of_the_device() && !self.is_metadata && !self.has_failed.swap(true, Ordering::Relaxed) {
             tracing::error!(
                 "{} goes offline with its partitions until the broker is started again: {error}",

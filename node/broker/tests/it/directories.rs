@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
+use ottla_records::NewRecord;
 use ottla_storage::disk::{Disk, Operation, read_file};
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::{
@@ -239,7 +240,7 @@ fn a_move_that_a_crash_cuts_short_loses_nothing_and_is_finished() {
 }
 
 #[test]
-fn of_two_replicas_the_one_that_was_served_counts() {
+fn where_the_old_replica_cannot_be_taken_away_it_stays() {
     let machine = Machine::new();
     machine.world.block_on(async {
         let mut broker = machine.start_set_up(TWO).await;
@@ -384,5 +385,41 @@ fn directories_that_do_not_belong_together_are_refused() {
         // What is beside the metadata log is not served, as it is in no directory of the data.
         assert_eq!(homes(&mut broker.client).await, ["/b: b d t"]);
         assert_eq!(leader(&mut broker.client, "a").await, (-1, vec![1]));
+    });
+}
+
+#[test]
+fn a_full_directory_serves_reads_and_deletions_and_comes_back_by_itself() {
+    const MIB: u64 = 1 << 20;
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(ONE).await;
+        let rt = broker.process.rt();
+        let client = &mut broker.client;
+        let configs = [("segment.bytes", "1048576"), ("file.delete.delay.ms", "1000")];
+        assert_eq!(client.create("t", &configs).await, ErrorCode::None);
+        assert_eq!(client.create("u", &[]).await, ErrorCode::None);
+        let value = vec![7; 500_000];
+        let record = NewRecord { timestamp: 1_767_225_600_000, value: Some(&value), ..NewRecord::default() };
+        machine.disk.set_capacity(Some(16 * MIB));
+        let mut sent = 0;
+        while client.send("t", &record, 1000).await == ErrorCode::None {
+            sent += 1;
+        }
+        assert!(sent > 20, "{sent}");
+        // Nothing more is taken, however small.
+        assert_eq!(client.produce("u", 1000).await, ErrorCode::KafkaStorageError);
+        assert_eq!(offset(client, "t", LATEST).await, (ErrorCode::None, sent));
+        // There is no more room than what was kept.
+        let free = machine.disk.free_bytes(Path::new("/")).unwrap();
+        assert!((MIB..3 * MIB).contains(&free), "{free}");
+        machine.disk.set_capacity(Some(16 * MIB - (free - MIB)));
+        assert_eq!(delete_to(client, "t", sent - 2).await, ErrorCode::None);
+        rt.sleep(Duration::from_secs(5)).await;
+        assert_eq!(client.produce("u", 1000).await, ErrorCode::None);
+        machine.crash(broker).await;
+        let mut broker = machine.start_set_up(ONE).await;
+        assert_eq!(offset(&mut broker.client, "t", EARLIEST).await, (ErrorCode::None, sent - 2));
+        assert_eq!(offset(&mut broker.client, "t", LATEST).await, (ErrorCode::None, sent));
     });
 }
