@@ -46,6 +46,8 @@ pub struct Partition {
     settings: ArcSwap<TopicSettings>,
     /// What `leader-epoch-checkpoint` says.
     pub stored_epochs: Mutex<Vec<EpochEntry>>,
+    /// End of the log when it was last asked whether it is idle.
+    end_seen: AtomicI64,
     /// Up to where the log is compacted; 0 if none of it is.
     first_dirty: AtomicI64,
     /// Something in the log cannot be compacted.
@@ -190,6 +192,7 @@ impl Partition {
             replicas,
             settings: ArcSwap::new(settings),
             stored_epochs: Mutex::new(stored_epochs),
+            end_seen: AtomicI64::new(-1),
             first_dirty: AtomicI64::new(first_dirty),
             is_uncleanable: AtomicBool::new(false),
             flush_is_due: AtomicBool::new(false),
@@ -419,6 +422,16 @@ impl Partition {
         }
         if moved != Moved::default() {
             self.acked.notify_waiters();
+        }
+    }
+
+    /// Closes the log's file, if nothing was appended since the last call.
+    pub fn rest_if_idle(&self) {
+        if let Ok(Some(state)) = self.state.lock().as_deref_mut().map(Option::as_mut) {
+            let end = state.log.end().offset;
+            if self.end_seen.swap(end, Ordering::Relaxed) == end {
+                state.log.rest();
+            }
         }
     }
 

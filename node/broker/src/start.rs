@@ -45,8 +45,8 @@ use crate::stop::{Parts, Running};
 use crate::topics::{Published, Topics};
 use crate::upkeep::compaction::{self, Compaction};
 use crate::upkeep::moving::{self, Moving};
-use crate::upkeep::retention;
 use crate::upkeep::trimming::Trimming;
+use crate::upkeep::{resting, retention};
 use crate::web::Web;
 
 /// `queued.max.request.bytes` where it is not set.
@@ -210,6 +210,8 @@ pub async fn start(
         taken: Default::default(),
     });
     running.push(rt.spawn(Lane::Control, "compaction", compaction::run(compaction, tasks.listener())));
+    let rest = resting::run(rt.clone(), published.clone(), tasks.listener());
+    running.push(rt.spawn(Lane::Control, "rest", rest));
     let moving = Arc::new(Moving {
         rt: rt.clone(),
         replicas: replicas.clone(),

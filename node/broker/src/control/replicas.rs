@@ -125,7 +125,7 @@ impl Replicas {
         let adopted = lock(&self.adopted).remove(&ReplicaId { topic: topic.id, index });
         let known = adopted.unwrap_or_else(|| home.checkpoints.known(&name));
         let options = settings.log_options(self.rt.random_u64());
-        let (log, recovered) = Log::open(&home.log_dir, &name, options, known)?;
+        let (mut log, recovered) = Log::open(&home.log_dir, &name, options, known)?;
         self.work.add(&recovered);
         if recovered.synced_offsets_lost > 0 {
             tracing::error!(
@@ -153,6 +153,7 @@ impl Replicas {
             // Here only what is flushed is to be seen, and after a crash nobody knows what is: it was kept, so it is shown.
             log.flush()?;
         }
+        log.rest();
         let opened = Opened { start: reader.start(), end: log.end().offset, flushed: reader.flushed().offset };
         let rules = settings.leader_rules(partition.replicas.len());
         let leader = Leader::new(partition.leader_epoch, rules, opened, recovery);
