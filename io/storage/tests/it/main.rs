@@ -1,6 +1,7 @@
 //! Logs on the disk that loses, tears and refuses, and on the real one.
 
 mod clean;
+mod copy;
 mod crash;
 mod damage;
 mod faulty;
