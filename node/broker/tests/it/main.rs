@@ -8,5 +8,6 @@ mod groups;
 mod opening;
 mod panics;
 mod support;
+mod transactions;
 mod upkeep;
 mod web;
