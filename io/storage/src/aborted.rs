@@ -196,7 +196,7 @@ impl Segment {
             if one.first_offset < reach.end {
                 aborted.push(one);
             }
-            if one.last_stable >= reach.end || aborted.len() > ABORTED_MAX {
+            if one.last_stable >= reach.end || aborted.len() > reach.count_max {
                 return Ok(Search::IsOver);
             }
         }
@@ -208,6 +208,8 @@ impl Segment {
 struct Reach {
     offset: i64,
     end: i64,
+    /// Where there are more than so many, nobody wants to know of all.
+    count_max: usize,
     wait: Wait,
 }
 
@@ -238,16 +240,17 @@ impl Reader {
         let Some(segment) = segment.filter(|_| !view.range.is_empty()) else { return Ok((view, Vec::new())) };
         let mut aborted = Vec::new();
         loop {
+            let bytes = view.range.end - view.range.start;
+            let fewer = (bytes / 2).max(view.first_bytes);
+            let count_max = if fewer < bytes { ABORTED_MAX } else { usize::MAX };
             let end = self.offset_behind(&segment, view.range.end, want.wait)?;
-            let reach = Reach { offset: want.offset, end, wait: want.wait };
+            let reach = Reach { offset: want.offset, end, count_max, wait: want.wait };
             for segment in std::iter::successors(Some(segment.clone()), |before| self.after(before)) {
                 if let Search::IsOver = segment.aborted(&reach, &mut aborted)? {
                     break;
                 }
             }
-            let bytes = view.range.end - view.range.start;
-            let fewer = (bytes / 2).max(view.first_bytes);
-            if aborted.len() <= ABORTED_MAX || fewer >= bytes {
+            if aborted.len() <= count_max {
                 return Ok((view, aborted));
             }
             view.range.end = view.range.start + fewer;
