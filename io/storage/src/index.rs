@@ -94,6 +94,11 @@ impl<E: IndexEntry> Entries<E> {
         floor(self.len(), beyond, |i| Ok(self.get(i))).expect("memory does not fail")
     }
 
+    /// As [`FileEntries::first`].
+    pub fn first(&self, is_such: impl Fn(&E) -> bool) -> usize {
+        first(self.len(), is_such, |i| Ok(self.get(i))).expect("memory does not fail")
+    }
+
     pub fn unwritten(&self) -> usize {
         (self.bytes.len() - self.written_bytes) / E::BYTES
     }
@@ -151,7 +156,16 @@ impl<'a, E: IndexEntry> FileEntries<'a, E> {
         floor(self.len, beyond, |i| self.get(i))
     }
 
-    fn get(&mut self, i: usize) -> io::Result<E> {
+    /// Place of the first entry that is such; as many as there are if none is. Those that are stand behind those that are not.
+    pub fn first(&mut self, is_such: impl Fn(&E) -> bool) -> io::Result<usize> {
+        first(self.len, is_such, |i| self.get(i))
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn get(&mut self, i: usize) -> io::Result<E> {
         if !self.held.contains(&i) {
             let in_block = BLOCK_BYTES / E::BYTES;
             let first = i / in_block * in_block;
@@ -167,22 +181,29 @@ impl<'a, E: IndexEntry> FileEntries<'a, E> {
     }
 }
 
-/// Binary search over `len` entries that rise (over others it ends as well, anywhere).
+/// The entry before the first that is beyond.
 fn floor<E>(
     len: usize,
     beyond: impl Fn(&E) -> bool,
     mut get: impl FnMut(usize) -> io::Result<E>,
 ) -> io::Result<Option<E>> {
-    let (mut low, mut high, mut found) = (0, len, None);
+    first(len, beyond, &mut get)?.checked_sub(1).map(get).transpose()
+}
+
+/// Binary search over `len` entries that rise (over others it ends as well, anywhere).
+fn first<E>(
+    len: usize,
+    is_such: impl Fn(&E) -> bool,
+    mut get: impl FnMut(usize) -> io::Result<E>,
+) -> io::Result<usize> {
+    let (mut low, mut high) = (0, len);
     while low < high {
         let middle = low + (high - low) / 2;
-        let entry = get(middle)?;
-        if beyond(&entry) {
+        if is_such(&get(middle)?) {
             high = middle;
         } else {
             low = middle + 1;
-            found = Some(entry);
         }
     }
-    Ok(found)
+    Ok(low)
 }

@@ -9,6 +9,7 @@
 //! What the batches mean is decided elsewhere: nothing here knows of leaders, high watermarks or error codes. All of it
 //! goes through [`disk`], whose second implementation lies, tears and forgets.
 
+mod aborted;
 mod active;
 pub mod checkpoint;
 mod clean;
@@ -36,6 +37,7 @@ mod walk;
 
 use std::sync::{Mutex, MutexGuard};
 
+pub use aborted::{ABORTED_MAX, AbortedTransaction};
 pub use clean::{CleanError, Cleaned, Cleaner, CleanerOptions, Cleaning, Job};
 pub use error::LogError;
 pub use flush::{FlushOptions, Flushed, Flusher};

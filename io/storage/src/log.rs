@@ -168,6 +168,10 @@ impl Log {
         Reader(self.shared.clone())
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     /// Makes the log survive a power loss, here and now. For who opens one; afterwards there is the flusher.
     pub fn flush(&self) -> Result<Place, LogError> {
         self.shared.flush()

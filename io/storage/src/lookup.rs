@@ -74,6 +74,22 @@ impl Segment {
         })
     }
 
+    /// The first entry of the offset index at or behind a position of the segment. `None` if the index knows of none.
+    pub fn next_entry(self: &Arc<Self>, position: u64, wait: Wait) -> Result<Option<OffsetEntry>, LogError> {
+        let is_behind = |entry: &OffsetEntry| u64::from(entry.position) >= position;
+        let in_memory = self.in_memory(|index| {
+            let first = index.offsets.first(is_behind);
+            (first < index.offsets.len()).then(|| index.offsets.get(first))
+        });
+        if let Some(entry) = in_memory {
+            return Ok(entry);
+        }
+        let Some(file) = if_there(self.index_file())? else { return Ok(None) };
+        let mut entries = FileEntries::new(&*file, wait).doing("read", &IndexOf(self))?;
+        let first = entries.first(is_behind).doing("read", &IndexOf(self))?;
+        (first < entries.len()).then(|| entries.get(first).doing("read", &IndexOf(self))).transpose()
+    }
+
     /// Whether the batch that a time entry names has the timestamp that it says.
     pub fn holds(self: &Arc<Self>, entry: TimeEntry, wait: Wait) -> Result<bool, LogError> {
         let offset = self.offset_of(entry);

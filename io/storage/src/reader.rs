@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use ottla_records::{BatchHeader, Scratch, Sought, find_timestamp};
@@ -28,8 +28,10 @@ pub(crate) struct Shared {
     pub home: Arc<Home>,
     /// By base offset; the last is active. Never empty.
     pub segments: RwLock<Vec<Arc<Segment>>>,
-    /// How often segments have left the list.
+    /// How often segments have left the list. Moves while the list is locked.
     pub list_changes: AtomicU64,
+    /// Some segment has aborted transactions.
+    pub has_aborted: AtomicBool,
     pub progress: Mutex<Progress>,
 }
 
@@ -65,6 +67,8 @@ pub struct View {
     pub range: Range<u64>,
     /// Of the first batch, which may begin before the offset wanted.
     pub base_offset: i64,
+    /// Bytes of the first batch.
+    pub(crate) first_bytes: u64,
     /// The segment is not that of the limit: there is more than this stretch may hold.
     pub has_more_behind: bool,
 }
@@ -85,10 +89,11 @@ impl Reader {
     /// [`LogError::OutOfRange`] outside of the log's start and `want.limit`; [`LogError::Cold`] where `want.wait` forbids
     /// what it takes.
     pub fn view(&self, want: &Want) -> Result<View, LogError> {
-        self.again(|| self.view_once(want))
+        self.again(|| self.view_once(want).map(|(view, _)| view))
     }
 
-    fn view_once(&self, want: &Want) -> Result<View, LogError> {
+    /// And the segment, unless the stretch is empty because the log ends there.
+    pub(crate) fn view_once(&self, want: &Want) -> Result<(View, Option<Arc<Segment>>), LogError> {
         let Want { offset, limit, .. } = *want;
         let start = self.start();
         if offset > limit.offset || offset < start {
@@ -110,11 +115,14 @@ impl Reader {
                 let to = end.min(found.position.saturating_add(bytes));
                 let base_offset = found.header.base_offset;
                 let has_more_behind = segment.base_offset != limit.segment;
-                return Ok(View { file: segment.file()?, range: found.position..to, base_offset, has_more_behind });
+                let (file, range) = (segment.file()?, found.position..to);
+                let view = View { file, range, base_offset, first_bytes: first, has_more_behind };
+                return Ok((view, Some(segment)));
             }
         }
         let active = self.segment(|segments| segments.len() - 1).expect("a log has a segment");
-        Ok(View { file: active.file()?, range: 0..0, base_offset: offset, has_more_behind: false })
+        let file = active.file()?;
+        Ok((View { file, range: 0..0, base_offset: offset, first_bytes: 0, has_more_behind: false }, None))
     }
 
     /// The first record before `limit` with this timestamp or a later one.
@@ -163,8 +171,21 @@ impl Reader {
         record_in(&segment, &*segment.file()?, &found, Sought { timestamp, offset: 0 }, wait)
     }
 
-    /// Reports the batches from the one that holds `offset` to the end: what producers and epochs are rebuilt from.
-    pub fn headers(&self, offset: i64, mut on_batch: impl FnMut(&BatchHeader)) -> Result<(), LogError> {
+    /// The place of the batch that holds `offset`, or of the first behind it; `limit` if there is none before.
+    pub fn place_of(&self, offset: i64, limit: Place, wait: Wait) -> Result<Place, LogError> {
+        self.again(|| {
+            for segment in self.segments_from(offset, limit) {
+                if let Some(found) = segment.find(offset, end_in(&segment, limit)?, wait)? {
+                    return Ok(Place { offset, segment: segment.base_offset, position: found.position });
+                }
+            }
+            Ok(limit)
+        })
+    }
+
+    /// Reports the batches from the one that holds `offset` to the end, with their bytes where they are of control records: what
+    /// producers, transactions and epochs are rebuilt from.
+    pub fn headers(&self, offset: i64, mut on_batch: impl FnMut(&BatchHeader, Option<&[u8]>)) -> Result<(), LogError> {
         let limit = self.end();
         for segment in self.segments_from(offset, limit) {
             let end = end_in(&segment, limit)?;
@@ -172,7 +193,12 @@ impl Reader {
             let file = segment.file()?;
             let mut walk = Walk::new(&*file, start.position, end, Wait::Yes);
             while let Some(found) = next(&segment, &mut walk)? {
-                on_batch(&found.header);
+                let control = if found.header.attributes.is_control() {
+                    Some(control_batch(&segment, &mut walk, &found)?)
+                } else {
+                    None
+                };
+                on_batch(&found.header, control);
             }
         }
         Ok(())
@@ -250,16 +276,19 @@ impl Reader {
     fn segments_from(&self, offset: i64, limit: Place) -> impl Iterator<Item = Arc<Segment>> {
         let first = self
             .segment(|segments| segments.partition_point(|segment| segment.base_offset <= offset).saturating_sub(1));
-        let after = |before: &Arc<Segment>| {
-            let base_offset = before.base_offset;
-            self.segment(|segments| {
-                let next = segments.partition_point(|segment| segment.base_offset <= base_offset);
-                // Where another segment has taken its place, that one may hold what follows.
-                let is_replaced = next > 0 && !Arc::ptr_eq(&segments[next - 1], before);
-                if is_replaced { next - 1 } else { next }
-            })
-        };
-        std::iter::successors(first, after).take_while(move |segment| segment.base_offset <= limit.segment)
+        std::iter::successors(first, |before| self.after(before))
+            .take_while(move |segment| segment.base_offset <= limit.segment)
+    }
+
+    /// The segment behind this one.
+    pub(crate) fn after(&self, before: &Arc<Segment>) -> Option<Arc<Segment>> {
+        let base_offset = before.base_offset;
+        self.segment(|segments| {
+            let next = segments.partition_point(|segment| segment.base_offset <= base_offset);
+            // Where another segment has taken its place, that one may hold what follows.
+            let is_replaced = next > 0 && !Arc::ptr_eq(&segments[next - 1], before);
+            if is_replaced { next - 1 } else { next }
+        })
     }
 
     fn segment(&self, pick: impl FnOnce(&[Arc<Segment>]) -> usize) -> Option<Arc<Segment>> {
@@ -282,6 +311,16 @@ pub(crate) fn next(segment: &Segment, walk: &mut Walk<'_>) -> Result<Option<Foun
         Step::End => Ok(None),
         Step::Broken { position, what } => Err(segment.corrupt(position, what)),
     }
+}
+
+/// The bytes of a batch of control records, which are few and small.
+pub(crate) fn control_batch<'w>(
+    segment: &Segment,
+    walk: &'w mut Walk<'_>,
+    found: &Found,
+) -> Result<&'w [u8], LogError> {
+    let bytes = walk.small(found).doing("read", segment)?;
+    bytes.ok_or_else(|| segment.corrupt(found.position, "a batch of control records is too large"))
 }
 
 /// The record that is sought, if the batch has it.

@@ -21,6 +21,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, RwLock};
 
+use crate::aborted;
 use crate::active::Active;
 use crate::disk::{Entry, Open, missing};
 use crate::error::{Doing, LogError};
@@ -62,6 +63,9 @@ pub struct Recovered {
     pub indexes_rebuilt: usize,
     /// Offsets that were missing before the recovery point: the disk has lost what it had synced.
     pub synced_offsets_lost: i64,
+    /// Markers from this offset on may have aborted transactions that the files do not tell of, or not have aborted those that
+    /// they do: [`Log::set_aborted`](crate::Log::set_aborted) is to be called. `None` if all is well, as in most logs.
+    pub aborted_from: Option<i64>,
 }
 
 pub(crate) fn open(
@@ -100,6 +104,13 @@ pub(crate) fn open(
     };
     let end = active.end();
     remove_later_snapshots(&home, &files, end.offset)?;
+    let found = aborted::Found {
+        files: &files,
+        end: end.offset,
+        recovery_point: known.recovery_point,
+        first_marker: recovered.aborted_from,
+    };
+    recovered.aborted_from = aborted::look_through(&segments, &found)?;
     recovered.synced_offsets_lost = (known.recovery_point - end.offset).max(0);
     let start = segments[0].base_offset.max(known.log_start);
     let recovery_point = known.recovery_point.clamp(segments[0].base_offset, end.offset);
@@ -121,7 +132,8 @@ pub(crate) fn open(
         in_doubt: queued,
     };
     let (segments, list_changes, progress) = (RwLock::new(segments), AtomicU64::new(0), Mutex::new(progress));
-    let shared = Arc::new(Shared { home, segments, list_changes, progress });
+    let shared = Arc::new(Shared { home, segments, list_changes, has_aborted: AtomicBool::new(false), progress });
+    shared.note_aborted();
     if queued {
         dir.backlog.is_dirty(&shared);
     }
@@ -160,7 +172,7 @@ fn remove_below(home: &Home, bases: &mut Vec<i64>, log_start: i64) -> Result<(),
     Ok(())
 }
 
-fn offset_in_name(file: &Entry, extension: &str) -> Option<i64> {
+pub(crate) fn offset_in_name(file: &Entry, extension: &str) -> Option<i64> {
     let digits = file.name.strip_suffix(extension).filter(|digits| digits.len() == 20)?;
     digits.parse().ok().filter(|&offset: &i64| offset >= 0)
 }

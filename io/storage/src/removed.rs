@@ -103,7 +103,6 @@ impl Shared {
         let mut segments = self.segments.write().expect("nothing panics while it holds this lock");
         let gone = segments[1..].partition_point(|next| next.base_offset <= gone_to);
         let removed = Removed::new(segments.drain(..gone).collect());
-        drop(segments);
         if !removed.is_empty() {
             self.list_changes.fetch_add(1, Ordering::SeqCst);
         }

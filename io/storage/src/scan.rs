@@ -95,6 +95,9 @@ pub(crate) fn scan(
         if !follows || !(is_known || walk.is_intact(&found).doing("read", &log_path)?) {
             break;
         }
+        if found.header.attributes.is_control() && !is_known {
+            recovered.aborted_from.get_or_insert(found.header.base_offset);
+        }
         if let Some(entries) = state.add(&found.header) {
             lock(&segment.index).add(entries);
             known_entries += usize::from(is_known);

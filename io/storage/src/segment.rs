@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::aborted;
 use crate::disk::{Disk, DiskFile, Open, missing};
 use crate::error::{Doing, LogError, Named};
 use crate::index::IndexEntry;
@@ -29,8 +30,8 @@ const UNKNOWN: u64 = u64::MAX;
 pub(crate) const UNWRITTEN_ENTRIES_MAX: usize = 32;
 
 /// Extensions of a segment's files. The log is the first to be renamed or removed: without it the others are nothing. The last
-/// one is Kafka's list of aborted transactions, seldom there.
-pub(crate) const EXTENSIONS: [&str; 4] = ["log", "index", "timeindex", "txnindex"];
+/// one is seldom there.
+pub(crate) const EXTENSIONS: [&str; 4] = ["log", "index", "timeindex", aborted::EXTENSION];
 
 /// What Kafka appends to the name of a file that is to be removed.
 pub(crate) const DELETED: &str = "deleted";
@@ -63,6 +64,8 @@ pub(crate) struct Segment {
     retired: AtomicBool,
     /// Compaction made it, in place of others.
     is_cleaned: bool,
+    /// Its markers have aborted transactions: the file that tells of them has entries.
+    pub has_aborted: AtomicBool,
     pub index: Mutex<Index>,
     /// Where the last search ended: one that reads on need not look into the index.
     pub last_found: LastFound,
@@ -123,6 +126,7 @@ impl Segment {
             set_aside: Mutex::default(),
             retired: AtomicBool::new(false),
             is_cleaned: false,
+            has_aborted: AtomicBool::new(false),
             index: Mutex::new(index),
             last_found: LastFound::default(),
         }

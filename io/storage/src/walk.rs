@@ -114,6 +114,16 @@ impl<'a> Walk<'a> {
         Ok(digest.finalize() as u32 == found.header.crc)
     }
 
+    /// The whole batch that `next` gave, if it is small: as those of markers are.
+    pub fn small(&mut self, found: &Found) -> io::Result<Option<&[u8]>> {
+        let size = found.header.size_bytes();
+        if size > READ_BYTES_MIN {
+            return Ok(None);
+        }
+        let bytes = self.bytes(found.position, size)?;
+        Ok(bytes.get(..size))
+    }
+
     /// The bytes from `position` on that one read gives: `least` or more of them, unless the stretch ends before.
     fn bytes(&mut self, position: u64, least: usize) -> io::Result<&[u8]> {
         let window_end = self.window_at + self.filled as u64;

@@ -49,6 +49,7 @@ mod start;
 mod stop;
 mod topic_settings;
 mod topics;
+mod transactions;
 mod upkeep;
 mod web;
 

@@ -11,11 +11,12 @@ pub fn from_file(snapshot: Snapshot) -> ProducerSnapshot {
         last_offset: entry.last_offset,
         offset_delta: entry.offset_delta,
         timestamp: entry.timestamp,
+        coordinator_epoch: entry.coordinator_epoch,
+        transaction_first_offset: entry.transaction_first_offset,
     });
     ProducerSnapshot { offset: snapshot.offset, producers: producers.collect() }
 }
 
-/// There are no transactions yet: no producer has one open.
 pub fn to_file(snapshot: &ProducerSnapshot) -> Snapshot {
     let producers = snapshot.producers.iter().map(|entry| Entry {
         producer_id: entry.producer_id,
@@ -24,8 +25,8 @@ pub fn to_file(snapshot: &ProducerSnapshot) -> Snapshot {
         last_offset: entry.last_offset,
         offset_delta: entry.offset_delta,
         timestamp: entry.timestamp,
-        coordinator_epoch: -1,
-        transaction_first_offset: -1,
+        coordinator_epoch: entry.coordinator_epoch,
+        transaction_first_offset: entry.transaction_first_offset,
     });
     Snapshot { offset: snapshot.offset, producers: producers.collect() }
 }

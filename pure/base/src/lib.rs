@@ -16,6 +16,13 @@ pub use uuid::{ParseUuidError, Uuid};
 
 use std::fmt;
 
+/// What the marker at the end of a transaction says of it (KIP-98).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TxnOutcome {
+    Committed,
+    Aborted,
+}
+
 /// `node.id` of a broker or a controller. -1 stands for "none" on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub i32);

@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use ottla_base::TxnOutcome;
 use ottla_machine::{At, Machine, Timers, Waiter};
 use ottla_wire::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatResponse, DeleteGroupsRequest,
     DeleteGroupsResponse, DescribeGroupsResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupResponse,
     LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse, OffsetCommitResponse, OffsetDeleteRequest,
-    OffsetDeleteResponse, OffsetFetchRequestGroup, OffsetFetchResponseGroup, SyncGroupResponse,
+    OffsetDeleteResponse, OffsetFetchResponseGroup, SyncGroupResponse,
 };
 use ottla_wire::records::consumer_offsets::GroupMetadataValue;
 
@@ -27,6 +28,8 @@ use crate::consumer::heartbeat::ConsumerGroupHeartbeat;
 use crate::consumer::replay;
 use crate::history::History;
 use crate::offsets::commit::OffsetCommit;
+use crate::offsets::fetch::OffsetFetch;
+use crate::offsets::pending::PendingOffsets;
 use crate::offsets::topics_deleted::DeletedTopic;
 use crate::offsets::{self, Offset, Offsets};
 use crate::topics::Topics;
@@ -42,8 +45,7 @@ pub(crate) type Step<'a> = ottla_machine::Step<'a, Groups>;
 #[derive(Clone, Debug)]
 pub enum Command {
     OffsetCommit(OffsetCommit),
-    /// One group of an OffsetFetch. Topics that are named by their ids come with their names too.
-    OffsetFetch(OffsetFetchRequestGroup),
+    OffsetFetch(OffsetFetch),
     OffsetDelete(OffsetDeleteRequest),
     TopicsDeleted(Vec<DeletedTopic>),
     JoinGroup(JoinGroup),
@@ -82,7 +84,7 @@ pub enum Reply {
     DeleteGroups(DeleteGroupsResponse),
 }
 
-/// What the log says. Both maps grow with records only: they are limited by the log that holds those.
+/// What the log says. All of it grows with records only: it is limited by the log that holds those.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     /// Each group as it last became stable or empty; one that only commits offsets has the default here.
@@ -91,6 +93,17 @@ pub struct State {
     pub(crate) consumer: BTreeMap<Arc<str>, consumer::Group>,
     /// By group; there are no empty maps in it.
     pub(crate) offsets: BTreeMap<Arc<str>, Offsets>,
+    /// Those of transactions that are not over.
+    pub(crate) pending: PendingOffsets,
+}
+
+impl State {
+    /// A consumer that only commits offsets makes a group too.
+    fn make_group(&mut self, group: &Arc<str>) {
+        if !self.groups.contains_key(group) && !self.consumer.contains_key(group) {
+            self.groups.insert(group.clone(), GroupMetadataValue::default());
+        }
+    }
 }
 
 /// What the log does not say.
@@ -213,16 +226,13 @@ impl Machine for Groups {
         step.reply(asker, reply);
     }
 
-    fn replay(state: &mut State, _: At, record: &Record) {
+    fn replay(state: &mut State, at: At, record: &Record) {
         match record {
             Record::OffsetCommit(key, Some(value)) => {
-                // A consumer that only commits offsets makes a group too.
-                if !state.groups.contains_key(&key.group) && !state.consumer.contains_key(&key.group) {
-                    state.groups.insert(key.group.clone(), GroupMetadataValue::default());
-                }
-                state.set_offset(key, Offset::from(value));
+                state.make_group(&key.group);
+                state.commit_offset(at.offset, key, Offset::from(value));
             }
-            Record::OffsetCommit(key, None) => state.remove_offset(key),
+            Record::OffsetCommit(key, None) => state.forget_offset(key),
             Record::GroupMetadata(key, Some(value)) => {
                 state.consumer.remove(&key.group);
                 state.groups.insert(key.group.clone(), value.clone());
@@ -250,6 +260,21 @@ impl Machine for Groups {
                 replay::pattern(state, &key.group_id, &key.regular_expression, value.as_ref());
             }
         }
+    }
+
+    fn replay_pending(state: &mut State, at: At, producer_id: i64, record: &Record) {
+        match record {
+            Record::OffsetCommit(key, Some(value)) => {
+                state.make_group(&key.group);
+                state.commit_offset_pending(at.offset, producer_id, key, Offset::from(value));
+            }
+            // Transactions write nothing else.
+            _ => Groups::replay(state, at, record),
+        }
+    }
+
+    fn replay_marker(state: &mut State, producer_id: i64, outcome: TxnOutcome) {
+        state.end_transaction(producer_id, outcome);
     }
 
     fn loaded(step: &mut Step<'_>) {

@@ -77,6 +77,7 @@ pub use history::{Protocol, REASONS_MAX, Reason, Rebalance, What, Who};
 pub use numbers::Numbers;
 pub use offsets::Offset;
 pub use offsets::commit::OffsetCommit;
+pub use offsets::fetch::OffsetFetch;
 pub use offsets::topics_deleted::DeletedTopic;
 pub use record::{Record, RecordError};
 pub use topics::{Topic, Topics};

@@ -16,6 +16,8 @@
 
 use std::fmt::Debug;
 
+use ottla_base::TxnOutcome;
+
 mod shard;
 mod step;
 mod timers;
@@ -42,6 +44,15 @@ pub trait Machine: Sized + 'static {
     /// Makes one record true. Called as the record is written and again, in the same order, when the log is loaded: it may
     /// depend on nothing but its arguments.
     fn replay(hard: &mut Self::Hard, at: At, record: &Self::Record);
+
+    /// The same for a record that a producer wrote in a transaction: it is to be true once that was committed. Only loaded, as
+    /// nothing that is decided writes such records.
+    fn replay_pending(hard: &mut Self::Hard, at: At, _producer_id: i64, record: &Self::Record) {
+        Self::replay(hard, at, record);
+    }
+
+    /// A marker in the log says how the producer's transaction has ended.
+    fn replay_marker(_hard: &mut Self::Hard, _producer_id: i64, _outcome: TxnOutcome) {}
 
     /// The first step after the log was loaded: sets timers, resumes what was half done.
     fn loaded(_step: &mut Step<'_, Self>) {}

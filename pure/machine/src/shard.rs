@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use ottla_base::Now;
+use ottla_base::{Now, TxnOutcome};
 
 use crate::{At, Ledger, Machine, Step, Waiter};
 
@@ -99,8 +99,24 @@ impl<M: Machine> Default for Load<M> {
 impl<M: Machine> Load<M> {
     /// Replays one record of the log. Offsets rise, with gaps where control records stand.
     pub fn replay(&mut self, at: At, record: &M::Record) {
-        assert!(at.offset >= self.next_offset, "offset {} comes after {}", at.offset, self.next_offset);
+        self.pass(at);
         M::replay(&mut self.hard, at, record);
+    }
+
+    /// The same for a record that the producer wrote in a transaction.
+    pub fn replay_pending(&mut self, at: At, producer_id: i64, record: &M::Record) {
+        self.pass(at);
+        M::replay_pending(&mut self.hard, at, producer_id, record);
+    }
+
+    /// A marker that ends the producer's transaction.
+    pub fn replay_marker(&mut self, at: At, producer_id: i64, outcome: TxnOutcome) {
+        self.pass(at);
+        M::replay_marker(&mut self.hard, producer_id, outcome);
+    }
+
+    fn pass(&mut self, at: At) {
+        assert!(at.offset >= self.next_offset, "offset {} comes after {}", at.offset, self.next_offset);
         self.next_offset = at.offset + 1;
     }
 
@@ -146,6 +162,8 @@ pub type OutputOf<M> = Output<<M as Machine>::Reply, <M as Machine>::Effect>;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
     use crate::Timers;
     use proptest::prelude::*;
@@ -274,6 +292,60 @@ mod tests {
         assert_eq!(submit(&mut shard, 1, Command::Read).base_offset, 5);
         assert_eq!(shard.high_watermark(4), []);
         assert_eq!(shard.high_watermark(5), [Output::Reply(Waiter(1), 10)]);
+    }
+
+    /// Counts what was written, and what transactions have left pending by producer.
+    #[derive(Debug)]
+    struct Pending;
+
+    impl Machine for Pending {
+        type Hard = (i64, BTreeMap<i64, i64>);
+        type Soft = ();
+        type Command = ();
+        type Record = i64;
+        type Reply = ();
+        type Effect = ();
+
+        fn decide(_: &mut Step<'_, Self>, _: Waiter, _: ()) {}
+
+        fn replay(hard: &mut Self::Hard, _: At, record: &i64) {
+            hard.0 += record;
+        }
+
+        fn replay_pending(hard: &mut Self::Hard, _: At, producer_id: i64, record: &i64) {
+            *hard.1.entry(producer_id).or_default() += record;
+        }
+
+        fn replay_marker(hard: &mut Self::Hard, producer_id: i64, outcome: TxnOutcome) {
+            let pending = hard.1.remove(&producer_id).unwrap_or(0);
+            hard.0 += if outcome == TxnOutcome::Committed { pending } else { 0 };
+        }
+    }
+
+    #[test]
+    fn what_a_transaction_wrote_counts_once_it_is_committed() {
+        let mut load = Load::<Pending>::default();
+        load.replay(At { offset: 0 }, &1);
+        load.replay_pending(At { offset: 1 }, 7, &10);
+        load.replay_pending(At { offset: 2 }, 8, &100);
+        load.replay_pending(At { offset: 3 }, 9, &1000);
+        load.replay_marker(At { offset: 4 }, 7, TxnOutcome::Committed);
+        load.replay_marker(At { offset: 5 }, 8, TxnOutcome::Aborted);
+        let shard = load.finish(6);
+        assert_eq!(shard.hard(), &(11, BTreeMap::from([(9, 1000)])));
+        // A machine that knows of no transactions takes all for true.
+        let mut load = Load::<Counter>::default();
+        load.replay_pending(At { offset: 0 }, 7, &10);
+        load.replay_marker(At { offset: 1 }, 7, TxnOutcome::Aborted);
+        assert_eq!(load.finish(2).hard().sum, 10);
+    }
+
+    #[test]
+    #[should_panic(expected = "comes after")]
+    fn markers_have_their_place_in_the_order() {
+        let mut load = Load::<Counter>::default();
+        load.replay_marker(At { offset: 1 }, 7, TxnOutcome::Committed);
+        load.replay(At { offset: 1 }, &10);
     }
 
     #[test]

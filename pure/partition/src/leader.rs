@@ -25,12 +25,25 @@ pub struct Rules {
     pub flush_messages: i64,
 }
 
+impl Rules {
+    /// The high watermark of a log that was just opened.
+    pub fn high_watermark(&self, opened: &Opened) -> i64 {
+        Counts::under(self.flush_messages).of_all(&[opened.own()])
+    }
+}
+
 /// Where an opened log begins and ends, and up to where it has been flushed.
 #[derive(Clone, Copy, Debug)]
 pub struct Opened {
     pub start: i64,
     pub end: i64,
     pub flushed: i64,
+}
+
+impl Opened {
+    fn own(&self) -> Progress {
+        Progress { appended: self.end, flushed: self.flushed.clamp(self.start, self.end) }
+    }
 }
 
 /// Marks that moved, as their new values.
@@ -88,14 +101,14 @@ pub struct Leader {
 impl Leader {
     /// Begins a leadership over a log that was opened. `leader-epoch-checkpoint` is to be written before the first append.
     pub fn new(epoch: LeaderEpoch, rules: Rules, opened: Opened, recovery: Recovery) -> Leader {
-        let Opened { start, end, flushed } = opened;
+        let Opened { start, end, .. } = opened;
         assert!(start <= end, "a log cannot begin at {start} and end at {end}");
-        let Recovery { mut epochs, producers, .. } = recovery;
+        let Recovery { mut epochs, mut producers, .. } = recovery;
         let _ = epochs.cut_start(start);
         epochs.assign(EpochEntry { epoch, start_offset: end });
-        let own = Progress { appended: end, flushed: flushed.clamp(start, end) };
-        let high_watermark = Counts::under(rules.flush_messages).of_all(&[own]);
-        Leader { epoch, rules, epochs, producers, start, own, high_watermark }
+        let high_watermark = rules.high_watermark(&opened);
+        producers.high_watermark_moved(high_watermark);
+        Leader { epoch, rules, epochs, producers, start, own: opened.own(), high_watermark }
     }
 
     pub fn marks(&self) -> Marks {
@@ -105,9 +118,14 @@ impl Leader {
             end: self.own.appended,
             leader_acked: self.counts().of(self.own),
             high_watermark: self.high_watermark,
-            // No transaction can be open: nothing admits transactional batches.
-            last_stable: self.high_watermark,
+            last_stable: self.last_stable(),
         }
+    }
+
+    /// Where a transaction that is not over began may have left the log meanwhile.
+    fn last_stable(&self) -> i64 {
+        let unstable = self.producers.first_unstable();
+        unstable.map_or(self.high_watermark, |first| first.max(self.start).min(self.high_watermark))
     }
 
     /// Goes by other rules from now on. What counted as kept still does.
@@ -200,6 +218,7 @@ impl Leader {
         let rises = kept_by_all > self.high_watermark;
         if rises {
             self.high_watermark = kept_by_all;
+            self.producers.high_watermark_moved(kept_by_all);
         }
         Moved { leader_acked: (acked > acked_before).then_some(acked), high_watermark: rises.then_some(kept_by_all) }
     }

@@ -8,6 +8,7 @@
 //! leader      a leadership: admits and abandons batches by the turn, moves start, end and high watermark
 //!   epochs      which leader epoch wrote which offsets (KIP-101, KIP-320)
 //!   producers   sequences and duplicates of idempotent producers (KIP-98, KIP-360)
+//!   transactions   which of them are not over, and so where committed records end
 //!   acks        when a batch counts as kept
 //! marks       the few numbers that readers copy, and what they check against them
 //! retention   which of its oldest segments a log is done with
@@ -33,6 +34,7 @@ mod producers;
 mod recovery;
 mod refusal;
 mod retention;
+mod transactions;
 
 pub use acks::Acks;
 pub use cleaning::{CleanAt, Cleanable, Compaction, SegmentTimes, cleanable};
@@ -43,3 +45,4 @@ pub use producers::{Expiry, PRODUCERS_PER_PARTITION_MAX, ProducerEntry, Producer
 pub use recovery::Recovery;
 pub use refusal::Refusal;
 pub use retention::{Expired, LogAt, LogSegment, Retention, Why, expired};
+pub use transactions::{AbortedTransaction, Marker};

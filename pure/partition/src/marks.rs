@@ -18,7 +18,7 @@ pub struct Marks {
     pub leader_acked: i64,
     /// What lies below is kept by all replicas in sync, and may be read.
     pub high_watermark: i64,
-    /// What lies below belongs to no open transaction.
+    /// What lies below may be read, and belongs to no transaction that is not over: who reads committed records stops here.
     pub last_stable: i64,
 }
 

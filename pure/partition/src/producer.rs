@@ -1,4 +1,4 @@
-//! What a partition remembers of one idempotent producer: its epoch and its last five batches (KIP-98).
+//! What a partition remembers of one idempotent producer: its epoch, its last five batches and its transaction (KIP-98).
 //!
 //! A producer numbers its records per partition and has at most five requests in flight, so a batch that is sent again
 //! is one of the last five or was never stored. Most producers have written one batch or are long gone: the last batch
@@ -7,6 +7,7 @@
 use ottla_records::{BatchHeader, next_sequence};
 
 use crate::refusal::Refusal;
+use crate::transactions::Marker;
 
 /// How many batches of a producer are remembered.
 pub(crate) const REMEMBERED: usize = 5;
@@ -23,7 +24,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     /// Stands for no batch, with the numbers that Kafka's snapshot has for that.
-    const NONE: Batch = Batch { last_offset: -1, timestamp: -1, last_sequence: -1, offset_delta: 0 };
+    pub const NONE: Batch = Batch { last_offset: -1, timestamp: -1, last_sequence: -1, offset_delta: 0 };
 
     pub fn stored(header: &BatchHeader, base_offset: i64) -> Batch {
         Batch {
@@ -49,8 +50,16 @@ pub(crate) struct Producer {
     last: Batch,
     /// Newest first, filled up with [`Batch::NONE`].
     older: Option<Box<[Batch; REMEMBERED - 1]>>,
+    /// First offset of the transaction that is open; -1 if none is.
+    transaction: i64,
+    /// What its last marker said; -1 if there was none.
+    coordinator_epoch: i32,
     epoch: i16,
 }
+
+/// Stands in a `.snapshot` where there is no transaction, or no coordinator of one.
+pub(crate) const NO_TRANSACTION: i64 = -1;
+pub(crate) const NO_COORDINATOR: i32 = -1;
 
 /// What takes back that a batch was noted.
 #[derive(Debug)]
@@ -68,7 +77,13 @@ impl Producer {
     pub const UNKNOWN: Producer = Producer::new(-1, Batch::NONE);
 
     pub const fn new(epoch: i16, last: Batch) -> Producer {
-        Producer { last, older: None, epoch }
+        Producer { last, older: None, transaction: NO_TRANSACTION, coordinator_epoch: NO_COORDINATOR, epoch }
+    }
+
+    /// The same as far as its transaction goes, in an epoch that begins with this batch.
+    const fn in_epoch(&self, epoch: i16, last: Batch) -> Producer {
+        let Producer { transaction, coordinator_epoch, .. } = *self;
+        Producer { last, older: None, transaction, coordinator_epoch, epoch }
     }
 
     pub fn epoch(&self) -> i16 {
@@ -77,6 +92,42 @@ impl Producer {
 
     pub fn last(&self) -> &Batch {
         &self.last
+    }
+
+    /// First offset of the transaction that is open.
+    pub fn transaction(&self) -> Option<i64> {
+        Some(self.transaction).filter(|first| *first >= 0)
+    }
+
+    pub fn coordinator_epoch(&self) -> i32 {
+        self.coordinator_epoch
+    }
+
+    /// Sets what a `.snapshot` says of transactions.
+    pub fn restore_transaction(&mut self, first_offset: i64, coordinator_epoch: i32) {
+        (self.transaction, self.coordinator_epoch) = (first_offset, coordinator_epoch);
+    }
+
+    /// A batch of a transaction was noted. Whether it is the first of it.
+    pub fn is_in_transaction_from(&mut self, base_offset: i64) -> bool {
+        let begins = self.transaction().is_none();
+        if begins {
+            self.transaction = base_offset;
+        }
+        begins
+    }
+
+    /// A marker ends the transaction, and since `transaction.version` 2 an epoch begins with it that has no batch yet. The
+    /// time of the producer is now the marker's, as Kafka's snapshots have only one. Gives where the transaction began.
+    pub fn end_transaction(&mut self, epoch: i16, marker: &Marker, timestamp: i64) -> Option<i64> {
+        if epoch != self.epoch {
+            *self = self.in_epoch(epoch, Batch::NONE);
+        }
+        let first_offset = self.transaction();
+        self.transaction = NO_TRANSACTION;
+        self.coordinator_epoch = marker.coordinator_epoch;
+        self.last.timestamp = timestamp;
+        first_offset
     }
 
     /// Whether a batch may be appended: `Some` is the stored batch that it repeats.
@@ -102,7 +153,8 @@ impl Producer {
     /// Notes a batch that was judged to be new, or found in the log.
     pub fn note(&mut self, epoch: i16, batch: Batch) -> Undo {
         if epoch != self.epoch || !self.last.exists() {
-            return Undo::Restore(std::mem::replace(self, Producer::new(epoch, batch)));
+            let began = self.in_epoch(epoch, batch);
+            return Undo::Restore(std::mem::replace(self, began));
         }
         let older = self.older.get_or_insert_with(|| Box::new([Batch::NONE; REMEMBERED - 1]));
         let dropped = older[3];

@@ -11,11 +11,12 @@
 
 use std::collections::hash_map::Entry;
 
-use ottla_base::{Map, Seed};
+use ottla_base::{Map, Seed, TxnOutcome};
 use ottla_records::{BatchHeader, LastBatch};
 
-use crate::producer::{Batch, Producer, REMEMBERED, Undo};
+use crate::producer::{Batch, NO_COORDINATOR, NO_TRANSACTION, Producer, REMEMBERED, Undo};
 use crate::refusal::Refusal;
+use crate::transactions::{AbortedTransaction, Marker, Transactions};
 
 /// About 12 MiB of memory, when each of them has written five batches.
 pub const PRODUCERS_PER_PARTITION_MAX: usize = 65_536;
@@ -24,7 +25,7 @@ const FORGOTTEN_AT_ONCE: usize = PRODUCERS_PER_PARTITION_MAX / 8;
 /// What the journal may hold on to between turns.
 const JOURNAL_KEPT_ENTRIES_MAX: usize = 64;
 
-/// A batch of a producer in a `.snapshot` file. The file's coordinator epoch and transaction offset are -1.
+/// A batch of a producer in a `.snapshot` file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProducerEntry {
     pub producer_id: i64,
@@ -34,6 +35,10 @@ pub struct ProducerEntry {
     pub last_offset: i64,
     pub offset_delta: i32,
     pub timestamp: i64,
+    /// That of the producer's last marker; -1 if there was none.
+    pub coordinator_epoch: i32,
+    /// -1 if no transaction is open.
+    pub transaction_first_offset: i64,
 }
 
 /// The producers as the batches below `offset` leave them: the file `<offset>.snapshot`. In order of their ids; a producer's
@@ -41,7 +46,8 @@ pub struct ProducerEntry {
 ///
 /// Kafka writes only the newest of each, so after a restart one that was sent with others in flight is refused when it is
 /// sent again. It reads the file line by line, and what a later line says of a producer takes the place of what an earlier
-/// one said: it takes no notice of the others.
+/// one said: it takes no notice of the others, but for a transaction, which would be open for good. So the last line alone says
+/// what there is to say of transactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProducerSnapshot {
     pub offset: i64,
@@ -60,11 +66,14 @@ pub struct Expiry {
 pub(crate) struct Producers {
     known: Map<i64, Producer>,
     journal: Vec<(i64, Undo)>,
+    transactions: Transactions,
 }
 
 impl Producers {
-    pub fn new(seed: Seed) -> Producers {
-        Producers { known: Map::with_hasher(seed), journal: Vec::new() }
+    /// Of a log that is read up to `high_watermark`.
+    pub fn new(seed: Seed, high_watermark: i64) -> Producers {
+        let transactions = Transactions::new(high_watermark);
+        Producers { known: Map::with_hasher(seed), journal: Vec::new(), transactions }
     }
 
     pub fn restore(&mut self, entry: &ProducerEntry) {
@@ -74,12 +83,50 @@ impl Producers {
             last_sequence: entry.last_sequence,
             offset_delta: entry.offset_delta,
         };
-        self.remember(entry.producer_id, entry.producer_epoch, batch);
+        let id = entry.producer_id;
+        self.remember(id, entry.producer_epoch, batch);
+        let Some(producer) = self.known.get_mut(&id) else { return };
+        if let Some(earlier) = producer.transaction() {
+            self.transactions.forget(id, earlier);
+        }
+        producer.restore_transaction(entry.transaction_first_offset, entry.coordinator_epoch);
+        if let Some(first_offset) = producer.transaction() {
+            self.transactions.begin(id, first_offset);
+        }
     }
 
-    /// Takes a batch from the log: it was accepted once, and is not judged again.
+    /// Takes a batch of records from the log: it was accepted once, and is not judged again.
     pub fn replay(&mut self, header: &BatchHeader) {
-        self.remember(header.producer_id, header.producer_epoch, Batch::stored(header, header.base_offset));
+        let id = header.producer_id;
+        self.remember(id, header.producer_epoch, Batch::stored(header, header.base_offset));
+        if header.attributes.is_transactional()
+            && let Some(producer) = self.known.get_mut(&id)
+            && producer.is_in_transaction_from(header.base_offset)
+        {
+            self.transactions.begin(id, header.base_offset);
+        }
+    }
+
+    /// Takes a marker from the log. `Some` if it aborts a transaction that has left anything.
+    pub fn replay_marker(&mut self, header: &BatchHeader, marker: &Marker) -> Option<AbortedTransaction> {
+        let (id, epoch, last_offset) = (header.producer_id, header.producer_epoch, header.last_offset());
+        if !self.known.contains_key(&id) {
+            self.remember(id, epoch, Batch::NONE);
+        }
+        let producer = self.known.get_mut(&id)?;
+        let first_offset = producer.end_transaction(epoch, marker, header.max_timestamp)?;
+        let last_stable = self.transactions.end(id, first_offset, last_offset);
+        let aborted = AbortedTransaction { producer_id: id, first_offset, last_offset, last_stable };
+        (marker.outcome == TxnOutcome::Aborted).then_some(aborted)
+    }
+
+    pub fn high_watermark_moved(&mut self, high_watermark: i64) {
+        self.transactions.high_watermark_moved(high_watermark);
+    }
+
+    /// First offset of the transactions that are not over.
+    pub fn first_unstable(&self) -> Option<i64> {
+        self.transactions.first_unstable()
     }
 
     /// Judges a batch that would be stored at `base_offset`, and notes it. `Some` is the stored batch that it repeats.
@@ -90,6 +137,9 @@ impl Producers {
             Some(producer) => {
                 if let Some(repeated) = producer.judge(header)? {
                     return Ok(Some(repeated));
+                }
+                if producer.transaction().is_some() {
+                    return Err(Refusal::InvalidTxnState);
                 }
                 producer.note(header.producer_epoch, batch)
             }
@@ -135,6 +185,7 @@ impl Producers {
         let mut producers = Vec::with_capacity(self.known.len());
         for (&producer_id, producer) in &self.known {
             let (producer_epoch, batches) = self.below(offset, producer_id, producer);
+            let newest = producers.len();
             producers.extend(batches.iter().map(|batch| ProducerEntry {
                 producer_id,
                 producer_epoch,
@@ -142,7 +193,13 @@ impl Producers {
                 last_offset: batch.last_offset,
                 offset_delta: batch.offset_delta,
                 timestamp: batch.timestamp,
+                coordinator_epoch: NO_COORDINATOR,
+                transaction_first_offset: NO_TRANSACTION,
             }));
+            if let Some(entry) = producers.get_mut(newest) {
+                entry.coordinator_epoch = producer.coordinator_epoch();
+                entry.transaction_first_offset = producer.transaction().unwrap_or(NO_TRANSACTION);
+            }
         }
         producers.sort_unstable_by_key(|entry| (entry.producer_id, entry.last_offset));
         ProducerSnapshot { offset, producers }
@@ -160,10 +217,12 @@ impl Producers {
         all
     }
 
-    /// Forgets idle producers. Looks at each, at [`PRODUCERS_PER_PARTITION_MAX`] at the most.
+    /// Forgets idle producers, but for those with a transaction, which is still to be ended. Looks at each, at
+    /// [`PRODUCERS_PER_PARTITION_MAX`] at the most.
     pub fn expire(&mut self, expiry: Expiry) {
         let Expiry { now_wall_ms, expiration_ms } = expiry;
-        self.known.retain(|_, producer| now_wall_ms.saturating_sub(producer.last().timestamp) < expiration_ms);
+        let is_idle = |producer: &Producer| now_wall_ms.saturating_sub(producer.last().timestamp) >= expiration_ms;
+        self.known.retain(|_, producer| producer.transaction().is_some() || !is_idle(producer));
         self.known.shrink_to(2 * self.known.len());
     }
 
@@ -206,9 +265,11 @@ impl Producers {
             return;
         }
         let forgotten = self.known.len() - (PRODUCERS_PER_PARTITION_MAX - FORGOTTEN_AT_ONCE);
-        let mut offsets: Vec<i64> = self.known.values().map(|producer| producer.last().last_offset).collect();
-        let (_, &mut last_forgotten, _) = offsets.select_nth_unstable(forgotten - 1);
-        self.known.retain(|_, producer| producer.last().last_offset > last_forgotten);
+        let age =
+            |producer: &Producer| if producer.transaction().is_some() { i64::MAX } else { producer.last().last_offset };
+        let mut ages: Vec<i64> = self.known.values().map(age).collect();
+        let (_, &mut last_forgotten, _) = ages.select_nth_unstable(forgotten - 1);
+        self.known.retain(|_, producer| producer.transaction().is_some() || age(producer) > last_forgotten);
     }
 }
 
@@ -224,6 +285,8 @@ mod tests {
             last_offset,
             offset_delta: 0,
             timestamp: last_offset,
+            coordinator_epoch: -1,
+            transaction_first_offset: -1,
         }
     }
 
@@ -235,7 +298,7 @@ mod tests {
     }
 
     fn restored(entries: impl IntoIterator<Item = ProducerEntry>) -> Producers {
-        let mut producers = Producers::new(Seed::new(1));
+        let mut producers = Producers::new(Seed::new(1), 0);
         entries.into_iter().for_each(|entry| producers.restore(&entry));
         producers
     }

@@ -8,6 +8,7 @@ use ottla_records::BatchHeader;
 
 use crate::epochs::{EpochEntry, Epochs};
 use crate::producers::{ProducerSnapshot, Producers};
+use crate::transactions::{AbortedTransaction, Marker};
 
 #[derive(Debug)]
 pub struct Recovery {
@@ -20,8 +21,16 @@ pub struct Recovery {
 impl Recovery {
     /// Begins with the lines of the checkpoint and the newest snapshot that does not lie above the log's end: one that
     /// does would count lost batches as stored. Without a snapshot all batches of the log have to be replayed.
-    pub fn new(seed: Seed, checkpoint: &[EpochEntry], snapshot: Option<&ProducerSnapshot>) -> Recovery {
-        let mut recovery = Recovery { epochs: Epochs::default(), producers: Producers::new(seed), snapshot_offset: 0 };
+    ///
+    /// `high_watermark` is that of the leadership to come ([`Rules::high_watermark`](crate::Rules::high_watermark)), or less.
+    pub fn new(
+        seed: Seed,
+        checkpoint: &[EpochEntry],
+        snapshot: Option<&ProducerSnapshot>,
+        high_watermark: i64,
+    ) -> Recovery {
+        let producers = Producers::new(seed, high_watermark);
+        let mut recovery = Recovery { epochs: Epochs::default(), producers, snapshot_offset: 0 };
         for &entry in checkpoint {
             recovery.epochs.assign(entry);
         }
@@ -32,11 +41,19 @@ impl Recovery {
         recovery
     }
 
-    /// Takes the next batch of the log.
-    pub fn replay(&mut self, header: &BatchHeader) {
+    /// Takes the next batch of the log. `marker` is what a control batch says; `None` if it says nothing any more, because
+    /// compaction has emptied it, or nothing of a transaction.
+    ///
+    /// Gives the transaction that it aborts, if that has left anything.
+    pub fn replay(&mut self, header: &BatchHeader, marker: Option<&Marker>) -> Option<AbortedTransaction> {
         self.epochs.replay(header);
-        if header.is_idempotent() && header.base_offset >= self.snapshot_offset {
-            self.producers.replay(header);
+        if !header.is_idempotent() || header.base_offset < self.snapshot_offset {
+            return None;
         }
+        if header.attributes.is_control() {
+            return self.producers.replay_marker(header, marker?);
+        }
+        self.producers.replay(header);
+        None
     }
 }

@@ -12,4 +12,7 @@ pub enum Refusal {
     /// INVALID_PRODUCER_EPOCH (47): a later epoch of this producer has written here.
     #[error("a later epoch of the producer has written here")]
     InvalidProducerEpoch,
+    /// INVALID_TXN_STATE (48): the producer has a transaction open, and the batch is not of it.
+    #[error("the producer has a transaction open, which the batch is not of")]
+    InvalidTxnState,
 }

@@ -74,8 +74,8 @@ fn batch((producer_id, intent): (i64, Intent), log: &[BatchHeader]) -> BatchHead
 }
 
 fn open(log: &[BatchHeader], snapshot: Option<&ProducerSnapshot>) -> Leader {
-    let mut recovery = Recovery::new(Seed::new(1), &[], snapshot);
-    log.iter().for_each(|batch| recovery.replay(batch));
+    let mut recovery = Recovery::new(Seed::new(1), &[], snapshot, 0);
+    log.iter().for_each(|batch| assert_eq!(recovery.replay(batch, None), None));
     let rules = Rules { replicas: 1, min_insync_replicas: 1, flush_messages: i64::MAX };
     let end = log.last().map_or(0, BatchHeader::next_offset);
     Leader::new(LeaderEpoch(0), rules, Opened { start: 0, end, flushed: end }, recovery)

@@ -105,7 +105,7 @@ impl World {
     fn new() -> World {
         let rules = Rules { replicas: 1, min_insync_replicas: 1, flush_messages: i64::MAX };
         let opened = Opened { start: 0, end: 0, flushed: 0 };
-        let leader = Leader::new(LeaderEpoch(0), rules, opened, Recovery::new(Seed::new(1), &[], None));
+        let leader = Leader::new(LeaderEpoch(0), rules, opened, Recovery::new(Seed::new(1), &[], None, 0));
         World { leader, rules, log: Vec::new(), snapshot: None }
     }
 
@@ -222,8 +222,8 @@ impl World {
 
     /// Opens the log as storage would: all it has is a checkpoint, a snapshot and the heads of its batches.
     fn open(&mut self, epoch: i64, opened: Opened, checkpoint: &[EpochEntry]) {
-        let mut recovery = Recovery::new(Seed::new(1), checkpoint, self.snapshot.as_ref());
-        self.log.iter().for_each(|batch| recovery.replay(batch));
+        let mut recovery = Recovery::new(Seed::new(1), checkpoint, self.snapshot.as_ref(), 0);
+        self.log.iter().for_each(|batch| assert_eq!(recovery.replay(batch, None), None));
         self.leader = Leader::new(LeaderEpoch(epoch as i32), self.rules, opened, recovery);
     }
 }
@@ -249,6 +249,7 @@ fn send(staged: &mut Staged<'_>, epoch: LeaderEpoch, event: &str, written: &mut 
         Err(Refusal::NotEnoughReplicas) => "19".to_owned(),
         Err(Refusal::OutOfOrderSequence) => "45".to_owned(),
         Err(Refusal::InvalidProducerEpoch) => "47".to_owned(),
+        Err(Refusal::InvalidTxnState) => "48".to_owned(),
     }
 }
 

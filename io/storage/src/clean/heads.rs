@@ -8,13 +8,10 @@
 use ottla_records::{Aborted, Scratch, control_type};
 
 use super::{CleanError, Closed, Job, Pace, unreadable};
-use crate::disk::{DiskFile, Wait, read_full_at};
+use crate::disk::Wait;
 use crate::error::Doing;
-use crate::segment::Segment;
-use crate::walk::{Found, Step, Walk};
-
-/// A marker has a key and a value of a few bytes.
-const MARKER_BYTES_MAX: usize = 4096;
+use crate::reader::control_batch;
+use crate::walk::{Step, Walk};
 
 /// Bytes between two calls of the pace.
 const PIECE_BYTES: u64 = 256 << 10;
@@ -57,8 +54,8 @@ pub(super) fn read(
                 heads.dirty_records += u64::try_from(found.header.record_count).unwrap_or(0);
             }
             let marker = if found.header.attributes.is_control() {
-                let bytes = marker_batch(segment, &*file, &found)?;
-                control_type(&bytes, scratch).map_err(|error| unreadable(segment, found.position, error))?
+                let bytes = control_batch(segment, &mut walk, &found)?;
+                control_type(bytes, scratch).map_err(|error| unreadable(segment, found.position, error))?
             } else {
                 None
             };
@@ -71,14 +68,4 @@ pub(super) fn read(
         pace.spend(walk.bytes_read - spent)?;
     }
     Ok(heads)
-}
-
-fn marker_batch(segment: &Segment, file: &dyn DiskFile, found: &Found) -> Result<Vec<u8>, CleanError> {
-    let size = found.header.size_bytes();
-    if size > MARKER_BYTES_MAX {
-        return Err(segment.corrupt(found.position, "a batch of control records is too large").into());
-    }
-    let mut bytes = vec![0; size];
-    read_full_at(file, &mut bytes, found.position, Wait::Yes).doing("read", segment)?;
-    Ok(bytes)
 }

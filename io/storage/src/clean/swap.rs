@@ -66,7 +66,6 @@ impl Shared {
         let Some(first) = list.iter().position(is_old) else { return Removed::new(vec![new]) };
         let count = list[first..].iter().take_while(|segment| is_old(segment)).count();
         let removed = Removed::new(list.splice(first..first + count, [new]).collect());
-        drop(list);
         self.list_changes.fetch_add(1, Ordering::SeqCst);
         removed
     }

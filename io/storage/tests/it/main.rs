@@ -1,5 +1,6 @@
 //! Logs on the disk that loses, tears and refuses, and on the real one.
 
+mod aborted;
 mod clean;
 mod copy;
 mod crash;

@@ -1,7 +1,7 @@
 //! Fetch: where records lie, as soon as there are enough of them.
 //!
 //! Versions 4-18: sessions (KIP-227), leader epochs (KIP-320), diverging epochs (KIP-595), topic ids (KIP-516). From
-//! followers (`replica_id` of a broker) it comes with replication. No preferred replica, no aborted transactions yet.
+//! followers (`replica_id` of a broker) it comes with replication. No preferred replica yet.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

@@ -85,23 +85,26 @@ async fn one(
     let partition = topic.partition(asked.partition_index)?;
     let marks = partition.marks()?;
     marks.check_epoch(LeaderEpoch(asked.current_leader_epoch)).map_err(outcome::of_epoch)?;
-    let end = match isolation {
-        Isolation::ReadUncommitted => marks.high_watermark,
-        Isolation::ReadCommitted => marks.last_stable,
-    };
+    let end = isolation.end(&marks);
+    // Records that are not to be seen yet are as if they were not there.
+    let is_seen = |(offset, ..): &(i64, i64, i32)| *offset < end;
     let found = match Asked::of(asked.timestamp, ctx.version)? {
         Asked::Latest => Some((end, -1, partition.latest_epoch()?)),
         Asked::Earliest => Some((marks.start, -1, partition.epoch_for(marks.start)?)),
         Asked::Tiered => None,
-        Asked::MaxTimestamp => look_up(ctx, partition, |partition| partition.reader.max_timestamp(Wait::Yes)).await?,
+        Asked::MaxTimestamp => {
+            let largest = look_up(ctx, partition, |partition| partition.reader.max_timestamp(Wait::Yes)).await?;
+            largest.filter(is_seen)
+        }
         Asked::AtOrAfter(timestamp) => {
             let limit = partition.readable_end();
-            look_up(ctx, partition, move |partition| partition.reader.find_timestamp(timestamp, limit, Wait::Yes))
-                .await?
+            let first =
+                look_up(ctx, partition, move |partition| partition.reader.find_timestamp(timestamp, limit, Wait::Yes))
+                    .await?;
+            first.filter(is_seen)
         }
     };
-    // Records that are not to be seen yet are as if they were not there.
-    let (offset, timestamp, epoch) = found.filter(|(offset, ..)| *offset <= end).unwrap_or((-1, -1, -1));
+    let (offset, timestamp, epoch) = found.unwrap_or((-1, -1, -1));
     Ok(ListOffsetsPartitionResponse {
         partition_index: asked.partition_index,
         offset,

@@ -1,11 +1,12 @@
 //! OffsetFetch: how far groups have read. Versions 1-10.
 //!
 //! Since version 8 a request may ask for many groups, since version 10 it names topics by id. An older request is one for
-//! a single group, and is answered in that form. Every offset is stable: there are no transactions yet.
+//! a single group, and is answered in that form. From version 7 on it may ask for stable offsets only.
 
 use std::sync::Arc;
 
 use ottla_base::Uuid;
+use ottla_group::OffsetFetch;
 use ottla_metadata::Image;
 use ottla_wire::messages::{
     OffsetFetchRequest, OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
@@ -39,7 +40,7 @@ async fn handle(ctx: Ctx, request: OffsetFetchRequest) -> OffsetFetchResponse {
             groups.push(failed(group.group_id, error));
             continue;
         }
-        let fetched = fetch(&ctx, group).await;
+        let fetched = fetch(&ctx, OffsetFetch { group, require_stable: request.require_stable }).await;
         groups.push(match room.take(bytes(&fetched)) {
             Ok(()) => fetched,
             Err(error) => failed(fetched.group_id, error),
@@ -48,7 +49,8 @@ async fn handle(ctx: Ctx, request: OffsetFetchRequest) -> OffsetFetchResponse {
     OffsetFetchResponse { groups, ..Default::default() }
 }
 
-async fn fetch(ctx: &Ctx, mut group: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+async fn fetch(ctx: &Ctx, fetch: OffsetFetch) -> OffsetFetchResponseGroup {
+    let OffsetFetch { mut group, require_stable } = fetch;
     let group_id = group.group_id.clone();
     if !ctx.may(Operation::Describe, Resource::Group(&group_id)) {
         return failed(group_id, ErrorCode::GroupAuthorizationFailed);
@@ -65,7 +67,7 @@ async fn fetch(ctx: &Ctx, mut group: OffsetFetchRequestGroup) -> OffsetFetchResp
         });
     }
     let is_for_all = group.topics.is_none();
-    match ask!(ctx.broker.groups, &group_id, OffsetFetch(group)) {
+    match ask!(ctx.broker.groups, &group_id, OffsetFetch(OffsetFetch { group, require_stable })) {
         Err(error) => failed(group_id, error),
         Ok(mut response) => {
             if is_for_all {
@@ -139,7 +141,7 @@ async fn fetch_single(ctx: &Ctx, request: OffsetFetchRequest) -> OffsetFetchResp
     let topics: Option<Vec<_>> = request.topics.map(|topics| topics.into_iter().map(topic).collect());
     let asked = if ctx.version < GROUP_ERROR_FROM { topics.clone().unwrap_or_default() } else { Vec::new() };
     let group = OffsetFetchRequestGroup { group_id: request.group_id, topics, ..Default::default() };
-    let mut group = fetch(ctx, group).await;
+    let mut group = fetch(ctx, OffsetFetch { group, require_stable: request.require_stable }).await;
     if let Err(error) = AnswerRoom::default().take(bytes(&group)) {
         group = failed(group.group_id, error);
     }

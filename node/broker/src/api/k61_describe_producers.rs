@@ -12,9 +12,6 @@ use crate::ctx::{Ctx, Operation, Resource};
 
 pub const API: Api = Api { key: ApiKey::DescribeProducers, run: Run::Cold(|call| call.answer(handle)) };
 
-/// The epoch of a coordinator of transactions, and the first offset of a transaction, where there is none.
-const NONE: i32 = -1;
-
 /// About as many as a producer has on the wire.
 const PRODUCER_BYTES: usize = 40;
 
@@ -55,8 +52,8 @@ fn state(entry: ProducerEntry) -> ProducerState {
         producer_epoch: entry.producer_epoch.into(),
         last_sequence: entry.last_sequence,
         last_timestamp: entry.timestamp,
-        coordinator_epoch: NONE,
-        current_txn_start_offset: NONE.into(),
+        coordinator_epoch: entry.coordinator_epoch,
+        current_txn_start_offset: entry.transaction_first_offset,
         ..Default::default()
     }
 }

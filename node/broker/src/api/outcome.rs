@@ -52,6 +52,7 @@ pub fn of_leader(refusal: ottla_partition::Refusal, log_start_offset: i64) -> Re
         ottla_partition::Refusal::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
         ottla_partition::Refusal::OutOfOrderSequence => ErrorCode::OutOfOrderSequenceNumber,
         ottla_partition::Refusal::InvalidProducerEpoch => ErrorCode::InvalidProducerEpoch,
+        ottla_partition::Refusal::InvalidTxnState => ErrorCode::InvalidTxnState,
     };
     Refused { log_start_offset: Some(log_start_offset), ..Refused::of(error) }
 }

@@ -24,6 +24,7 @@ use crate::partition::{Gone, Opening, Partition};
 use crate::snapshot;
 use crate::topic_settings::TopicSettings;
 use crate::topics::Topic;
+use crate::transactions;
 
 /// Opens, closes and removes the replicas of the log directories.
 #[derive(Debug)]
@@ -140,15 +141,6 @@ impl Replicas {
             .into_iter()
             .map(|(epoch, start_offset)| EpochEntry { epoch: LeaderEpoch(epoch), start_offset })
             .collect();
-        let snapshot = producers::newest(disk, &path, log.end().offset)?.map(snapshot::from_file);
-        let mut recovery = Recovery::new(self.seed, &epochs, snapshot.as_ref());
-        let from = snapshot.map_or(reader.start(), |snapshot| snapshot.offset.max(reader.start()));
-        if from < log.end().offset {
-            reader.headers(from, |header| recovery.replay(header))?;
-        }
-        if topic_id::load(disk, &path)?.is_none() {
-            topic_id::store(disk, &path, topic.id)?;
-        }
         if settings.config.flush_messages == 1 {
             // Here only what is flushed is to be seen, and after a crash nobody knows what is: it was kept, so it is shown.
             log.flush()?;
@@ -156,6 +148,23 @@ impl Replicas {
         log.rest();
         let opened = Opened { start: reader.start(), end: log.end().offset, flushed: reader.flushed().offset };
         let rules = settings.leader_rules(partition.replicas.len());
+        let known_to = recovered.aborted_from.unwrap_or(opened.end);
+        let snapshot = producers::newest(disk, &path, known_to)?.map(snapshot::from_file);
+        let mut recovery = Recovery::new(self.seed, &epochs, snapshot.as_ref(), rules.high_watermark(&opened));
+        let from = snapshot.map_or(opened.start, |snapshot| snapshot.offset.max(opened.start));
+        let mut aborted = Vec::new();
+        if from < opened.end {
+            reader.headers(from, |header, control| {
+                aborted.extend(recovery.replay(header, control.and_then(transactions::marker).as_ref()));
+            })?;
+        }
+        if let Some(from) = recovered.aborted_from {
+            aborted.retain(|one| one.last_offset >= from);
+            log.set_aborted(from, &aborted.into_iter().map(transactions::for_file).collect::<Vec<_>>())?;
+        }
+        if topic_id::load(disk, &path)?.is_none() {
+            topic_id::store(disk, &path, topic.id)?;
+        }
         let leader = Leader::new(partition.leader_epoch, rules, opened, recovery);
         Ok(Partition::new(Opening {
             topic: topic.name.clone(),

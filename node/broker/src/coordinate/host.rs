@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use ottla_base::TxnOutcome;
 use ottla_machine::{At, Batch, Load, Machine, Output, OutputOf, Shard, Waiter};
 use ottla_partition::Acks;
 use ottla_records::{BatchBuilder, BatchHeader, BatchOptions, NewRecord, Record};
@@ -27,6 +28,7 @@ use crate::appended::Appended;
 use crate::partition::{self, Partition};
 use crate::produced::Outcome;
 use crate::reading::{Reading, ReadingError};
+use crate::transactions;
 
 /// Before a log that could not be loaded is read again.
 const RELOAD_PAUSE: Duration = Duration::from_secs(5);
@@ -123,8 +125,21 @@ enum LoadError {
     Reading(#[from] ReadingError),
     #[error("at offset {offset}: {cause}")]
     Record { offset: i64, cause: Box<dyn Error + Send + Sync> },
-    #[error("at offset {offset} there is a batch of a transaction, which is not supported yet")]
-    Transaction { offset: i64 },
+}
+
+/// What the log says at an offset.
+#[derive(Debug)]
+enum Entry<R> {
+    Record(R),
+    /// Of a transaction.
+    Pending {
+        producer_id: i64,
+        record: R,
+    },
+    Marker {
+        producer_id: i64,
+        outcome: TxnOutcome,
+    },
 }
 
 /// The reply to a command, or where it will come.
@@ -403,7 +418,15 @@ impl<M: Hosted> Host<M> {
         loop {
             count += read.len();
             let replay = self.rt.blocking(move || {
-                read.into_iter().for_each(|(offset, record)| machine.replay(At { offset }, &record));
+                for (offset, entry) in read {
+                    match (At { offset }, entry) {
+                        (at, Entry::Record(record)) => machine.replay(at, &record),
+                        (at, Entry::Pending { producer_id, record }) => {
+                            machine.replay_pending(at, producer_id, &record)
+                        }
+                        (at, Entry::Marker { producer_id, outcome }) => machine.replay_marker(at, producer_id, outcome),
+                    }
+                }
                 machine
             });
             let read_on = self.rt.blocking(move || {
@@ -507,17 +530,23 @@ impl<M: Hosted> State<M> {
     }
 }
 
-/// Appends what the record says to `records`, if it says anything.
+/// Appends what the record says to `entries`, if it says anything.
 fn decode<M: Hosted>(
     header: &BatchHeader,
     record: &Record<'_>,
-    records: &mut Vec<(i64, M::Record)>,
+    entries: &mut Vec<(i64, Entry<M::Record>)>,
 ) -> Result<(), LoadError> {
-    let offset = record.offset;
-    if header.attributes.is_control() || header.attributes.is_transactional() {
-        return Err(LoadError::Transaction { offset });
+    let (offset, producer_id) = (record.offset, header.producer_id);
+    if header.attributes.is_control() {
+        let outcome = transactions::outcome(record);
+        entries.extend(outcome.map(|outcome| (offset, Entry::Marker { producer_id, outcome })));
+        return Ok(());
     }
     let decoded = M::decode(record.key.unwrap_or_default(), record.value);
-    records.extend(decoded.map_err(|cause| LoadError::Record { offset, cause })?.map(|record| (offset, record)));
+    let decoded = decoded.map_err(|cause| LoadError::Record { offset, cause })?;
+    entries.extend(decoded.map(|record| match header.attributes.is_transactional() {
+        true => (offset, Entry::Pending { producer_id, record }),
+        false => (offset, Entry::Record(record)),
+    }));
     Ok(())
 }

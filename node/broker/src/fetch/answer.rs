@@ -85,14 +85,14 @@ fn runs(asked: &[Asked], found: &[Found]) -> impl Iterator<Item = Run> {
     std::iter::successors(next_run(asked, found, 0), |run| next_run(asked, found, run.range.end))
 }
 
-fn response(index: i32, found: &Found) -> PartitionResponse<'static> {
+fn response(index: i32, found: &Found) -> PartitionResponse<'_> {
     PartitionResponse {
         index,
         error: found.error,
         high_watermark: found.high_watermark,
         last_stable_offset: found.last_stable_offset,
         log_start_offset: found.log_start_offset,
-        aborted_transactions: found.aborted_transactions.then_some(&[]),
+        aborted_transactions: found.aborted_transactions.as_deref(),
         preferred_read_replica: NodeId::NONE,
         records_bytes: found.records_bytes(),
         diverging_epoch: found.diverging_epoch,

@@ -7,7 +7,7 @@ use ottla_storage::FirstBatch;
 use ottla_storage::disk::{DiskFile, Wait};
 use ottla_wire::CurrentLeader;
 use ottla_wire::ErrorCode;
-use ottla_wire::fetch::EpochEndOffset;
+use ottla_wire::fetch::{AbortedTransaction, EpochEndOffset};
 
 use super::session::{Ask, Topic};
 use crate::partition::{Cold, Isolation, Partition};
@@ -36,9 +36,8 @@ pub struct Found {
     pub diverging_epoch: Option<EpochEndOffset>,
     /// Told along with an error that says that the client does not know the leader.
     pub current_leader: Option<CurrentLeader>,
-    /// The list of aborted transactions is empty, not null: Kafka's answer to who reads committed records, and in errors of
-    /// the partition's name.
-    pub aborted_transactions: bool,
+    /// Null to who reads uncommitted records too, and in errors.
+    pub aborted_transactions: Option<Vec<AbortedTransaction>>,
     pub is_listed: bool,
 }
 
@@ -60,7 +59,7 @@ impl Found {
             has_more_behind: false,
             diverging_epoch: None,
             current_leader: None,
-            aborted_transactions: false,
+            aborted_transactions: None,
             is_listed: true,
         }
     }
@@ -68,7 +67,15 @@ impl Found {
     pub fn records_bytes(&self) -> usize {
         self.records.as_ref().map_or(0, |FileRange { range, .. }| (range.end - range.start) as usize)
     }
+
+    /// What the list of aborted transactions takes.
+    fn aborted_bytes(&self) -> usize {
+        self.aborted_transactions.as_ref().map_or(0, |aborted| aborted.len() * ABORTED_BYTES)
+    }
 }
+
+/// Of an aborted transaction: producer, offset and tags.
+const ABORTED_BYTES: usize = 17;
 
 /// How much one partition may answer.
 #[derive(Clone, Copy, Debug)]
@@ -99,9 +106,13 @@ pub fn plan(
 ) -> Result<Total, Cold> {
     found.clear();
     let mut total = Total::default();
+    // A few bytes of records may belong to many transactions, and the list of those is in memory.
+    let mut aborted_bytes = 0;
     for Asked { ask, partition, .. } in asked {
         let share = Share {
-            bytes_max: usize::try_from(ask.max_bytes).unwrap_or(0).min(bytes_max.saturating_sub(total.records_bytes)),
+            bytes_max: usize::try_from(ask.max_bytes)
+                .unwrap_or(0)
+                .min(bytes_max.saturating_sub(total.records_bytes + aborted_bytes)),
             first_batch: if total.records_bytes == 0 { FirstBatch::Whole } else { FirstBatch::IfItFits },
         };
         let one = match partition {
@@ -109,6 +120,7 @@ pub fn plan(
             Err(error) => Found::error(*error),
         };
         total.records_bytes += one.records_bytes();
+        aborted_bytes += one.aborted_bytes();
         total.has_more_to_tell |= one.error != ErrorCode::None || one.diverging_epoch.is_some() || one.has_more_behind;
         found.push(one);
     }

@@ -8,20 +8,31 @@ use std::sync::atomic::Ordering;
 use ottla_base::LeaderEpoch;
 use ottla_partition::{EpochEnd, EpochMismatch, LastFetched, Marks};
 use ottla_storage::disk::Wait;
-use ottla_storage::{LogError, Want};
-use ottla_wire::fetch::EpochEndOffset;
+use ottla_storage::{LogError, View, Want};
+use ottla_wire::fetch::{AbortedTransaction, EpochEndOffset};
 use ottla_wire::{CurrentLeader, ErrorCode};
 
 use super::{Partition, Tail};
 use crate::api::outcome;
 use crate::fetch::plan::{FileRange, Found, Share};
 use crate::fetch::session::Ask;
+use crate::transactions;
 
 /// Which records a reader wants to see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
     ReadUncommitted,
     ReadCommitted,
+}
+
+impl Isolation {
+    /// Where the records end that such a reader may see.
+    pub fn end(self, marks: &Marks) -> i64 {
+        match self {
+            Isolation::ReadUncommitted => marks.high_watermark,
+            Isolation::ReadCommitted => marks.last_stable,
+        }
+    }
 }
 
 /// What it takes to answer is on the disk and not in memory.
@@ -45,7 +56,7 @@ impl Partition {
             high_watermark: marks.high_watermark,
             last_stable_offset: marks.last_stable,
             log_start_offset: marks.start,
-            aborted_transactions: isolation == Isolation::ReadCommitted,
+            aborted_transactions: (isolation == Isolation::ReadCommitted).then(Vec::new),
             ..Found::error(ErrorCode::None)
         };
         if ask.last_fetched_epoch.0 >= 0 {
@@ -58,7 +69,8 @@ impl Partition {
         if ask.fetch_offset < marks.start || ask.fetch_offset > marks.end {
             return Ok(Found::error(ErrorCode::OffsetOutOfRange));
         }
-        if ask.fetch_offset >= high_watermark.offset {
+        let end = isolation.end(&marks);
+        if ask.fetch_offset >= end {
             return Ok(found);
         }
         let want = Want {
@@ -68,7 +80,10 @@ impl Partition {
             first: share.first_batch,
             wait,
         };
-        let found_at = self.reader.view(&want);
+        let found_at = match isolation {
+            Isolation::ReadUncommitted => self.reader.view(&want).map(|view| (view, Vec::new())),
+            Isolation::ReadCommitted => self.view_committed(want, end),
+        };
         if found_at.is_ok()
             && self.cannot_read.load(Ordering::Relaxed)
             && self.cannot_read.swap(false, Ordering::Relaxed)
@@ -76,10 +91,11 @@ impl Partition {
             tracing::info!(topic = %self.topic, partition = self.index, "reads work again");
         }
         match found_at {
-            Ok(view) if view.range.is_empty() => Ok(found),
-            Ok(view) => Ok(Found {
+            Ok((view, _)) if view.range.is_empty() => Ok(found),
+            Ok((view, aborted)) => Ok(Found {
                 records: Some(FileRange { file: view.file, range: view.range }),
                 has_more_behind: view.has_more_behind,
+                aborted_transactions: found.aborted_transactions.map(|_| aborted),
                 ..found
             }),
             Err(LogError::Cold) => Err(Cold),
@@ -92,6 +108,16 @@ impl Partition {
                 Ok(Found::error(outcome::of_storage(&error)))
             }
         }
+    }
+
+    /// What lies before the last stable offset, and which transactions of it were aborted.
+    fn view_committed(&self, want: Want, last_stable: i64) -> Result<(View, Vec<AbortedTransaction>), LogError> {
+        let limit = match want.limit.offset {
+            end if last_stable < end => self.reader.place_of(last_stable, want.limit, want.wait)?,
+            _ => want.limit,
+        };
+        let (view, aborted) = self.reader.view_committed(&Want { limit, ..want })?;
+        Ok((view, aborted.into_iter().map(transactions::for_reader).collect()))
     }
 
     /// The marks, whatever has become of the partition.

@@ -9,5 +9,6 @@ mod groups;
 mod opening;
 mod panics;
 mod support;
+mod transactions;
 mod upkeep;
 mod web;

@@ -24,6 +24,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 pub const DATA: &str = "/data";
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9092);
 const PRODUCE_VERSION: i16 = 8;
+const FETCH_VERSION: i16 = 4;
 
 #[derive(Debug)]
 pub struct Machine {
@@ -42,6 +43,17 @@ pub struct Broker {
 
 #[derive(Debug)]
 pub struct Client(MemoryStream);
+
+/// What a fetch of one partition was answered.
+#[derive(Debug)]
+pub struct Fetched {
+    pub error: ErrorCode,
+    pub high_watermark: i64,
+    pub last_stable: i64,
+    /// Producer and first offset.
+    pub aborted: Option<Vec<(i64, i64)>>,
+    pub records: Vec<u8>,
+}
 
 impl Machine {
     pub fn new() -> Machine {
@@ -217,6 +229,36 @@ impl Client {
         self.0.read_exact(&mut answer).await.unwrap();
         // Behind the correlation id, and the tags that an answer to ApiVersions never has.
         answer.split_off(if is_flexible && key != ApiKey::ApiVersions { 5 } else { 4 })
+    }
+
+    /// Fetches from partition 0, without waiting, as one who reads committed records.
+    pub async fn fetch_committed(&mut self, topic: &str, offset: i64, bytes_max: i32) -> Fetched {
+        let answer = self.ask(ApiKey::Fetch, FETCH_VERSION, |writer| {
+            writer.i32(-1);
+            writer.i32(0);
+            writer.i32(0);
+            writer.i32(i32::MAX);
+            writer.i8(1);
+            writer.i32(1);
+            writer.str(topic, Form::Classic);
+            writer.i32(1);
+            writer.i32(0);
+            writer.i64(offset);
+            writer.i32(bytes_max);
+        });
+        let answer = answer.await;
+        let mut reader = Reader::new(&answer);
+        assert_eq!((reader.i32("throttle"), reader.i32("topics")), (Ok(0), Ok(1)));
+        reader.nullable_str_bytes("name", Form::Classic).unwrap();
+        assert_eq!((reader.i32("partitions"), reader.i32("index")), (Ok(1), Ok(0)));
+        let error = code(reader.i16("error_code").unwrap());
+        let mut number = || reader.i64("number").unwrap();
+        let (high_watermark, last_stable) = (number(), number());
+        let count = reader.nullable_array_len("aborted", Form::Classic).unwrap();
+        let mut number = || reader.i64("number").unwrap();
+        let aborted = count.map(|count| (0..count).map(|_| (number(), number())).collect());
+        let records = reader.nullable_bytes_ref("records", Form::Classic).unwrap().unwrap_or_default().to_vec();
+        Fetched { error, high_watermark, last_stable, aborted, records }
     }
 
     pub async fn create(&mut self, name: &str, configs: &[(&str, &str)]) -> ErrorCode {

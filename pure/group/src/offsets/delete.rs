@@ -36,7 +36,9 @@ pub(crate) fn decide(step: &mut Step<'_>, request: OffsetDeleteRequest) -> Offse
         let code = if in_use.contains(&topic.name) { ErrorCode::GroupSubscribedToTopic } else { ErrorCode::None };
         let partitions = topic.partitions.into_iter().map(|partition| {
             let partition_index = partition.partition_index;
-            if code == ErrorCode::None && step.log.offset(&id, &topic.name, partition_index).is_some() {
+            let is_known = step.log.offset(&id, &topic.name, partition_index).is_some()
+                || step.log.pending.contains(&id, &topic.name, partition_index);
+            if code == ErrorCode::None && is_known {
                 step.log.write(Record::OffsetCommit(key(&id, &topic.name, partition_index), None));
             }
             OffsetDeleteResponsePartition { partition_index, error_code: code.code() }

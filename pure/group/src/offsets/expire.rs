@@ -2,7 +2,8 @@
 //!
 //! When is an offset unused? While a group has members, its offsets may all be wanted, even those of a partition without
 //! new records: so time runs only from the moment at which the group became empty, or, where we know what its members
-//! subscribe to, for the topics that they do not. A consumer without a group has only its commits to show that it lives.
+//! subscribe to, for the topics that they do not. A consumer without a group has only its commits to show that it lives. An open
+//! transaction that commits anew keeps an offset, and its group.
 //!
 //! All groups are looked at from time to time. Done at once, that would hold up whoever asks meanwhile: it is done in
 //! slices of so many offsets, each a step and a batch of its own.
@@ -65,7 +66,8 @@ fn look_at(step: &mut Step<'_>, at: Place, left: &mut Left) -> Option<Place> {
             break;
         }
         left.groups_and_offsets -= 1;
-        if group.since.is_over(offset, now_ms, retention_ms) && !group.topics.contains(topic) {
+        let is_old = group.since.is_over(offset, now_ms, retention_ms) && !group.topics.contains(topic);
+        if is_old && !step.log.pending.contains(&at.group, topic, *partition) {
             let tombstone = Record::OffsetCommit(key(&at.group, topic, *partition), None);
             if left.room.take(std::slice::from_ref(&tombstone)).is_err() {
                 left.groups_and_offsets = 0;
@@ -83,7 +85,7 @@ fn look_at(step: &mut Step<'_>, at: Place, left: &mut Left) -> Option<Place> {
     }
     left.groups_and_offsets = left.groups_and_offsets.saturating_sub(1);
     let next = after(step, &at.group);
-    if group.is_empty && stayed == 0 {
+    if group.is_empty && stayed == 0 && !step.log.pending.holds(&at.group) {
         delete::end(step, &at.group);
     }
     next

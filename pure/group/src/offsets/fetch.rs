@@ -1,11 +1,12 @@
 //! OffsetFetch: how far a group has read.
 //!
-//! What is not committed is answered with offset -1, in a group that there is not as well. Every offset is stable here:
-//! offsets of a transaction that is under way do not get into this log yet.
+//! What is not committed is answered with offset -1, in a group that there is not as well. Who asks for stable offsets is told to
+//! ask again for those that a transaction under way may change (KIP-447).
 
 use std::sync::Arc;
 
 use ottla_base::Uuid;
+use ottla_wire::ErrorCode;
 use ottla_wire::messages::{
     OffsetFetchRequestGroup, OffsetFetchResponseGroup, OffsetFetchResponsePartitions, OffsetFetchResponseTopics,
 };
@@ -14,7 +15,16 @@ use super::Offset;
 use crate::groups::Step;
 use crate::{State, consumer};
 
-pub(crate) fn decide(step: &Step<'_>, request: OffsetFetchRequestGroup) -> OffsetFetchResponseGroup {
+/// One group of an OffsetFetch.
+#[derive(Clone, Debug)]
+pub struct OffsetFetch {
+    /// Topics that are named by their ids come with their names too.
+    pub group: OffsetFetchRequestGroup,
+    pub require_stable: bool,
+}
+
+pub(crate) fn decide(step: &Step<'_>, fetch: OffsetFetch) -> OffsetFetchResponseGroup {
+    let OffsetFetch { group: request, require_stable } = fetch;
     let state: &State = &step.log;
     if let Some(group) = state.consumer.get(&request.group_id)
         && let Err(code) = consumer::commit::check_fetch(group, &request)
@@ -22,11 +32,15 @@ pub(crate) fn decide(step: &Step<'_>, request: OffsetFetchRequestGroup) -> Offse
         return OffsetFetchResponseGroup { group_id: request.group_id, error_code: code.code(), ..Default::default() };
     }
     let group = request.group_id;
+    let is_unstable = |topic: &str, index| require_stable && state.pending.contains(&group, topic, index);
     let topics = match request.topics {
         Some(topics) => topics
             .into_iter()
             .map(|topic| {
                 let partitions = topic.partition_indexes.into_iter().map(|index| {
+                    if is_unstable(&topic.name, index) {
+                        return unstable(index);
+                    }
                     let offset = state.offset(&group, &topic.name, index);
                     partition(index, offset.filter(|offset| is_of(offset, topic.topic_id)))
                 });
@@ -37,7 +51,10 @@ pub(crate) fn decide(step: &Step<'_>, request: OffsetFetchRequestGroup) -> Offse
         None => {
             let topics = state.offsets.get(&group).into_iter().flatten();
             let topics = topics.map(|(topic, partitions)| {
-                let partitions = partitions.iter().map(|(index, offset)| partition(*index, Some(offset)));
+                let partitions = partitions.iter().map(|(index, offset)| match is_unstable(topic, *index) {
+                    true => unstable(*index),
+                    false => partition(*index, Some(offset)),
+                });
                 answer(topic.clone(), Uuid::ZERO, partitions.collect())
             });
             topics.collect()
@@ -53,6 +70,11 @@ fn is_of(offset: &Offset, topic_id: Uuid) -> bool {
 
 fn answer(name: Arc<str>, topic_id: Uuid, partitions: Vec<OffsetFetchResponsePartitions>) -> OffsetFetchResponseTopics {
     OffsetFetchResponseTopics { name, topic_id, partitions, ..Default::default() }
+}
+
+fn unstable(partition_index: i32) -> OffsetFetchResponsePartitions {
+    let error_code = ErrorCode::UnstableOffsetCommit.code();
+    OffsetFetchResponsePartitions { error_code, metadata: Some(Arc::default()), ..partition(partition_index, None) }
 }
 
 fn partition(partition_index: i32, offset: Option<&Offset>) -> OffsetFetchResponsePartitions {

@@ -8,6 +8,7 @@ pub(crate) mod commit;
 pub(crate) mod delete;
 pub(crate) mod expire;
 pub(crate) mod fetch;
+pub(crate) mod pending;
 pub(crate) mod topics_deleted;
 
 use std::collections::BTreeMap;
@@ -54,7 +55,7 @@ impl State {
         self.offsets.get(group)?.get(topic)?.get(&partition)
     }
 
-    pub(crate) fn set_offset(&mut self, key: &OffsetCommitKey, offset: Offset) {
+    fn set_offset(&mut self, key: &OffsetCommitKey, offset: Offset) {
         // Where both are known, as nearly always, no name is copied.
         if let Some(topics) = self.offsets.get_mut(&key.group) {
             if let Some(partitions) = topics.get_mut(&key.topic) {
@@ -67,7 +68,7 @@ impl State {
         }
     }
 
-    pub(crate) fn remove_offset(&mut self, key: &OffsetCommitKey) {
+    fn remove_offset(&mut self, key: &OffsetCommitKey) {
         let Some(topics) = self.offsets.get_mut(&key.group) else { return };
         if let Some(partitions) = topics.get_mut(&key.topic) {
             partitions.remove(&key.partition);
@@ -80,12 +81,14 @@ impl State {
         }
     }
 
-    /// The keys of all that the group has committed.
+    /// The keys of all that the group has committed, pending or not.
     pub(crate) fn offset_keys(&self, group: &Arc<str>) -> Vec<OffsetCommitKey> {
         let topics = self.offsets.get(group).into_iter().flatten();
-        topics
-            .flat_map(|(topic, partitions)| partitions.keys().map(|partition| key(group, topic, *partition)))
-            .collect()
+        let committed =
+            topics.flat_map(|(topic, partitions)| partitions.keys().map(|partition| key(group, topic, *partition)));
+        let pending = self.pending.of_group(group).into_iter();
+        let only_pending = pending.filter(|(topic, partition)| self.offset(group, topic, *partition).is_none());
+        committed.chain(only_pending.map(|(topic, partition)| key(group, topic, partition))).collect()
     }
 }
 

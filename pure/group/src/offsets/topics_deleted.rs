@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use ottla_base::Uuid;
+use ottla_wire::records::consumer_offsets::OffsetCommitKey;
 
 use super::{Offset, key};
 use crate::Record;
@@ -52,11 +53,19 @@ fn gone(step: &Step<'_>) -> impl Iterator<Item = Record> {
     let topics = groups.flat_map(|(group, topics)| {
         step.soft.deleted_topics.iter().filter_map(move |gone| Some((group, gone, topics.get(&gone.name)?)))
     });
-    topics.flat_map(|(group, gone, partitions)| {
-        // An offset that does not say of which topic it is may be of the next one of that name.
-        let is_of_none = step.soft.topics.get(&gone.name).is_none();
-        let is_gone = move |offset: &Offset| offset.topic_id == gone.id || is_of_none && offset.topic_id.is_zero();
-        let gone_too = partitions.iter().filter(move |(_, offset)| is_gone(offset));
-        gone_too.map(|(partition, _)| Record::OffsetCommit(key(group, &gone.name, *partition), None))
-    })
+    let committed = topics.flat_map(move |(group, gone, partitions)| {
+        let gone_too = partitions.iter().filter(move |(_, offset)| is_gone(step, gone, offset));
+        gone_too.map(|(partition, _)| key(group, &gone.name, *partition))
+    });
+    let is_gone = move |(key, offset): &(OffsetCommitKey, &Offset)| {
+        step.soft.deleted_topics.iter().any(|gone| gone.name == key.topic && is_gone(step, gone, offset))
+    };
+    let pending = step.log.pending.iter().filter(is_gone).map(|(key, _)| key);
+    committed.chain(pending).map(|key| Record::OffsetCommit(key, None))
+}
+
+fn is_gone(step: &Step<'_>, gone: &DeletedTopic, offset: &Offset) -> bool {
+    // An offset that does not say of which topic it is may be of the next one of that name.
+    let is_of_none = step.soft.topics.get(&gone.name).is_none();
+    offset.topic_id == gone.id || is_of_none && offset.topic_id.is_zero()
 }

@@ -5,6 +5,7 @@ mod limits;
 mod many_classic;
 mod many_members;
 mod node;
+mod pending;
 mod random;
 mod random_consumer;
 mod random_mixed;

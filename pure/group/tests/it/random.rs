@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ottla_base::Uuid;
-use ottla_group::{Command, Config, JoinGroup, LeaveGroup, OffsetCommit, Record, Reply, SyncGroup};
+use ottla_group::{Command, Config, JoinGroup, LeaveGroup, OffsetCommit, OffsetFetch, Record, Reply, SyncGroup};
 use ottla_machine::Waiter;
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::{
@@ -357,7 +357,8 @@ impl World {
 
     fn check_committed(&mut self) {
         let request = OffsetFetchRequestGroup { group_id: GROUP.into(), topics: None, ..Default::default() };
-        let (_, replies) = self.node.submit(Waiter(0), Command::OffsetFetch(request));
+        let (_, replies) =
+            self.node.submit(Waiter(0), Command::OffsetFetch(OffsetFetch { group: request, require_stable: false }));
         let Some((_, Reply::OffsetFetch(reply))) = replies.into_iter().next() else { panic!("a fetch is answered") };
         let partitions = reply.topics.iter().flat_map(|topic| &topic.partitions);
         let found: BTreeMap<i32, i64> = partitions.map(|p| (p.partition_index, p.committed_offset)).collect();

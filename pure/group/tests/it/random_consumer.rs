@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ottla_base::Uuid;
-use ottla_group::{Command, Config, ConsumerGroupHeartbeat, OffsetCommit, Record, Reply, Topic, Topics};
+use ottla_group::{Command, Config, ConsumerGroupHeartbeat, OffsetCommit, OffsetFetch, Record, Reply, Topic, Topics};
 use ottla_machine::Waiter;
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::consumer_group_heartbeat_request::TopicPartitions;
@@ -409,7 +409,8 @@ impl World {
 
     fn check_committed(&mut self) {
         let request = OffsetFetchRequestGroup { group_id: GROUP.into(), topics: None, ..Default::default() };
-        let done = self.node.submit(Waiter(0), Command::OffsetFetch(request));
+        let done =
+            self.node.submit(Waiter(0), Command::OffsetFetch(OffsetFetch { group: request, require_stable: false }));
         let Some(Reply::OffsetFetch(reply)) = self.took(done).pop() else { panic!("a fetch is answered") };
         let found = reply.topics.iter().flat_map(|topic| {
             topic.partitions.iter().map(|p| ((topic.name.clone(), p.partition_index), p.committed_offset))

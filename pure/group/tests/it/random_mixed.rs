@@ -15,8 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ottla_group::{
-    Command, Config, DescribeGroups, Groups, LeaveGroup, MigrationPolicy, OffsetCommit, Record, Reply, Soft, Topic,
-    Topics,
+    Command, Config, DescribeGroups, Groups, LeaveGroup, MigrationPolicy, OffsetCommit, OffsetFetch, Record, Reply,
+    Soft, Topic, Topics,
 };
 use ottla_machine::{At, Load, Waiter};
 use ottla_wire::ErrorCode;
@@ -469,7 +469,11 @@ impl World {
 
     fn check_committed(&mut self) {
         let request = OffsetFetchRequestGroup { group_id: GROUP.into(), topics: None, ..Default::default() };
-        let Reply::OffsetFetch(reply) = self.ask(Command::OffsetFetch(request)) else { panic!("a fetch is answered") };
+        let Reply::OffsetFetch(reply) =
+            self.ask(Command::OffsetFetch(OffsetFetch { group: request, require_stable: false }))
+        else {
+            panic!("a fetch is answered")
+        };
         let found = reply.topics.iter().flat_map(|topic| {
             topic.partitions.iter().map(|p| ((topic.name.clone(), p.partition_index), p.committed_offset))
         });

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use ottla_base::Uuid;
 use ottla_group::{
     Assignors, Command, Config, ConsumerGroupHeartbeat, DeletedTopic, DescribeGroups, GroupConfig, JoinGroup,
-    LeaveGroup, MigrationPolicy, OffsetCommit, Reply, SyncGroup, Topic, Topics,
+    LeaveGroup, MigrationPolicy, OffsetCommit, OffsetFetch, Reply, SyncGroup, Topic, Topics,
 };
 use ottla_machine::Waiter;
 use ottla_wire::messages::consumer_group_heartbeat_request::TopicPartitions;
@@ -426,13 +426,8 @@ impl Session {
                 let topics = Some(topics).filter(|topics| !topics.is_empty());
                 let member_id = words.value("as").map(Into::into);
                 let member_epoch = words.number("epoch", -1) as i32;
-                Command::OffsetFetch(OffsetFetchRequestGroup {
-                    group_id,
-                    member_id,
-                    member_epoch,
-                    topics,
-                    ..Default::default()
-                })
+                let group = OffsetFetchRequestGroup { group_id, member_id, member_epoch, topics, ..Default::default() };
+                Command::OffsetFetch(OffsetFetch { group, require_stable: false })
             }
             "delete-offsets" => {
                 let topics = words.plain().map(|word| {
