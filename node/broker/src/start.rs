@@ -31,6 +31,7 @@ use crate::control::host::NoReply;
 use crate::control::opening::{self, OpenError, Opened};
 use crate::control::publisher::{Publisher, State};
 use crate::control::replicas::Replicas;
+use crate::control::snapshotting::{self, Snapshotting};
 use crate::coordinate::groups::Groups;
 use crate::expiry;
 use crate::fetch::session::Sessions;
@@ -208,6 +209,13 @@ pub async fn start(
         taken: Default::default(),
     });
     let compaction_task = rt.spawn(Lane::Control, "compaction", compaction::run(compaction, tasks.listener()));
+    let snapshotting = Snapshotting {
+        host: host.clone(),
+        published: published.clone(),
+        trimming: trimming.clone(),
+        rules: snapshotting::Rules::of(&config),
+    };
+    let snapshot_task = rt.spawn(Lane::Control, "snapshot", snapshotting::run(snapshotting, tasks.listener()));
     let broker = Arc::new(Broker {
         rt: rt.clone(),
         settings: Settings::of(&config),
@@ -257,7 +265,15 @@ pub async fn start(
         listening,
         stopper,
         tasks,
-        running: vec![flush_task, publish_task, checkpoint_task, expiry_task, retention_task, compaction_task],
+        running: vec![
+            flush_task,
+            publish_task,
+            checkpoint_task,
+            expiry_task,
+            retention_task,
+            compaction_task,
+            snapshot_task,
+        ],
     }))
 }
 
@@ -318,7 +334,7 @@ fn open_metadata(
 ) -> Result<(Told, Opened), StartError> {
     let told = ask(rt, dir, config)?;
     let Told { meta, is_new, checkpoints } = &told;
-    let opened = opening::open(rt, &opening::Found { dir, meta, is_new: *is_new, checkpoints }, flush_asked)?;
+    let opened = opening::open(rt, &opening::Found { dir, meta, is_new: *is_new, checkpoints, config }, flush_asked)?;
     Ok((told, opened))
 }
 
