@@ -16,6 +16,7 @@ use std::sync::Arc;
 use ottla_base::{NodeId, Uuid};
 use ottla_config::{ServerConfig, keys};
 use ottla_machine::At;
+use ottla_metadata::features::METADATA_VERSION;
 use ottla_metadata::takeover::{self, Unfit};
 use ottla_metadata::{Image, Record};
 use ottla_rt::Rt;
@@ -98,23 +99,26 @@ pub fn open(rt: &Rt, found: &Found<'_>, flush_asked: Arc<Notify>) -> Result<Open
     let (disk, path) = (dir.disk(), dir.path().join(DIR));
     let quorum_state = quorum::load(disk, &path)?;
     let snapshots = snapshot_files::list(disk, &path)?;
-    let bootstrap = bootstrap(dir)?;
-    check_begun(found, &snapshots, quorum_state.as_ref())?;
+    let node = NodeId(meta.node_id);
+    let has_records = dir.has_records(DIR)?;
+    if !has_records {
+        check_begun(found, &snapshots, quorum_state.as_ref())?;
+    } else if is_new {
+        return Err(OpenError::Nobodys { meta: dir.path().join(meta::FILE), log: path.join(SEGMENT) });
+    }
+    let mut first_records = if has_records { Vec::new() } else { bootstrap(dir, node)? };
     let base = loading::base(dir).map_err(|cause| refusal(&path, cause))?;
     let known = checkpoints.known(DIR);
     let kept = snapshots.complete.last().map_or(0, |newest| newest.end_offset).max(known.recovery_point);
     let (log, recovered) = Log::open(dir, DIR, options(config), Checkpointed { kept, ..known })?;
     let loaded = loading::load(base, &log.reader()).map_err(|cause| refusal(&path, cause))?;
-    let node = NodeId(meta.node_id);
-    let unfit = |path: &Path| {
-        let path = path.to_owned();
-        |cause| OpenError::Unfit { path, cause }
-    };
-    takeover::check(loaded.image.settled(), node).map_err(unfit(&path))?;
-    takeover::check_voters(&loaded.quorum.voters(), node).map_err(unfit(&path))?;
-    let is_first = log.end().offset == 0;
-    let first_records = if is_first { bootstrap } else { Vec::new() };
-    takeover::check(&image_of(&first_records)?, node).map_err(unfit(&dir.path().join(BOOTSTRAP)))?;
+    takeover::check(loaded.image.settled(), node).map_err(|cause| OpenError::Unfit { path: path.clone(), cause })?;
+    let voters = takeover::check_voters(&loaded.quorum.voters(), node);
+    voters.map_err(|cause| OpenError::Unfit { path: path.clone(), cause })?;
+    if has_records && loaded.image.settled().features().level(METADATA_VERSION) == 0 {
+        // A first start that did not get far.
+        first_records = bootstrap(dir, node)?;
+    }
     let last_epoch = loaded.last_epoch.max(quorum_state.map_or(0, |state| state.leader_epoch));
     let leader_epoch = last_epoch.checked_add(1).ok_or(OpenError::LastEpoch)?;
 
@@ -143,35 +147,29 @@ pub fn open(rt: &Rt, found: &Found<'_>, flush_asked: Arc<Notify>) -> Result<Open
 fn check_begun(found: &Found<'_>, snapshots: &Listed, quorum: Option<&QuorumState>) -> Result<(), OpenError> {
     let Found { dir, is_new, .. } = *found;
     let path = dir.path().join(DIR);
-    let segment = path.join(SEGMENT);
-    if dir.has_records(DIR)? {
-        return match is_new {
-            true => Err(OpenError::Nobodys { meta: dir.path().join(meta::FILE), log: segment }),
-            false => Ok(()),
-        };
+    let put_aside = dir.path().join(BOOTSTRAP);
+    if is_new && snapshot_files::read(dir.disk(), &put_aside)?.is_some() {
+        return Err(OpenError::Nobodys { meta: dir.path().join(meta::FILE), log: put_aside });
     }
     let snapshot = snapshots.complete.iter().find(|name| name.end_offset > 0).map(|name| name.path(&path));
     if let Some(witness) = snapshot.map_or_else(|| witness_of_records(dir, quorum), |path| Ok(Some(path)))? {
-        return Err(OpenError::Lost { path: segment, witness });
+        return Err(OpenError::Lost { path: path.join(SEGMENT), witness });
     }
     Ok(())
 }
 
 /// What the log is to begin with.
-fn bootstrap(dir: &LogDir) -> Result<Vec<Record>, OpenError> {
+fn bootstrap(dir: &LogDir, node: NodeId) -> Result<Vec<Record>, OpenError> {
     let path = dir.path().join(BOOTSTRAP);
     let Some(bytes) = snapshot_files::read(dir.disk(), &path)? else { return Ok(Vec::new()) };
     let contents = snapshot::read(&bytes);
-    contents.map(|contents| contents.records).map_err(|cause| refusal(&path, LoadError::Snapshot { path: path.clone(), cause }))
-}
-
-fn image_of(records: &[Record]) -> Result<Image, OpenError> {
+    let records = contents.map_err(|cause| refusal(&path, LoadError::Snapshot { path: path.clone(), cause }))?.records;
     let mut image = Image::default();
-    for (offset, record) in (0..).zip(records) {
-        let path = || PathBuf::from(BOOTSTRAP);
-        image.apply(At { offset }, record).map_err(|cause| OpenError::Contents { path: path(), cause: cause.into() })?;
+    for (offset, record) in (0..).zip(&records) {
+        image.apply(At { offset }, record).map_err(|cause| refusal(&path, cause.into()))?;
     }
-    Ok(image)
+    takeover::check(&image, node).map_err(|cause| OpenError::Unfit { path, cause })?;
+    Ok(records)
 }
 
 fn refusal(path: &Path, cause: LoadError) -> OpenError {

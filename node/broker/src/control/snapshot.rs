@@ -8,9 +8,9 @@ use std::iter;
 
 use ottla_metadata::{Image, Record, RecordError};
 use ottla_records::{Attributes, BatchBuilder, BatchHeader, BatchOptions, NewRecord, Scratch, crc_of, records};
+use ottla_wire::DecodeError;
 use ottla_wire::records::ControlRecord;
 use ottla_wire::records::control::{SnapshotFooterRecord, SnapshotHeaderRecord};
-use ottla_wire::DecodeError;
 
 use super::quorum::Quorum;
 
@@ -153,10 +153,10 @@ pub fn read(bytes: &[u8]) -> Result<Contents, SnapshotError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ottla_base::Uuid;
     use ottla_machine::At;
     use ottla_wire::records::TopicRecord;
     use ottla_wire::records::control::{KRaftVersionRecord, VotersRecord};
-    use ottla_base::Uuid;
 
     fn image(topics: u8) -> Image {
         let mut image = Image::default();

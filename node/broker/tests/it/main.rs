@@ -3,10 +3,12 @@
 mod cold;
 mod epochs;
 mod failing;
+mod from_kafka;
 mod group_configs;
 mod groups;
 mod opening;
 mod panics;
+mod snapshots;
 mod support;
 mod upkeep;
 mod web;

@@ -322,10 +322,7 @@ fn what_is_kept_goes_when_it_is_removed() {
     let removal = RemoveDelegationTokenRecord { token_id: "s".into(), ..Default::default() };
     apply(&mut image, KeptRecord::RemoveDelegationToken(removal));
     let kept = image.kept();
-    assert_eq!(
-        (kept.scram_credentials().len(), kept.client_quotas().len(), kept.delegation_tokens().len()),
-        (1, 1, 1)
-    );
+    assert_eq!((kept.scram_credentials().len(), kept.client_quotas().len(), kept.delegation_tokens().len()), (1, 1, 1));
     let mut restored = Image::default();
     image.records().for_each(|record| restored.apply(At { offset: 9 }, &record).unwrap());
     assert_eq!(restored, image);

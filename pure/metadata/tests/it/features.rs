@@ -56,7 +56,10 @@ fn a_log_that_kafka_has_formatted_begins_as_it_was_formatted() {
     let begun = Record::BeginTransaction(BeginTransactionRecord::default());
     let log = [begun, level("metadata.version", 30)].map(|record| value_of(&record));
     for (mut node, is_open) in [(Node::default(), false), (Node::of(log.to_vec()), true)] {
-        assert_eq!((node.image.is_in_transaction(), node.image.settled().features().level("metadata.version")), (is_open, 0));
+        assert_eq!(
+            (node.image.is_in_transaction(), node.image.settled().features().level("metadata.version")),
+            (is_open, 0)
+        );
         let bootstrap = Bootstrap { server: node.server.clone(), records: records.clone() };
         let (written, _) = node.submit(Command::Bootstrap(bootstrap));
         let written = if is_open { &written[1..] } else { &written };
