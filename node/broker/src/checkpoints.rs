@@ -54,6 +54,9 @@ pub struct Offsets {
 impl Offsets {
     pub fn add_metadata(&mut self, metadata: &Reader) {
         self.recovery_points.insert(opening::DIR.to_owned(), metadata.recovery_point());
+        if let start @ 1.. = metadata.start() {
+            self.log_starts.insert(opening::DIR.to_owned(), start);
+        }
     }
 
     pub fn add(&mut self, partition: &Partition) {

@@ -1,4 +1,4 @@
-//! Reads a log from its start to its end, record by record: a machine is loaded from it.
+//! Reads a log to its end, record by record: a machine is loaded from it.
 //!
 //! So much at a time, so that a log of any length takes little memory. Every batch is checked against its CRC: opening a
 //! log has not looked at what lies before the recovery point.
@@ -9,7 +9,7 @@ use ottla_records::{BatchHeader, ReadError, Record, Scratch, crc_of, records};
 use ottla_storage::disk::Wait;
 use ottla_storage::{FirstBatch, LogError, Place, Reader, Want};
 
-/// Bytes that [`each_record`] reads at a time.
+/// Bytes that [`each_record_from`] reads at a time.
 const READ_BYTES: u64 = 1 << 20;
 /// Largest batch that is unpacked. No coordinator packs its records, but a foreign log may hold anything.
 const UNPACKED_BYTES_MAX: usize = 64 << 20;
@@ -27,12 +27,13 @@ pub enum ReadingError {
     Batch { offset: i64, cause: ReadError },
 }
 
-/// Gives each record with the header of its batch. Blocks.
-pub fn each_record<E: From<ReadingError>>(
+/// Gives each record with the header of its batch, from the batch that holds `offset` on. Blocks.
+pub fn each_record_from<E: From<ReadingError>>(
     reader: &Reader,
+    offset: i64,
     mut on_record: impl FnMut(&BatchHeader, &Record<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut reading = Reading::of(reader, READ_BYTES);
+    let mut reading = Reading { offset, ..Reading::of(reader, READ_BYTES) };
     while reading.some(&mut on_record)? {}
     Ok(())
 }

@@ -28,6 +28,7 @@ use crate::control::host::NoReply;
 use crate::control::opening::{self, OpenError, Opened};
 use crate::control::publisher::{Publisher, State};
 use crate::control::replicas::Replicas;
+use crate::control::snapshotting::{self, Snapshotting};
 use crate::control::{Control, Registration, whereabouts};
 use crate::coordinate::groups::Groups;
 use crate::directory::report::Reporter;
@@ -109,7 +110,7 @@ pub async fn start(
         let (rt_again, config) = (rt.clone(), config.clone());
         rt.blocking(move || {
             let identified = locked.identify(&rt_again, &config, rt_again.memory_bytes() / DIRTY_SHARE)?;
-            let opened = open_metadata(&rt_again, &identified)?;
+            let opened = open_metadata(&rt_again, &config, &identified)?;
             Ok::<_, StartError>((identified, opened))
         })
         .await?
@@ -228,6 +229,13 @@ pub async fn start(
     let threads = if count > 1 { threads.unwrap_or(count).max(1) } else { 0 };
     let start_moving = |_| rt.spawn(Lane::Control, "move", moving::run(moving.clone(), tasks.listener()));
     running.extend((0..threads).map(start_moving));
+    let snapshotting = Snapshotting {
+        host: host.clone(),
+        published: published.clone(),
+        trimming: trimming.clone(),
+        rules: snapshotting::Rules::of(&config),
+    };
+    running.push(rt.spawn(Lane::Control, "snapshot", snapshotting::run(snapshotting, tasks.listener())));
     let broker = Arc::new(Broker {
         rt: rt.clone(),
         settings: Settings::of(&config),
@@ -319,10 +327,11 @@ fn queued_bytes(config: &ServerConfig) -> usize {
 }
 
 /// Loads the metadata, begins a new epoch of its log, and then takes the other directories in.
-fn open_metadata(rt: &Rt, identified: &Identified) -> Result<Opened, StartError> {
+fn open_metadata(rt: &Rt, config: &ServerConfig, identified: &Identified) -> Result<Opened, StartError> {
     let Identified { directories, meta, is_new, .. } = identified;
     let home = directories.metadata();
-    let found = opening::Found { dir: &home.log_dir, meta, is_new: *is_new, checkpoints: &home.checkpoints };
+    let checkpoints = &home.checkpoints;
+    let found = opening::Found { dir: &home.log_dir, meta, is_new: *is_new, checkpoints, config };
     let opened = opening::open(rt, &found, home.flushing.wake.clone())?;
     let clean_epoch = identified.begin(opened.clean_epoch)?;
     Ok(Opened { clean_epoch, ..opened })

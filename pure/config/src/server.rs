@@ -162,9 +162,6 @@ impl Loader {
         }
         let dirs = config.log_dirs();
         let key = if config.is_set(&LOG_DIRS) { LOG_DIRS.name } else { LOG_DIR.name };
-        if let Some(twice) = (1..dirs.len()).find(|&at| dirs[..at].contains(&dirs[at])) {
-            self.errors.push(ConfigError::conflict(key, format!("{} stands there twice", dirs[twice])));
-        }
         if let Some(dir) = unknown_dir(&config.get(CORDONED_LOG_DIRS), &dirs) {
             self.conflict(CORDONED_LOG_DIRS, format!("{dir} is not in {key}"));
         }

@@ -97,6 +97,11 @@ impl<M: Machine> Default for Load<M> {
 }
 
 impl<M: Machine> Load<M> {
+    /// Goes on from what was made of everything before `next_offset`.
+    pub fn of(hard: M::Hard, next_offset: i64) -> Load<M> {
+        Load { hard, next_offset }
+    }
+
     /// Replays one record of the log. Offsets rise, with gaps where control records stand.
     pub fn replay(&mut self, at: At, record: &M::Record) {
         self.pass(at);

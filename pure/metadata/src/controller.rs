@@ -29,6 +29,7 @@ mod topic_configs;
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
+use std::mem;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -159,10 +160,20 @@ impl Machine for Controller {
         if let Err(error) = state.image.apply(at, record) {
             panic!("{error}");
         }
+        if let Record::AbortTransaction(_) = record {
+            *state = State::of(mem::take(&mut state.image));
+        }
     }
 }
 
 impl State {
+    /// The state of a controller that has read all that made this image.
+    pub fn of(image: Image) -> State {
+        let mut state = State { image: image.clone(), colliding: BTreeSet::new() };
+        image.topics().iter().for_each(|topic| state.index(&topic.name));
+        state
+    }
+
     /// A topic whose name collides with `name`, which is not the name of a topic itself.
     fn collision(&self, name: &str) -> Option<&Arc<str>> {
         let key = topic_name::collision_key(name)?;

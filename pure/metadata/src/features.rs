@@ -4,6 +4,9 @@
 //! transactions, share groups and streams come with these. `eligible.leader.replicas.version` is finalised because
 //! a node's stop and start are written with it (KIP-966), as Kafka does. `kraft.version` is no record of the metadata log
 //! but a control record of the quorum; there is no quorum yet, so it is not finalised, which means level 0.
+//!
+//! A log that Kafka began has levels of features that are not here. They are [`KEPT`]: Kafka finds them again, clients are
+//! not told of them. A level that neither has is the promise of a later version, and such a log is refused.
 
 use std::ops::RangeInclusive;
 
@@ -22,6 +25,10 @@ pub const FEATURES: [Feature; 3] = [
     Feature { name: GROUP_VERSION, supported: 0..=1, initial: 1 },
 ];
 
+/// Features that are not here, and the levels of Kafka 4.3 that are kept for it.
+const KEPT: [(&str, RangeInclusive<i16>); 3] =
+    [("transaction.version", 0..=2), ("share.version", 0..=1), ("streams.version", 0..=1)];
+
 /// Decides the versions of all metadata records; 30 is Kafka's 4.3-IV0.
 pub const METADATA_VERSION: &str = "metadata.version";
 
@@ -31,7 +38,13 @@ pub const ELIGIBLE_LEADER_REPLICAS: &str = "eligible.leader.replicas.version";
 /// From level 1 on groups may use the consumer protocol (KIP-848).
 pub const GROUP_VERSION: &str = "group.version";
 
-/// Whether this code can work with a level that a log has finalised.
-pub(crate) fn is_supported(name: &str, level: i16) -> bool {
-    FEATURES.iter().any(|feature| feature.name == name && feature.supported.contains(&level))
+/// Whether clients are told of this feature.
+pub(crate) fn is_here(name: &str) -> bool {
+    FEATURES.iter().any(|feature| feature.name == name)
+}
+
+/// The levels at which a log may be in the end; `None` for a feature that nobody knows.
+pub(crate) fn levels_of(name: &str) -> Option<RangeInclusive<i16>> {
+    let here = FEATURES.iter().find(|feature| feature.name == name).map(|feature| feature.supported.clone());
+    here.or_else(|| KEPT.iter().find(|(kept, _)| *kept == name).map(|(_, levels)| levels.clone()))
 }

@@ -5,12 +5,17 @@
 //! pointers and shares everything with the original, so whoever applies records gives out copies between them, and a
 //! reader keeps the one it has.
 //!
-//! An image changes by [`Image::apply`] alone. Each area of it is a file, with the records that it takes.
+//! An image changes by [`Image::apply`] alone. Each area of it is a file, with the records that it takes, and those that
+//! would make it what it is ([`Image::records`]): a snapshot.
+//!
+//! The records between BEGIN_TRANSACTION and END_TRANSACTION (KIP-868) are one change, and none if an ABORT_TRANSACTION
+//! stands in the place of the end. The image as it was at the beginning is kept aside, which costs nothing.
 
 mod brokers;
 mod configs;
 mod controllers;
 mod features;
+mod kept;
 mod partition;
 mod producer_ids;
 mod topics;
@@ -18,10 +23,13 @@ mod topics;
 pub use brokers::{Broker, Brokers, Endpoint};
 pub use configs::{ConfigResource, Configs};
 pub use controllers::{ControllerRegistration, Controllers};
-pub use features::Features;
+pub use features::{Features, SupportedLevels};
+pub use kept::{Kept, KeptRecord};
 pub use partition::{LeaderRecovery, Partition};
 pub use producer_ids::ProducerIds;
 pub use topics::{Topic, Topics};
+
+use std::sync::Arc;
 
 use ottla_base::{NodeId, Uuid};
 use ottla_machine::At;
@@ -38,6 +46,9 @@ pub struct Image {
     controllers: Controllers,
     features: Features,
     producer_ids: ProducerIds,
+    kept: Kept,
+    /// As it was before the transaction that is open.
+    before: Option<Arc<Image>>,
 }
 
 impl Image {
@@ -70,6 +81,7 @@ impl Image {
                 self.brokers.register(record);
                 Ok(())
             }
+            Record::UnregisterBroker(record) => self.brokers.unregister(record),
             Record::BrokerRegistrationChange(record) => self.brokers.change(record),
             Record::RegisterController(record) => {
                 self.controllers.register(record);
@@ -83,9 +95,51 @@ impl Image {
                 self.producer_ids.allocate(record);
                 Ok(())
             }
-            // A bootstrap transaction is one batch, so it is atomic without our help.
-            Record::BeginTransaction(_) | Record::EndTransaction(_) | Record::NoOp(_) => Ok(()),
+            Record::Kept(record) => {
+                self.kept.change(record);
+                Ok(())
+            }
+            Record::BeginTransaction(_) => {
+                if self.before.is_some() {
+                    return Err(Contradiction::TransactionOpen);
+                }
+                self.before = Some(Arc::new(self.clone()));
+                Ok(())
+            }
+            Record::EndTransaction(_) => self.take_before().map(drop),
+            Record::AbortTransaction(_) => {
+                *self = Arc::unwrap_or_clone(self.take_before()?);
+                Ok(())
+            }
+            Record::NoOp(_) => Ok(()),
         }
+    }
+
+    fn take_before(&mut self) -> Result<Arc<Image>, Contradiction> {
+        self.before.take().ok_or(Contradiction::NoTransaction)
+    }
+
+    /// The records that make an empty image what this one is, in the order in which Kafka writes them into a snapshot.
+    ///
+    /// # Panics
+    /// In a transaction: nobody knows yet what will be true of it.
+    pub fn records(&self) -> impl Iterator<Item = Record> {
+        assert!(!self.is_in_transaction(), "no snapshot is made in the middle of a transaction");
+        let features = self.features.records();
+        let nodes = self.brokers.records().chain(self.controllers.records());
+        let named = self.topics.records().chain(self.configs.records());
+        let others = self.kept.quota_records().chain(self.producer_ids.records()).chain(self.kept.security_records());
+        features.chain(nodes).chain(named).chain(others)
+    }
+
+    /// A transaction has begun, and has not ended.
+    pub fn is_in_transaction(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// What is true whatever becomes of a transaction that is open.
+    pub fn settled(&self) -> &Image {
+        self.before.as_deref().unwrap_or(self)
     }
 
     /// Offset of the last record applied, -1 before the first.
@@ -116,6 +170,10 @@ impl Image {
     pub fn producer_ids(&self) -> &ProducerIds {
         &self.producer_ids
     }
+
+    pub fn kept(&self) -> &Kept {
+        &self.kept
+    }
 }
 
 impl Default for Image {
@@ -128,6 +186,8 @@ impl Default for Image {
             controllers: Controllers::default(),
             features: Features::default(),
             producer_ids: ProducerIds::default(),
+            kept: Kept::default(),
+            before: None,
         }
     }
 }
@@ -150,6 +210,10 @@ pub enum Contradiction {
     NoPartition { topic: Uuid, partition: i32 },
     #[error("broker {broker} is not registered with epoch {epoch}")]
     NoBroker { broker: NodeId, epoch: i64 },
+    #[error("a transaction begins in the middle of another")]
+    TransactionOpen,
+    #[error("a transaction ends that has not begun")]
+    NoTransaction,
 }
 
 #[cfg(test)]

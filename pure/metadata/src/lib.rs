@@ -11,7 +11,7 @@
 //! - No `NO_OP_RECORD` every 500 ms: an idle cluster writes nothing. Kafka's are read.
 //! - A start after a crash fences the lost registration and makes the new one in one batch; Kafka lets a session time out
 //!   between the two. Only one process can hold the data directory, so there is nobody to wait for.
-//! - A log with records that Ottla does not act on is refused ([`RecordError`]), not skipped.
+//! - Records that Ottla does not act on are kept ([`image::Kept`]); a log that holds ACLs is not served ([`takeover`]).
 //! - Two new topics of one request may not collide with one another either.
 //! - Answers stand in the order of the request, but for topics that CreateTopics names twice.
 
@@ -20,6 +20,8 @@ mod entropy;
 pub mod features;
 pub mod image;
 mod record;
+pub mod snapshot;
+pub mod takeover;
 pub mod topic_name;
 
 pub use controller::{

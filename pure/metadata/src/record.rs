@@ -1,22 +1,23 @@
-//! The records of the metadata log that Ottla acts on.
+//! The records of the metadata log.
 //!
-//! A log may hold records of things that Ottla does not have yet: ACLs, quotas, SCRAM credentials. To skip them would be
-//! to serve data that somebody has protected; so such a log is refused, as it is read, with the name of what it holds.
-//! What is left is this enum, and each of its records has an effect on the [`Image`](crate::Image), or is known to have
-//! none.
+//! Each has an effect on the [`Image`](crate::Image), or is known to have none. Some are of things that Ottla does not have
+//! yet (ACLs, quotas, SCRAM credentials): these it keeps ([`Record::Kept`]), and whether a log with them can be served is
+//! decided when all of it is known ([`crate::takeover`]). What is left is refused as it is read, with its name.
 
 use std::sync::Arc;
 
 use ottla_base::NodeId;
 use ottla_wire::records::{
-    BeginTransactionRecord, BrokerRegistrationChangeRecord, ClearElrRecord, ConfigRecord, EndTransactionRecord,
-    FeatureLevelRecord, MetadataRecord, NoOpRecord, PartitionChangeRecord, PartitionRecord, ProducerIdsRecord,
-    RegisterBrokerRecord, RegisterControllerRecord, RemoveTopicRecord, TopicRecord,
+    AbortTransactionRecord, BeginTransactionRecord, BrokerRegistrationChangeRecord, ClearElrRecord, ConfigRecord,
+    EndTransactionRecord, FeatureLevelRecord, MetadataRecord, NoOpRecord, PartitionChangeRecord, PartitionRecord,
+    ProducerIdsRecord, RegisterBrokerRecord, RegisterControllerRecord, RemoveTopicRecord, TopicRecord,
+    UnregisterBrokerRecord,
 };
 use ottla_wire::{DecodeError, Reader, Writer};
 
 use crate::ConfigResource;
 use crate::features;
+use crate::image::KeptRecord;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
@@ -32,13 +33,17 @@ pub enum Record {
         value: Option<Arc<str>>,
     },
     RegisterBroker(RegisterBrokerRecord),
+    UnregisterBroker(UnregisterBrokerRecord),
     BrokerRegistrationChange(BrokerRegistrationChangeRecord),
     RegisterController(RegisterControllerRecord),
     FeatureLevel(FeatureLevelRecord),
     ProducerIds(ProducerIdsRecord),
     BeginTransaction(BeginTransactionRecord),
     EndTransaction(EndTransactionRecord),
+    AbortTransaction(AbortTransactionRecord),
     NoOp(NoOpRecord),
+    /// Of something that Ottla does not act on.
+    Kept(KeptRecord),
 }
 
 /// Why a metadata log cannot be used.
@@ -82,7 +87,8 @@ impl Record {
             MetadataRecord::RegisterControllerRecord(record) => Record::RegisterController(record),
             MetadataRecord::FeatureLevelRecord(record) => {
                 let FeatureLevelRecord { name, feature_level: level, .. } = &record;
-                if !features::is_supported(name, *level) {
+                // A lower one may be followed by a higher one.
+                if features::levels_of(name).is_none_or(|levels| level > levels.end()) {
                     return Err(RecordError::UnsupportedFeature { name: name.clone(), level: *level });
                 }
                 Record::FeatureLevel(record)
@@ -90,23 +96,27 @@ impl Record {
             MetadataRecord::ProducerIdsRecord(record) => Record::ProducerIds(record),
             MetadataRecord::BeginTransactionRecord(record) => Record::BeginTransaction(record),
             MetadataRecord::EndTransactionRecord(record) => Record::EndTransaction(record),
+            MetadataRecord::AbortTransactionRecord(record) => Record::AbortTransaction(record),
             MetadataRecord::NoOpRecord(record) => Record::NoOp(record),
+            MetadataRecord::UnregisterBrokerRecord(record) => Record::UnregisterBroker(record),
 
-            MetadataRecord::AbortTransactionRecord(_) => return unsupported("an aborted metadata transaction"),
-            MetadataRecord::AccessControlEntryRecord(_) | MetadataRecord::RemoveAccessControlEntryRecord(_) => {
-                return unsupported("ACLs");
+            MetadataRecord::AccessControlEntryRecord(record) => Record::Kept(KeptRecord::Acl(record)),
+            MetadataRecord::RemoveAccessControlEntryRecord(record) => Record::Kept(KeptRecord::RemoveAcl(record)),
+            MetadataRecord::UserScramCredentialRecord(record) => Record::Kept(KeptRecord::ScramCredential(record)),
+            MetadataRecord::RemoveUserScramCredentialRecord(record) => {
+                Record::Kept(KeptRecord::RemoveScramCredential(record))
             }
-            MetadataRecord::ClientQuotaRecord(_) => return unsupported("client quotas"),
-            MetadataRecord::DelegationTokenRecord(_) | MetadataRecord::RemoveDelegationTokenRecord(_) => {
-                return unsupported("delegation tokens");
+            MetadataRecord::ClientQuotaRecord(record) => Record::Kept(KeptRecord::ClientQuota(record)),
+            MetadataRecord::DelegationTokenRecord(record) => Record::Kept(KeptRecord::DelegationToken(record)),
+            MetadataRecord::RemoveDelegationTokenRecord(record) => {
+                Record::Kept(KeptRecord::RemoveDelegationToken(record))
             }
-            MetadataRecord::UserScramCredentialRecord(_) | MetadataRecord::RemoveUserScramCredentialRecord(_) => {
-                return unsupported("SCRAM credentials");
-            }
-            MetadataRecord::UnregisterBrokerRecord(_) => return unsupported("the removal of a broker"),
-            MetadataRecord::FenceBrokerRecord(_)
-            | MetadataRecord::UnfenceBrokerRecord(_)
-            | MetadataRecord::ZkMigrationStateRecord(_) => return unsupported("records of Kafka before 4.0"),
+
+            // Of the first KRaft versions, in today's form; and what a move from ZooKeeper has left, which says nothing
+            // since 4.0.
+            MetadataRecord::FenceBrokerRecord(record) => fencing(record.id, record.epoch, 1),
+            MetadataRecord::UnfenceBrokerRecord(record) => fencing(record.id, record.epoch, -1),
+            MetadataRecord::ZkMigrationStateRecord(_) => Record::NoOp(NoOpRecord::default()),
         })
     }
 
@@ -129,6 +139,7 @@ impl Record {
                 (MetadataRecord::ConfigRecord(record), 0)
             }
             Record::RegisterBroker(record) => (MetadataRecord::RegisterBrokerRecord(record), 4),
+            Record::UnregisterBroker(record) => (MetadataRecord::UnregisterBrokerRecord(record), 0),
             Record::BrokerRegistrationChange(record) => {
                 let version = registration_change_version(&record);
                 (MetadataRecord::BrokerRegistrationChangeRecord(record), version)
@@ -138,9 +149,16 @@ impl Record {
             Record::ProducerIds(record) => (MetadataRecord::ProducerIdsRecord(record), 0),
             Record::BeginTransaction(record) => (MetadataRecord::BeginTransactionRecord(record), 0),
             Record::EndTransaction(record) => (MetadataRecord::EndTransactionRecord(record), 0),
+            Record::AbortTransaction(record) => (MetadataRecord::AbortTransactionRecord(record), 0),
             Record::NoOp(record) => (MetadataRecord::NoOpRecord(record), 0),
+            Record::Kept(record) => (record.into_wire(), 0),
         }
     }
+}
+
+fn fencing(broker_id: i32, broker_epoch: i64, fenced: i8) -> Record {
+    let change = BrokerRegistrationChangeRecord { broker_id, broker_epoch, fenced, ..Default::default() };
+    Record::BrokerRegistrationChange(change)
 }
 
 /// Kafka writes a change of a registration in the lowest version that can say it.
@@ -186,6 +204,7 @@ fn resource_code(resource: &ConfigResource) -> (i8, Arc<str>) {
 mod tests {
     use super::*;
     use ottla_base::Uuid;
+    use ottla_wire::records::{FenceBrokerRecord, UnfenceBrokerRecord};
 
     fn check(record: MetadataRecord, expected: &str) {
         let mut value = Vec::new();
@@ -194,24 +213,8 @@ mod tests {
     }
 
     #[test]
-    fn what_ottla_does_not_act_on_is_refused() {
+    fn what_cannot_be_kept_is_refused() {
         let unsupported = |what| format!("the metadata log holds {what}, which this version of Ottla does not support");
-        for (record, what) in [
-            (MetadataRecord::AccessControlEntryRecord(Default::default()), "ACLs"),
-            (MetadataRecord::RemoveAccessControlEntryRecord(Default::default()), "ACLs"),
-            (MetadataRecord::ClientQuotaRecord(Default::default()), "client quotas"),
-            (MetadataRecord::DelegationTokenRecord(Default::default()), "delegation tokens"),
-            (MetadataRecord::RemoveDelegationTokenRecord(Default::default()), "delegation tokens"),
-            (MetadataRecord::UserScramCredentialRecord(Default::default()), "SCRAM credentials"),
-            (MetadataRecord::RemoveUserScramCredentialRecord(Default::default()), "SCRAM credentials"),
-            (MetadataRecord::AbortTransactionRecord(Default::default()), "an aborted metadata transaction"),
-            (MetadataRecord::UnregisterBrokerRecord(Default::default()), "the removal of a broker"),
-            (MetadataRecord::FenceBrokerRecord(Default::default()), "records of Kafka before 4.0"),
-            (MetadataRecord::UnfenceBrokerRecord(Default::default()), "records of Kafka before 4.0"),
-            (MetadataRecord::ZkMigrationStateRecord(Default::default()), "records of Kafka before 4.0"),
-        ] {
-            check(record, &unsupported(what));
-        }
         for (resource_type, name) in [(0, "g"), (8, "1"), (33, "g"), (4, "one")] {
             let record = ConfigRecord { resource_type, resource_name: name.into(), ..Default::default() };
             check(MetadataRecord::ConfigRecord(record), &unsupported("configs of an unknown kind of resources"));
@@ -228,12 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn levels_that_do_not_work_here_are_refused() {
+    fn levels_of_later_versions_are_refused() {
         for (name, level) in [
-            ("metadata.version", 29),
             ("metadata.version", 31),
-            ("eligible.leader.replicas.version", 0),
+            ("eligible.leader.replicas.version", 2),
             ("group.version", 2),
+            ("transaction.version", 3),
+            ("share.version", 2),
+            ("streams.version", 2),
             ("kraft.version", 1),
         ] {
             let record = FeatureLevelRecord { name: name.into(), feature_level: level, ..Default::default() };
@@ -242,6 +247,41 @@ mod tests {
             );
             check(MetadataRecord::FeatureLevelRecord(record), &expected);
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_written_as_it_was_read() {
+        for record in [
+            MetadataRecord::AccessControlEntryRecord(Default::default()),
+            MetadataRecord::RemoveAccessControlEntryRecord(Default::default()),
+            MetadataRecord::ClientQuotaRecord(Default::default()),
+            MetadataRecord::DelegationTokenRecord(Default::default()),
+            MetadataRecord::RemoveDelegationTokenRecord(Default::default()),
+            MetadataRecord::UserScramCredentialRecord(Default::default()),
+            MetadataRecord::RemoveUserScramCredentialRecord(Default::default()),
+            MetadataRecord::AbortTransactionRecord(Default::default()),
+            MetadataRecord::UnregisterBrokerRecord(Default::default()),
+        ] {
+            let (mut value, mut again) = (Vec::new(), Vec::new());
+            record.encode(&mut Writer::new(&mut value), 0);
+            Record::decode(&value).unwrap().encode(&mut again);
+            assert_eq!(again, value, "{record:?}");
+        }
+    }
+
+    #[test]
+    fn records_of_older_versions_are_read_in_the_form_of_today() {
+        let read = |record: MetadataRecord| {
+            let mut value = Vec::new();
+            record.encode(&mut Writer::new(&mut value), 0);
+            Record::decode(&value).unwrap()
+        };
+        let fence = FenceBrokerRecord { id: 3, epoch: 9, ..Default::default() };
+        assert_eq!(read(MetadataRecord::FenceBrokerRecord(fence)), fencing(3, 9, 1));
+        let unfence = UnfenceBrokerRecord { id: 3, epoch: 9, ..Default::default() };
+        assert_eq!(read(MetadataRecord::UnfenceBrokerRecord(unfence)), fencing(3, 9, -1));
+        let migration = MetadataRecord::ZkMigrationStateRecord(Default::default());
+        assert_eq!(read(migration), Record::NoOp(NoOpRecord::default()));
     }
 
     #[test]

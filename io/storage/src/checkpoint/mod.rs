@@ -11,6 +11,7 @@ pub mod meta;
 pub mod offsets;
 pub mod producers;
 pub mod quorum;
+pub mod snapshot;
 pub mod topic_id;
 
 use std::path::Path;

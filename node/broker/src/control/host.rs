@@ -9,16 +9,20 @@
 //! asked. Who was waiting by then cannot, and is not told anything but that it took too long.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use ottla_machine::{At, Load, Output, OutputOf, Shard, Waiter};
-use ottla_metadata::{Command, Controller, Record, Reply};
+use ottla_machine::{Load, Output, OutputOf, Shard, Waiter};
+use ottla_metadata::snapshot::SnapshotId;
+use ottla_metadata::{Command, Controller, Image, Record, Reply, State as ControllerState};
 use ottla_rt::Rt;
-use ottla_storage::{LogError, Reader};
+use ottla_storage::{LogDir, LogError, Reader, Removed};
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::log::{LoadError, MetadataLog, load};
+use super::loading::{self, LoadError, Loaded};
+use super::log::MetadataLog;
+use super::quorum::Quorum;
 
 /// Why a command has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,10 +38,23 @@ pub enum NoReply {
 #[derive(Debug)]
 pub struct Host {
     rt: Rt,
+    dir: Arc<LogDir>,
     reader: Reader,
+    /// What snapshots say of the quorum.
+    quorum: Quorum,
+    /// The snapshot that all was loaded from.
+    base: Option<SnapshotId>,
+    /// Of the log behind that snapshot.
+    bytes_behind: AtomicU64,
+    /// Of the newest snapshot that was made since.
+    snapshot_bytes: AtomicU64,
+    /// When that was made, or else the start.
+    snapshot_ms: AtomicI64,
     state: Mutex<State>,
     /// What is flushed: everything before this offset is committed.
     flushed: watch::Sender<i64>,
+    /// Everything before this offset is applied.
+    released: watch::Sender<i64>,
     /// The log's last sync failed.
     is_failing: watch::Sender<bool>,
     /// Wakes the flusher.
@@ -50,6 +67,7 @@ struct State {
     log: Option<MetadataLog>,
     /// `None` while it must be loaded anew.
     shard: Option<Shard<Controller>>,
+    first_records: Vec<Record>,
     /// What a shard that was dropped has owed, in order of the offset that must be released.
     owed: VecDeque<(i64, OutputOf<Controller>)>,
     waiting: BTreeMap<Waiter, oneshot::Sender<Reply>>,
@@ -60,13 +78,26 @@ struct State {
     released: i64,
 }
 
+/// A log in which an epoch has begun, and what was loaded from it before.
+#[derive(Debug)]
+pub struct Begun {
+    pub dir: Arc<LogDir>,
+    pub log: MetadataLog,
+    pub loaded: Loaded,
+    /// What the log is to begin with.
+    pub first_records: Vec<Record>,
+    pub flush_asked: Arc<Notify>,
+}
+
 impl Host {
-    /// The machine that was loaded from `log`, and goes on from its end.
-    pub fn new(rt: Rt, log: MetadataLog, machine: Load<Controller>, flush_asked: Arc<Notify>) -> Host {
+    /// The machine goes on from the end of the log.
+    pub fn new(rt: Rt, begun: Begun) -> Host {
+        let Begun { dir, log, loaded, first_records, flush_asked } = begun;
+        let Loaded { image, quorum, snapshot, bytes_behind, .. } = loaded;
         let reader = log.reader();
-        let end = log.end_offset();
         let state = State {
-            shard: Some(machine.finish(end)),
+            shard: Some(shard_of(image, log.end_offset())),
+            first_records,
             log: Some(log),
             owed: VecDeque::new(),
             waiting: BTreeMap::new(),
@@ -74,8 +105,25 @@ impl Host {
             unapplied: VecDeque::new(),
             released: 0,
         };
-        let (flushed, is_failing) = (watch::Sender::new(0), watch::Sender::new(false));
-        Host { rt, reader, state: Mutex::new(state), flushed, is_failing, flush_asked }
+        let (flushed, released, is_failing) = (watch::Sender::new(0), watch::Sender::new(0), watch::Sender::new(false));
+        let snapshot_ms = AtomicI64::new(rt.now().mono_ms);
+        let bytes_behind = AtomicU64::new(bytes_behind);
+        let state = Mutex::new(state);
+        Host {
+            rt,
+            dir,
+            reader,
+            quorum,
+            base: snapshot,
+            bytes_behind,
+            snapshot_bytes: AtomicU64::new(0),
+            snapshot_ms,
+            state,
+            flushed,
+            released,
+            is_failing,
+            flush_asked,
+        }
     }
 
     /// Decides a command, and gives its reply once it can be relied upon.
@@ -103,11 +151,14 @@ impl Host {
         let (shard, log) = shard.as_mut().zip(log.as_mut()).ok_or(NoReply::Unavailable)?;
         let batch = shard.submit(now, waiter, command);
         if !batch.records.is_empty() {
-            if let Err(error) = log.append(&batch.records, now.wall_ms) {
-                tracing::error!("the metadata log refuses records: {error}");
-                state.drop_shard();
-                self.flush_asked.notify_one();
-                return Err(NoReply::Unavailable);
+            match log.append(&batch.records, now.wall_ms) {
+                Ok(bytes) => _ = self.bytes_behind.fetch_add(bytes, Ordering::Relaxed),
+                Err(error) => {
+                    tracing::error!("the metadata log refuses records: {error}");
+                    state.drop_shard();
+                    self.flush_asked.notify_one();
+                    return Err(NoReply::Unavailable);
+                }
             }
             state.unapplied.extend((batch.base_offset..).zip(batch.records));
         }
@@ -178,6 +229,12 @@ impl Host {
     /// The broker has applied everything before this offset: replies that waited for it leave.
     pub fn release(&self, offset: i64) {
         self.state().release(offset);
+        self.released.send_if_modified(|released| std::mem::replace(released, offset.max(*released)) < offset);
+    }
+
+    /// Tells of everything that the broker has applied.
+    pub fn watch_released(&self) -> watch::Receiver<i64> {
+        self.released.subscribe()
     }
 
     /// Loads the machine anew if it was dropped.
@@ -187,12 +244,8 @@ impl Host {
             Some(log) if state.shard.is_none() => log.end_offset(),
             _ => return Ok(()),
         };
-        let mut machine = Load::<Controller>::default();
-        load(&self.reader, |offset, record| {
-            machine.replay(At { offset }, &record);
-            Ok(())
-        })?;
-        state.shard = Some(machine.finish(end));
+        let loaded = loading::load(loading::base(&self.dir)?, &self.reader)?;
+        state.shard = Some(shard_of(loaded.image, end));
         let released = state.released;
         state.release(released);
         tracing::info!("the controller has loaded its log again, up to offset {end}");
@@ -201,6 +254,41 @@ impl Host {
 
     pub fn reader(&self) -> &Reader {
         &self.reader
+    }
+
+    /// What the log is to begin with. Only once.
+    pub fn take_first_records(&self) -> Vec<Record> {
+        std::mem::take(&mut self.state().first_records)
+    }
+
+    pub fn quorum(&self) -> &Quorum {
+        &self.quorum
+    }
+
+    /// The snapshot that this start was loaded from.
+    pub fn base(&self) -> Option<SnapshotId> {
+        self.base
+    }
+
+    /// Bytes of the log that are not in [`Host::base`]. It grows only.
+    pub fn bytes_behind(&self) -> u64 {
+        self.bytes_behind.load(Ordering::Relaxed)
+    }
+
+    pub fn note_snapshot(&self, bytes: u64, now_ms: i64) {
+        self.snapshot_bytes.store(bytes, Ordering::Relaxed);
+        self.snapshot_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// Bytes and age of the newest snapshot of this start: 0, and the start's age, if there is none.
+    pub fn snapshot_bytes_and_age_ms(&self) -> (u64, i64) {
+        let age_ms = self.rt.now().mono_ms - self.snapshot_ms.load(Ordering::Relaxed);
+        (self.snapshot_bytes.load(Ordering::Relaxed), age_ms)
+    }
+
+    /// The log begins at `offset`, which a snapshot that is on the disk reaches. Nobody loads it meanwhile.
+    pub fn trim_log(&self, offset: i64) -> Removed {
+        self.state().log.as_mut().map(|log| log.trim(offset)).unwrap_or_default()
     }
 
     /// Ends the machine and closes its log.
@@ -220,6 +308,11 @@ impl Host {
             state
         })
     }
+}
+
+fn shard_of(image: Image, end_offset: i64) -> Shard<Controller> {
+    let next_offset = image.offset() + 1;
+    Load::of(ControllerState::of(image), next_offset).finish(end_offset)
 }
 
 impl State {

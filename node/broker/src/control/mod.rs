@@ -1,9 +1,13 @@
 //! The control plane: everything that changes the cluster's metadata goes through [`Control`].
 //!
 //! ```text
-//! opening     reads the log and finds it good, then begins an epoch of it
+//! opening     reads the directory and finds it good, then begins an epoch of the log
+//!   loading     the image, from the newest snapshot and the log behind it
 //! host        the controller's machine on its log: decides, appends, parks the reply
-//!   log         the bytes of that log
+//!   log         the appending end of that log
+//!   quorum      what the log says of itself
+//! snapshotting  writes snapshots, and lets go what is before them
+//!   snapshot    their bytes
 //! publisher   applies what is committed, opens and closes partitions, publishes, then lets the replies go
 //!   replicas    one partition: from its files to a leader, and back
 //!   whereabouts   which log directory each is in
@@ -13,10 +17,14 @@
 //! this process; when it is on another node, `Control` forwards to it, and no handler knows.
 
 pub mod host;
+pub mod loading;
 pub mod log;
 pub mod opening;
 pub mod publisher;
+pub mod quorum;
 pub mod replicas;
+pub mod snapshot;
+pub mod snapshotting;
 pub mod whereabouts;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -259,7 +267,8 @@ impl Control {
     pub async fn register(&self, registration: Registration) -> Result<(), NoReply> {
         let Registration { previous_broker_epoch, cordoned, elsewhere } = registration;
         let patience = START_PATIENCE;
-        match self.host.submit(Command::Bootstrap(Bootstrap { server: self.config.clone() }), patience).await? {
+        let bootstrap = Bootstrap { server: self.config.clone(), records: self.host.take_first_records() };
+        match self.host.submit(Command::Bootstrap(bootstrap), patience).await? {
             Reply::Bootstrap => {}
             other => panic!("the controller answered Bootstrap with {other:?}"),
         }

@@ -3,39 +3,41 @@
 //! A log of records may be cut where it is damaged: what a crash has torn was never promised. The same done here would make
 //! topics vanish, and taking a directory whose log is gone for a new one would make all of them vanish, with no word. So
 //! everything is read and found good before the first write; what had been synced must be there (the recovery point is
-//! kept as for other logs); and a log without records is new only if nothing in the directory shows that it had some.
-//! To be able to tell, this node becomes the leader in `quorum-state` only when the first batch of the log is synced; until
-//! then it is a candidate, as in Kafka.
+//! kept as for other logs, and a snapshot shows how far the log had come); and a log without records is new only if
+//! nothing in the directory shows that it had some. To be able to tell, this node becomes the leader in `quorum-state` only
+//! when the first batch of the log is synced; until then it is a candidate, as in Kafka.
+//!
+//! The directory may be Kafka's: what its log holds must be fit for this node alone ([`ottla_metadata::takeover`]). One
+//! that was formatted and never started has beside its empty log what is to be written first.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ottla_base::{NodeId, Uuid};
-use ottla_machine::{At, Load};
-use ottla_metadata::{Controller, Image};
+use ottla_config::{ServerConfig, keys};
+use ottla_machine::At;
+use ottla_metadata::features::METADATA_VERSION;
+use ottla_metadata::takeover::{self, Unfit};
+use ottla_metadata::{Image, Record};
 use ottla_rt::Rt;
 use ottla_storage::checkpoint::quorum::QuorumState;
+use ottla_storage::checkpoint::snapshot::{self as snapshot_files, Listed};
 use ottla_storage::checkpoint::{clean, meta, quorum, topic_id};
 use ottla_storage::{Checkpointed, Log, LogDir, LogError, LogOptions};
 use tokio::sync::Notify;
 
-use super::host::Host;
-use super::log::{LoadError, MetadataLog, load};
+use super::host::{Begun, Host};
+use super::loading::{self, LoadError};
+use super::log::MetadataLog;
+use super::quorum::{Quorum, leader_change};
+use super::snapshot::{self, SnapshotError};
 use crate::checkpoints::Checkpoints;
 use crate::reading::ReadingError;
 
 pub const DIR: &str = "__cluster_metadata-0";
-
-/// The metadata log is one segment until it is trimmed by snapshots.
-const OPTIONS: LogOptions = LogOptions {
-    segment_bytes: 1 << 30,
-    segment_ms: i64::MAX,
-    index_bytes: 10 << 20,
-    index_interval_bytes: 4096,
-    reserve_bytes: 1 << 20,
-    preallocate: false,
-};
 const SEGMENT: &str = "00000000000000000000.log";
+/// What Kafka's `format` has put aside for the beginning of the log.
+const BOOTSTRAP: &str = "bootstrap.checkpoint";
 
 /// Why a directory is not opened. Nothing was changed in it.
 #[derive(Debug, thiserror::Error)]
@@ -53,12 +55,8 @@ pub enum OpenError {
     Lost { path: PathBuf, witness: PathBuf },
     #[error("{meta} is missing, and {log} has records: nobody can tell which cluster this is. {ADVICE}")]
     Nobodys { meta: PathBuf, log: PathBuf },
-    #[error(
-        "{0} shows that Apache Kafka has formatted this directory, which Ottla cannot take over. Set log.dirs to another"
-    )]
-    Foreign(PathBuf),
-    #[error("{path} begins at offset {start}: what was before is in snapshots, which Ottla cannot read")]
-    Trimmed { path: PathBuf, start: i64 },
+    #[error("{path}: {cause}. Nothing was changed")]
+    Unfit { path: PathBuf, cause: Unfit },
     #[error("the metadata log is in its last epoch")]
     LastEpoch,
 }
@@ -83,6 +81,7 @@ pub struct Found<'a> {
     /// `meta` was made up: the directory does not say whose it is.
     pub is_new: bool,
     pub checkpoints: &'a Checkpoints,
+    pub config: &'a ServerConfig,
 }
 
 /// The controller at the beginning of its new epoch.
@@ -96,47 +95,39 @@ pub struct Opened {
 
 /// Loads the controller from the metadata log, and begins a new epoch of it.
 pub fn open(rt: &Rt, found: &Found<'_>, flush_asked: Arc<Notify>) -> Result<Opened, OpenError> {
-    let Found { dir, meta, is_new, checkpoints } = *found;
+    let Found { dir, meta, is_new, checkpoints, config } = *found;
     let (disk, path) = (dir.disk(), dir.path().join(DIR));
-    let quorum = quorum::load(disk, &path)?;
-    let segment = path.join(SEGMENT);
-    let snapshots = snapshots(dir)?;
-    if !dir.has_records(DIR)? {
-        if let Some(snapshot) = snapshots.first() {
-            return Err(OpenError::Foreign(snapshot.path.clone()));
-        }
-        if let Some(witness) = witness_of_records(dir, quorum.as_ref())? {
-            return Err(OpenError::Lost { path: segment, witness });
-        }
+    let quorum_state = quorum::load(disk, &path)?;
+    let snapshots = snapshot_files::list(disk, &path)?;
+    let node = NodeId(meta.node_id);
+    let has_records = dir.has_records(DIR)?;
+    if !has_records {
+        check_begun(found, &snapshots, quorum_state.as_ref())?;
     } else if is_new {
-        return Err(OpenError::Nobodys { meta: dir.path().join(meta::FILE), log: segment });
+        return Err(OpenError::Nobodys { meta: dir.path().join(meta::FILE), log: path.join(SEGMENT) });
     }
-    let recovery_point = checkpoints.known(DIR).recovery_point;
-    let kept = snapshots.iter().map(|snapshot| snapshot.end).fold(recovery_point, i64::max);
-    let (log, recovered) =
-        Log::open(dir, DIR, OPTIONS, Checkpointed { recovery_point, kept, ..Checkpointed::default() })?;
-    if log.reader().start() > 0 {
-        return Err(OpenError::Trimmed { path, start: log.reader().start() });
+    let mut first_records = if has_records { Vec::new() } else { bootstrap(dir, node)? };
+    let base = loading::base(dir).map_err(|cause| refusal(&path, cause))?;
+    let known = checkpoints.known(DIR);
+    let kept = snapshots.complete.last().map_or(0, |newest| newest.end_offset).max(known.recovery_point);
+    let (log, recovered) = Log::open(dir, DIR, options(config), Checkpointed { kept, ..known })?;
+    let loaded = loading::load(base, &log.reader()).map_err(|cause| refusal(&path, cause))?;
+    takeover::check(loaded.image.settled(), node).map_err(|cause| OpenError::Unfit { path: path.clone(), cause })?;
+    let voters = takeover::check_voters(&loaded.quorum.voters(), node);
+    voters.map_err(|cause| OpenError::Unfit { path: path.clone(), cause })?;
+    if has_records && loaded.image.settled().features().level(METADATA_VERSION) == 0 {
+        // A first start that did not get far.
+        first_records = bootstrap(dir, node)?;
     }
-    let (mut image, mut machine) = (Image::default(), Load::<Controller>::default());
-    let loaded = load(&log.reader(), |offset, record| {
-        image.apply(At { offset }, &record)?;
-        machine.replay(At { offset }, &record);
-        Ok(())
-    });
-    loaded.map_err(|cause| match cause {
-        LoadError::Reading(ReadingError::Log(error)) => OpenError::from(error),
-        LoadError::Reading(ReadingError::Io { .. }) | LoadError::Record { .. } => {
-            OpenError::Unreadable { path: segment, cause }
-        }
-        LoadError::Reading(ReadingError::Damaged { .. } | ReadingError::Batch { .. }) | LoadError::Apply(_) => {
-            OpenError::Contents { path: segment, cause }
-        }
-    })?;
+    let last_epoch = loaded.last_epoch.max(quorum_state.map_or(0, |state| state.leader_epoch));
+    let leader_epoch = last_epoch.checked_add(1).ok_or(OpenError::LastEpoch)?;
 
     // All is well. Until here nothing was written; only a tail that a crash has torn was cut.
     if recovered.bytes_cut > 0 {
         tracing::warn!("cut {} torn bytes from the metadata log", recovered.bytes_cut);
+    }
+    if let Some(kept) = takeover::without_effect(&loaded.image) {
+        tracing::warn!("{kept}");
     }
     if is_new {
         meta::store(disk, dir.path(), meta)?;
@@ -145,51 +136,99 @@ pub fn open(rt: &Rt, found: &Found<'_>, flush_asked: Arc<Notify>) -> Result<Open
     if topic_id::load(disk, &path)?.is_none() {
         topic_id::store(disk, &path, Uuid::METADATA_TOPIC)?;
     }
-    let last_epoch = quorum.map_or(0, |state| state.leader_epoch);
-    let leader_epoch = last_epoch.checked_add(1).ok_or(OpenError::LastEpoch)?;
-    let log = begin_epoch(rt, found, log, leader_epoch)?;
-    Ok(Opened { host: Host::new(rt.clone(), log, machine, flush_asked), image, clean_epoch })
+    snapshot_files::remove_leftovers(disk, &path, &snapshots.leftovers)?;
+    let log = begin_epoch(rt, found, log, leader_epoch, &loaded.quorum)?;
+    let image = loaded.image.clone();
+    let begun = Begun { dir: dir.clone(), log, loaded, first_records, flush_asked };
+    Ok(Opened { host: Host::new(rt.clone(), begun), image, clean_epoch })
 }
 
-/// The quorum has one voter: it leads at once, in an epoch that is on the disk before anything is written in it.
-fn begin_epoch(rt: &Rt, found: &Found<'_>, log: Log, leader_epoch: i32) -> Result<MetadataLog, LogError> {
+/// Sees to it that a log without records is one that never had any.
+fn check_begun(found: &Found<'_>, snapshots: &Listed, quorum: Option<&QuorumState>) -> Result<(), OpenError> {
+    let Found { dir, is_new, .. } = *found;
+    let path = dir.path().join(DIR);
+    let put_aside = dir.path().join(BOOTSTRAP);
+    if is_new && snapshot_files::read(dir.disk(), &put_aside)?.is_some() {
+        return Err(OpenError::Nobodys { meta: dir.path().join(meta::FILE), log: put_aside });
+    }
+    let snapshot = snapshots.complete.iter().find(|name| name.end_offset > 0).map(|name| name.path(&path));
+    if let Some(witness) = snapshot.map_or_else(|| witness_of_records(dir, quorum), |path| Ok(Some(path)))? {
+        return Err(OpenError::Lost { path: path.join(SEGMENT), witness });
+    }
+    Ok(())
+}
+
+/// What the log is to begin with.
+fn bootstrap(dir: &LogDir, node: NodeId) -> Result<Vec<Record>, OpenError> {
+    let path = dir.path().join(BOOTSTRAP);
+    let Some(bytes) = snapshot_files::read(dir.disk(), &path)? else { return Ok(Vec::new()) };
+    let contents = snapshot::read(&bytes);
+    let records = contents.map_err(|cause| refusal(&path, LoadError::Snapshot { path: path.clone(), cause }))?.records;
+    let mut image = Image::default();
+    for (offset, record) in (0..).zip(&records) {
+        image.apply(At { offset }, record).map_err(|cause| refusal(&path, cause.into()))?;
+    }
+    takeover::check(&image, node).map_err(|cause| OpenError::Unfit { path, cause })?;
+    Ok(records)
+}
+
+fn refusal(path: &Path, cause: LoadError) -> OpenError {
+    let path = path.to_owned();
+    match cause {
+        LoadError::Reading(ReadingError::Log(error)) => OpenError::from(error),
+        LoadError::Reading(ReadingError::Io { .. })
+        | LoadError::Record { .. }
+        | LoadError::Control { .. }
+        | LoadError::Snapshot { cause: SnapshotError::Record { .. } | SnapshotError::Control { .. }, .. } => {
+            OpenError::Unreadable { path, cause }
+        }
+        LoadError::Reading(ReadingError::Damaged { .. } | ReadingError::Batch { .. })
+        | LoadError::Apply(_)
+        | LoadError::Snapshot { cause: SnapshotError::Damaged { .. }, .. }
+        | LoadError::SnapshotApply { .. }
+        | LoadError::NoSnapshot { .. } => OpenError::Contents { path, cause },
+    }
+}
+
+fn options(config: &ServerConfig) -> LogOptions {
+    let for_tests = config.get(keys::INTERNAL_METADATA_LOG_SEGMENT_BYTES);
+    let segment_bytes = for_tests.unwrap_or_else(|| config.get(keys::METADATA_LOG_SEGMENT_BYTES));
+    LogOptions {
+        segment_bytes: u64::try_from(segment_bytes).unwrap_or(0),
+        segment_ms: config.get(keys::METADATA_LOG_SEGMENT_MS),
+        index_bytes: 10 << 20,
+        index_interval_bytes: 4096,
+        reserve_bytes: 1 << 20,
+        preallocate: false,
+    }
+}
+
+/// The quorum has one voter: it leads at once, in an epoch that is on the disk before anything is written in it. What was put
+/// aside of the quorum itself for a new log is written into that first, as by Kafka.
+fn begin_epoch(
+    rt: &Rt,
+    found: &Found<'_>,
+    log: Log,
+    leader_epoch: i32,
+    put_aside: &Quorum,
+) -> Result<MetadataLog, LogError> {
     let Found { dir, meta, .. } = *found;
-    let (disk, path) = (dir.disk(), dir.path().join(DIR));
-    let node_id = NodeId(meta.node_id);
+    let (disk, path, wall_ms) = (dir.disk(), dir.path().join(DIR), rt.now().wall_ms);
     let is_first = log.end().offset == 0;
     let mut log = MetadataLog::new(log, leader_epoch);
+    let change = [leader_change(NodeId(meta.node_id))];
     let leader = QuorumState { leader_id: meta.node_id, leader_epoch, voted_id: -1, voted_directory_id: Uuid::ZERO };
     if is_first {
         let (voted_id, voted_directory_id) = (meta.node_id, meta.directory_id);
         quorum::store(disk, &path, &QuorumState { leader_id: -1, leader_epoch, voted_id, voted_directory_id })?;
-        log.append_leader_change(node_id, rt.now().wall_ms)?;
+        log.append_control(change.into_iter().chain(put_aside.records()), wall_ms)?;
         log.flush()?;
         quorum::store(disk, &path, &leader)?;
     } else {
         quorum::store(disk, &path, &leader)?;
-        log.append_leader_change(node_id, rt.now().wall_ms)?;
+        log.append_control(change, wall_ms)?;
     }
     Ok(log)
-}
-
-/// A file with the state of the log before an offset. Ottla makes none yet.
-struct Snapshot {
-    path: PathBuf,
-    end: i64,
-}
-
-fn snapshots(dir: &LogDir) -> Result<Vec<Snapshot>, LogError> {
-    let in_dir = |name: &str| -> Result<Vec<Snapshot>, LogError> {
-        let path = dir.path().join(name);
-        let files = dir.files(name)?.into_iter().filter(|file| file.ends_with(".checkpoint"));
-        Ok(files.map(|file| Snapshot { end: offset_in(&file), path: path.join(file) }).collect())
-    };
-    // `bootstrap.checkpoint`, then `<offset>-<epoch>.checkpoint`.
-    Ok([in_dir("")?, in_dir(DIR)?].into_iter().flatten().collect())
-}
-
-fn offset_in(file: &str) -> i64 {
-    file.split_once('-').and_then(|(offset, _)| offset.parse().ok()).unwrap_or(0)
 }
 
 /// What is in a directory only once its metadata log has records.

@@ -555,6 +555,20 @@ pub const KAFKA_SERVER_REPLICAMANAGER_UNDERREPLICATEDPARTITIONS: Family = Family
     labels: &[],
 };
 
+pub const KAFKA_SERVER_SNAPSHOTEMITTER_LATESTSNAPSHOTGENERATEDAGEMS: Family = Family {
+    name: "kafka_server_snapshotemitter_latestsnapshotgeneratedagems",
+    kind: Kind::Gauge,
+    help: "Age in ms of the newest metadata snapshot that this start has written, or of the start.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_SNAPSHOTEMITTER_LATESTSNAPSHOTGENERATEDBYTES: Family = Family {
+    name: "kafka_server_snapshotemitter_latestsnapshotgeneratedbytes",
+    kind: Kind::Gauge,
+    help: "Bytes of the newest metadata snapshot that this start has written, 0 before there is one.",
+    labels: &[],
+};
+
 pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_CONNECTION_CLOSE_TOTAL: Family = Family {
     name: "kafka_server_socket_server_metrics_connection_close_total",
     kind: Kind::Counter,

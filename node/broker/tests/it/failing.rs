@@ -98,7 +98,8 @@ fn an_append_that_fails_does_not_fail_those_before_it() {
         let rt = broker.process.rt();
         let mut first = machine.connect().await;
         broker.process.set_stalls(Stalls { per_mille: 1000, ms_max: 4000 });
-        let first = rt.spawn(ottla_rt::Lane::Data, "first", async move { first.create("first", &[]).await });
+        let first =
+            rt.spawn(ottla_rt::Lane::Data, "first", async move { first.create_within("first", &[], 60_000).await });
         rt.sleep(Duration::from_millis(100)).await;
         machine.disk.fail_next(Operation::Write, METADATA, ErrorKind::Other);
         assert_eq!(broker.client.create("second", &[]).await, ErrorCode::KafkaStorageError);

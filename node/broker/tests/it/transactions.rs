@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use ottla_records::BatchHeader;
 use ottla_wire::ErrorCode;
@@ -51,7 +52,7 @@ impl Taken<'_> {
         let (topic, _) = partition.rsplit_once('-').unwrap();
         assert_eq!(broker.client.create(topic, &CONFIGS).await, ErrorCode::None);
         assert!(machine.stop(broker).await.is_ok());
-        let taken = Taken { machine: &machine, name: partition };
+        let taken = Taken { machine, name: partition };
         taken.lay(partition);
         taken.checkpoint(0);
         taken
@@ -301,7 +302,7 @@ fn groups_have_the_offsets_that_transactions_committed() {
             let mut lines = Vec::new();
             for (require_stable, word) in [(false, "committed"), (true, "stable")] {
                 for group in ["g", "h", "i"] {
-                    lines.extend(offsets(&mut broker.client, group, require_stable, word).await);
+                    lines.extend(offsets(&mut broker, group, require_stable, word).await);
                 }
             }
             assert_eq!(lines, answers("offsets.tsv"));
@@ -310,15 +311,18 @@ fn groups_have_the_offsets_that_transactions_committed() {
     });
 }
 
-async fn offsets(client: &mut Client, group: &str, require_stable: bool, word: &str) -> Vec<String> {
+async fn offsets(broker: &mut Broker, group: &str, require_stable: bool, word: &str) -> Vec<String> {
     let partition_indexes = (0..8).collect();
     let topics = vec![OffsetFetchRequestTopic { name: "p".into(), partition_indexes, ..Default::default() }];
     let request =
         OffsetFetchRequest { group_id: group.into(), topics: Some(topics), require_stable, ..Default::default() };
     loop {
-        let answer = client.call(&request, 7).await;
+        let answer = broker.client.call(&request, 7).await;
         match code(answer.error_code) {
-            ErrorCode::CoordinatorLoadInProgress => continue,
+            ErrorCode::CoordinatorLoadInProgress => {
+                broker.process.rt().sleep(Duration::from_millis(1)).await;
+                continue;
+            }
             error => assert_eq!(error, ErrorCode::None),
         }
         let partitions = answer.topics[0].partitions.iter();

@@ -36,23 +36,23 @@ keys! {
     /// Time between two reports on the slowest events of the controller.
     later: long "controller.performance.sample.period.ms" = 60000, AtLeast(100), Hidden;
     /// Bytes of the metadata log after which a snapshot is written.
-    later: long "metadata.log.max.record.bytes.between.snapshots" = 20971520, AtLeast(1), ReadOnly;
+    acts METADATA_LOG_MAX_RECORD_BYTES_BETWEEN_SNAPSHOTS: long "metadata.log.max.record.bytes.between.snapshots" = 20971520, AtLeast(1), ReadOnly;
     /// Age of the last metadata snapshot at which a new one is written; 0 means that age does not count.
-    later: long "metadata.log.max.snapshot.interval.ms" = 3600000, AtLeast(0), ReadOnly;
+    acts METADATA_LOG_MAX_SNAPSHOT_INTERVAL_MS: long "metadata.log.max.snapshot.interval.ms" = 3600000, AtLeast(0), ReadOnly;
     /// Size at which the metadata log starts a new segment file.
-    later: int "metadata.log.segment.bytes" = 1073741824, AtLeast(8388608), ReadOnly;
+    acts METADATA_LOG_SEGMENT_BYTES: int "metadata.log.segment.bytes" = 1073741824, AtLeast(8388608), ReadOnly;
     /// Age at which the metadata log starts a new segment file.
-    later: long "metadata.log.segment.ms" = 604800000, Any, ReadOnly;
+    acts METADATA_LOG_SEGMENT_MS: long "metadata.log.segment.ms" = 604800000, Any, ReadOnly;
     /// Time without records after which the controller writes one that does nothing, to show that it lives.
     later: int "metadata.max.idle.interval.ms" = 500, AtLeast(0), ReadOnly;
     /// Size of metadata log and snapshots above which old ones are removed.
-    later: long "metadata.max.retention.bytes" = 104857600, Any, ReadOnly;
+    acts METADATA_MAX_RETENTION_BYTES: long "metadata.max.retention.bytes" = 104857600, Any, ReadOnly;
     /// Age at which metadata snapshots and the log behind them are removed.
-    later: long "metadata.max.retention.ms" = 604800000, Any, ReadOnly;
+    acts METADATA_MAX_RETENTION_MS: long "metadata.max.retention.ms" = 604800000, Any, ReadOnly;
     /// Size of a segment of the metadata log, for tests.
-    later: int "internal.metadata.log.segment.bytes", Any, Hidden;
+    acts INTERNAL_METADATA_LOG_SEGMENT_BYTES: int "internal.metadata.log.segment.bytes", Any, Hidden;
     /// Largest batch of the metadata log, for tests.
     later: int "internal.metadata.max.batch.size.in.bytes" = 8388608, Any, Hidden;
     /// Time between the removal of a metadata segment and of its files, for tests.
-    later: long "internal.metadata.delete.delay.millis" = 60000, Any, Hidden;
+    acts INTERNAL_METADATA_DELETE_DELAY_MILLIS: long "internal.metadata.delete.delay.millis" = 60000, Any, Hidden;
 }

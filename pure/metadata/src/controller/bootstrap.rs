@@ -1,5 +1,9 @@
 //! The first records of a new log: feature levels, and the one broker config that is always in the log.
 //!
+//! Kafka's `format` puts the levels that were chosen, and SCRAM credentials, beside the log (`bootstrap.checkpoint`): these
+//! come first. A transaction that its controller did not end is aborted before anything else, as by a new controller of
+//! Kafka; if it was the bootstrap, all of it is done again.
+//!
 //! Eligible leader replicas depend on `min.insync.replicas`, so the controller must know every change of it; Kafka copies
 //! the static value into the log once and has it govern from then on (KIP-966).
 //!
@@ -9,7 +13,7 @@
 use std::sync::Arc;
 
 use ottla_config::{Overrides, ServerConfig, ServerLayers, TopicLayers};
-use ottla_wire::records::{BeginTransactionRecord, EndTransactionRecord, FeatureLevelRecord};
+use ottla_wire::records::{AbortTransactionRecord, BeginTransactionRecord, EndTransactionRecord, FeatureLevelRecord};
 
 use super::{MIN_INSYNC_REPLICAS, Step};
 use crate::features::{FEATURES, METADATA_VERSION};
@@ -19,9 +23,15 @@ use crate::{ConfigResource, Record};
 #[derive(Clone, Debug)]
 pub struct Bootstrap {
     pub server: Arc<ServerConfig>,
+    /// What was put aside for a new log.
+    pub records: Vec<Record>,
 }
 
 pub(super) fn decide(step: &mut Step<'_>, bootstrap: Bootstrap) {
+    if step.log.is_in_transaction() {
+        let reason = Some("the controller that began it is gone".into());
+        step.log.write(Record::AbortTransaction(AbortTransactionRecord { reason, ..Default::default() }));
+    }
     if step.log.features().is_mentioned(METADATA_VERSION) {
         return finalise_missing(step);
     }
@@ -29,6 +39,7 @@ pub(super) fn decide(step: &mut Step<'_>, bootstrap: Bootstrap) {
         name: Some("Bootstrap records".into()),
         ..Default::default()
     }));
+    bootstrap.records.into_iter().for_each(|record| step.log.write(record));
     finalise_missing(step);
     let none = Overrides::new();
     let layers = TopicLayers { topic: &none, server: ServerLayers::of(&bootstrap.server) };

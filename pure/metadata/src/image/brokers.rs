@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use imbl::OrdMap;
 use ottla_base::{NodeId, Uuid};
-use ottla_wire::records::{BrokerRegistrationChangeRecord, RegisterBrokerRecord};
+use ottla_wire::records::{
+    BrokerEndpoint, BrokerFeature, BrokerRegistrationChangeRecord, RegisterBrokerRecord, UnregisterBrokerRecord,
+};
 
-use super::Contradiction;
+use super::{Contradiction, SupportedLevels};
+use crate::record::Record;
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Brokers {
@@ -21,6 +24,7 @@ pub struct Broker {
     /// Drawn by the broker at its start.
     pub incarnation_id: Uuid,
     pub endpoints: Vec<Endpoint>,
+    pub features: Vec<SupportedLevels>,
     pub rack: Option<Arc<str>>,
     /// A fenced broker leads nothing and is in no ISR.
     pub fenced: bool,
@@ -66,6 +70,15 @@ impl Brokers {
                     security_protocol: e.security_protocol,
                 })
                 .collect(),
+            features: record
+                .features
+                .iter()
+                .map(|f| SupportedLevels {
+                    feature: f.name.clone(),
+                    min: f.min_supported_version,
+                    max: f.max_supported_version,
+                })
+                .collect(),
             rack: record.rack.clone(),
             fenced: record.fenced,
             in_controlled_shutdown: record.in_controlled_shutdown,
@@ -75,13 +88,14 @@ impl Brokers {
         self.by_id.insert(broker.id, Arc::new(broker));
     }
 
+    pub(super) fn unregister(&mut self, record: &UnregisterBrokerRecord) -> Result<(), Contradiction> {
+        self.registered(record.broker_id, record.broker_epoch)?;
+        self.by_id.remove(&NodeId(record.broker_id));
+        Ok(())
+    }
+
     pub(super) fn change(&mut self, record: &BrokerRegistrationChangeRecord) -> Result<(), Contradiction> {
-        let unknown = Contradiction::NoBroker { broker: NodeId(record.broker_id), epoch: record.broker_epoch };
-        let broker = self.by_id.get_mut(&NodeId(record.broker_id)).ok_or_else(|| unknown.clone())?;
-        if broker.epoch != record.broker_epoch {
-            return Err(unknown);
-        }
-        let broker = Arc::make_mut(broker);
+        let broker = Arc::make_mut(self.registered(record.broker_id, record.broker_epoch)?);
         match record.fenced {
             1 => broker.fenced = true,
             -1 => broker.fenced = false,
@@ -97,6 +111,16 @@ impl Brokers {
             broker.cordoned_log_dirs.clone_from(&record.cordoned_log_dirs);
         }
         Ok(())
+    }
+
+    pub(super) fn records(&self) -> impl Iterator<Item = Record> {
+        self.by_id.values().map(|broker| Record::RegisterBroker(broker.record()))
+    }
+
+    fn registered(&mut self, id: i32, epoch: i64) -> Result<&mut Arc<Broker>, Contradiction> {
+        let broker = NodeId(id);
+        let found = self.by_id.get_mut(&broker).filter(|found| found.epoch == epoch);
+        found.ok_or(Contradiction::NoBroker { broker, epoch })
     }
 }
 
@@ -115,5 +139,34 @@ impl Broker {
     /// Whether new replicas can be put here and led from here.
     pub fn is_usable(&self) -> bool {
         !self.fenced && !self.in_controlled_shutdown
+    }
+
+    fn record(&self) -> RegisterBrokerRecord {
+        let endpoints = self.endpoints.iter().map(|e| BrokerEndpoint {
+            name: e.name.clone(),
+            host: e.host.clone(),
+            port: e.port,
+            security_protocol: e.security_protocol,
+            ..Default::default()
+        });
+        let features = self.features.iter().map(|levels| BrokerFeature {
+            name: levels.feature.clone(),
+            min_supported_version: levels.min,
+            max_supported_version: levels.max,
+            ..Default::default()
+        });
+        RegisterBrokerRecord {
+            broker_id: self.id.0,
+            incarnation_id: self.incarnation_id,
+            broker_epoch: self.epoch,
+            end_points: endpoints.collect(),
+            features: features.collect(),
+            rack: self.rack.clone(),
+            fenced: self.fenced,
+            in_controlled_shutdown: self.in_controlled_shutdown,
+            log_dirs: self.log_dirs.clone(),
+            cordoned_log_dirs: self.cordoned_log_dirs.clone(),
+            ..Default::default()
+        }
     }
 }

@@ -6,6 +6,8 @@ use imbl::OrdMap;
 use ottla_base::NodeId;
 use ottla_config::{GroupLayers, Overrides, ServerConfig, ServerLayers, TopicLayers, keys};
 
+use crate::record::Record;
+
 /// What a config belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ConfigResource {
@@ -64,6 +66,20 @@ impl Configs {
         self.resources.range(first..).map_while(|(resource, _)| match resource {
             ConfigResource::ClientMetrics(name) => Some(name),
             _ => None,
+        })
+    }
+
+    /// Those of brokers first, as by Kafka.
+    pub(super) fn records(&self) -> impl Iterator<Item = Record> {
+        use ConfigResource::{Broker, BrokerDefault};
+        let (of_brokers, others): (Vec<_>, Vec<_>) =
+            self.resources.iter().partition(|(resource, _)| matches!(resource, BrokerDefault | Broker(_)));
+        of_brokers.into_iter().rev().chain(others).flat_map(|(resource, configs)| {
+            configs.iter().map(|(key, value)| Record::Config {
+                resource: resource.clone(),
+                key: key.clone(),
+                value: Some(value.clone()),
+            })
         })
     }
 

@@ -75,6 +75,26 @@ impl Partition {
         }
         self.partition_epoch += 1;
     }
+
+    /// As Kafka writes it into a snapshot: what is empty in the lists of KIP-966 is not there.
+    pub(super) fn record(&self, topic_id: Uuid, partition_id: i32) -> PartitionRecord {
+        let ids = |nodes: &[NodeId]| nodes.iter().map(|node| node.0).collect::<Vec<_>>();
+        let if_any = |nodes: &[NodeId]| Some(ids(nodes)).filter(|ids| !ids.is_empty());
+        PartitionRecord {
+            partition_id,
+            topic_id,
+            replicas: ids(&self.replicas),
+            isr: ids(&self.isr),
+            leader: self.leader.0,
+            leader_epoch: self.leader_epoch.0,
+            partition_epoch: self.partition_epoch,
+            directories: self.directories.clone(),
+            leader_recovery_state: self.leader_recovery.code(),
+            eligible_leader_replicas: if_any(&self.eligible_leader_replicas),
+            last_known_elr: if_any(&self.last_known_elr),
+            ..Default::default()
+        }
+    }
 }
 
 impl LeaderRecovery {

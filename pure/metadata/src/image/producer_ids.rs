@@ -2,6 +2,8 @@
 
 use ottla_wire::records::ProducerIdsRecord;
 
+use crate::record::Record;
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProducerIds {
     /// First id that no broker has been given.
@@ -11,5 +13,14 @@ pub struct ProducerIds {
 impl ProducerIds {
     pub(super) fn allocate(&mut self, record: &ProducerIdsRecord) {
         self.next = record.next_producer_id;
+    }
+
+    /// Which broker was given the last block is not known here, and of no use.
+    pub(super) fn records(&self) -> impl Iterator<Item = Record> {
+        let next = Some(self.next).filter(|next| *next > 0);
+        next.into_iter().map(|next_producer_id| {
+            let (broker_id, broker_epoch) = (-1, -1);
+            Record::ProducerIds(ProducerIdsRecord { broker_id, broker_epoch, next_producer_id, ..Default::default() })
+        })
     }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use ottla_base::{LeaderEpoch, NodeId, Uuid};
 use ottla_machine::At;
 use ottla_wire::records::{
-    BrokerRegistrationChangeRecord, ClearElrRecord, PartitionChangeRecord, PartitionRecord, RegisterBrokerRecord,
-    RemoveTopicRecord, TopicRecord,
+    AbortTransactionRecord, BeginTransactionRecord, BrokerRegistrationChangeRecord, ClearElrRecord, ClientQuotaRecord,
+    DelegationTokenRecord, EndTransactionRecord, EntityData, PartitionChangeRecord, PartitionRecord,
+    RegisterBrokerRecord, RemoveDelegationTokenRecord, RemoveTopicRecord, RemoveUserScramCredentialRecord, TopicRecord,
+    UserScramCredentialRecord,
 };
 
-use super::{ConfigResource, Image, LeaderRecovery};
+use super::{ConfigResource, Contradiction, Image, KeptRecord, LeaderRecovery};
 use crate::Record;
 
 const A: Uuid = Uuid([0xa; 16]);
@@ -248,4 +250,80 @@ fn a_registration_changes_in_what_the_record_says() {
     assert!(!expected.is_usable());
     expected.fenced = true;
     assert_eq!(changed(BrokerRegistrationChangeRecord { fenced: 1, ..registration_change(1, 5) }), expected);
+}
+
+#[test]
+fn a_transaction_is_true_as_a_whole_or_not_at_all() {
+    let begin = Record::BeginTransaction(BeginTransactionRecord::default());
+    let end = Record::EndTransaction(EndTransactionRecord::default());
+    let abort = Record::AbortTransaction(AbortTransactionRecord::default());
+    let before = two_topics();
+    let apply = |image: &mut Image, records: &[&Record]| {
+        records.iter().try_for_each(|record| image.apply(At { offset: 9 }, record)).map_err(|error| error.why)
+    };
+    let removal = Record::RemoveTopic(RemoveTopicRecord { topic_id: A, ..Default::default() });
+
+    let mut image = before.clone();
+    apply(&mut image, &[&begin, &removal]).unwrap();
+    assert!(image.is_in_transaction() && *image.settled() == before);
+    let mut aborted = image.clone();
+    apply(&mut aborted, &[&abort]).unwrap();
+    assert_eq!((aborted.topics(), aborted.offset(), aborted.is_in_transaction()), (before.topics(), 9, false));
+    apply(&mut image, &[&end]).unwrap();
+    assert!(image.topics().get("a").is_none() && !image.is_in_transaction() && *image.settled() == image);
+
+    assert_eq!(apply(&mut image, &[&end]), Err(Contradiction::NoTransaction));
+    assert_eq!(apply(&mut image, &[&abort]), Err(Contradiction::NoTransaction));
+    assert_eq!(apply(&mut image, &[&begin, &begin]), Err(Contradiction::TransactionOpen));
+}
+
+#[test]
+fn what_is_kept_goes_when_it_is_removed() {
+    let apply = |image: &mut Image, record: KeptRecord| image.apply(At { offset: 9 }, &Record::Kept(record)).unwrap();
+    let credential = |name: &str, mechanism, iterations| {
+        let name = name.into();
+        KeptRecord::ScramCredential(UserScramCredentialRecord { name, mechanism, iterations, ..Default::default() })
+    };
+    let part = |entity_type: &str, entity_name: Option<&str>| EntityData {
+        entity_type: entity_type.into(),
+        entity_name: entity_name.map(Arc::from),
+        ..Default::default()
+    };
+    let quota = |entity: [EntityData; 2], value: f64, remove| {
+        let (entity, key) = (entity.into(), "producer_byte_rate".into());
+        KeptRecord::ClientQuota(ClientQuotaRecord { entity, key, value, remove, ..Default::default() })
+    };
+    let token = |token_id: &str| {
+        KeptRecord::DelegationToken(DelegationTokenRecord { token_id: token_id.into(), ..Default::default() })
+    };
+    let (user, client) = (part("user", Some("u")), part("client-id", None));
+    let mut image = Image::default();
+    for record in [
+        credential("a", 1, 1),
+        credential("a", 2, 1),
+        credential("a", 1, 4096),
+        quota([user.clone(), client.clone()], 1.0, false),
+        quota([client.clone(), user.clone()], 2.0, false),
+        quota([client.clone(), part("user", None)], 3.0, false),
+        token("t"),
+        token("s"),
+    ] {
+        apply(&mut image, record);
+    }
+    let kept = image.kept();
+    let iterations: Vec<_> = kept.scram_credentials().map(|one| (one.mechanism, one.iterations)).collect();
+    assert_eq!(iterations, [(1, 4096), (2, 1)]);
+    assert_eq!(kept.client_quotas().map(|quota| quota.value).collect::<Vec<_>>(), [3.0, 2.0]);
+    assert_eq!(kept.delegation_tokens().len(), 2);
+
+    let removal = RemoveUserScramCredentialRecord { name: "a".into(), mechanism: 2, ..Default::default() };
+    apply(&mut image, KeptRecord::RemoveScramCredential(removal));
+    apply(&mut image, quota([user, client], 0.0, true));
+    let removal = RemoveDelegationTokenRecord { token_id: "s".into(), ..Default::default() };
+    apply(&mut image, KeptRecord::RemoveDelegationToken(removal));
+    let kept = image.kept();
+    assert_eq!((kept.scram_credentials().len(), kept.client_quotas().len(), kept.delegation_tokens().len()), (1, 1, 1));
+    let mut restored = Image::default();
+    image.records().for_each(|record| restored.apply(At { offset: 9 }, &record).unwrap());
+    assert_eq!(restored, image);
 }

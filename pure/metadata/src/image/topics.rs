@@ -8,6 +8,7 @@ use ottla_base::Uuid;
 use ottla_wire::records::{ClearElrRecord, PartitionChangeRecord, PartitionRecord, RemoveTopicRecord, TopicRecord};
 
 use super::{Contradiction, Partition};
+use crate::record::Record;
 
 /// All topics. Records name them by id; clients mostly by name.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -108,6 +109,15 @@ impl Topics {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn records(&self) -> impl Iterator<Item = Record> {
+        self.iter().flat_map(|topic| {
+            let record = TopicRecord { name: topic.name.clone(), topic_id: topic.id, ..Default::default() };
+            let partitions = topic.partitions();
+            let partitions = partitions.map(|(index, partition)| Record::Partition(partition.record(topic.id, index)));
+            std::iter::once(Record::Topic(record)).chain(partitions)
+        })
     }
 
     fn topic_mut(&mut self, id: &Uuid) -> Result<&mut Topic, Contradiction> {

@@ -85,7 +85,7 @@ fn the_controller_writes_the_records_that_kafka_writes() {
     });
 
     let mut ottla = Ottla::default();
-    ottla.submit(Command::Bootstrap(Bootstrap { server: ottla.node.server.clone() }));
+    ottla.submit(Command::Bootstrap(Bootstrap { server: ottla.node.server.clone(), records: Vec::new() }));
     ottla.start(controllers.next().unwrap(), brokers.next().unwrap(), -1);
     let command = ottla.node.create(CreateTopicsRequest {
         topics: vec![

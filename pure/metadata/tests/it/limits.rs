@@ -14,7 +14,7 @@ use crate::node::{Node, heartbeat, registration};
 #[test]
 fn a_request_deletes_ten_thousand_topics_at_most() {
     let mut node = Node::default();
-    node.submit(Command::Bootstrap(Bootstrap { server: node.server.clone() }));
+    node.submit(Command::Bootstrap(Bootstrap { server: node.server.clone(), records: Vec::new() }));
     node.submit(Command::RegisterBroker(registration(1, -1)));
     node.submit(Command::BrokerHeartbeat(heartbeat(&node)));
     let names: Vec<String> = (0..10_001).map(|n| format!("topic{n}")).collect();

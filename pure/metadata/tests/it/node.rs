@@ -7,7 +7,7 @@ use ottla_config::ServerConfig;
 use ottla_machine::{At, Load, Output, Shard, Waiter};
 use ottla_metadata::{
     AlterConfigs, Command, Controller, CreateInternalTopic, CreateTopics, Entropy, Image, IncrementalAlterConfigs,
-    Record, Reply,
+    Record, Reply, State,
 };
 use ottla_wire::messages::{
     AlterConfigsRequest, BrokerHeartbeatRequest, BrokerRegistrationRequest, CreateTopicsRequest,
@@ -93,6 +93,14 @@ impl Node {
         assert_eq!(again.shard.hard(), self.shard.hard());
         assert_eq!((&**again.shard.hard(), &again.image), (&self.image, &self.image));
         self.shard = again.shard;
+        let mut restored = Image::default();
+        for record in self.image.records() {
+            let mut value = Vec::new();
+            record.encode(&mut value);
+            restored.apply(At { offset: self.image.offset() }, &Record::decode(&value).unwrap()).unwrap();
+        }
+        assert_eq!(restored, self.image, "a snapshot says something else");
+        assert_eq!(State::of(restored), *self.shard.hard());
     }
 
     /// Epoch of the one broker, -1 before it has one.

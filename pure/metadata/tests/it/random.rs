@@ -172,7 +172,7 @@ proptest! {
     #[test]
     fn the_log_says_all(acts in vec(act(), 0..40)) {
         let mut node = Node::default();
-        node.submit(Command::Bootstrap(Bootstrap { server: node.server.clone() }));
+        node.submit(Command::Bootstrap(Bootstrap { server: node.server.clone(), records: Vec::new() }));
         for act in acts {
             run(&mut node, act);
             check(&node.image, &node.server);

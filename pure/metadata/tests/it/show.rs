@@ -76,6 +76,9 @@ impl Names {
             }
             Record::BeginTransaction(r) => format!("BEGIN_TRANSACTION {:?}", r.name.as_deref().unwrap_or_default()),
             Record::EndTransaction(_) => "END_TRANSACTION".into(),
+            Record::AbortTransaction(r) => format!("ABORT_TRANSACTION {:?}", r.reason.as_deref().unwrap_or_default()),
+            Record::UnregisterBroker(r) => format!("UNREGISTER_BROKER {} epoch {}", r.broker_id, r.broker_epoch),
+            Record::Kept(r) => format!("{r:?}"),
             Record::NoOp(_) => "NO_OP".into(),
         }
     }

@@ -135,7 +135,7 @@ impl Session {
                 self.node.reload();
                 return String::new();
             }
-            "bootstrap" => Command::Bootstrap(Bootstrap { server: self.node.server.clone() }),
+            "bootstrap" => Command::Bootstrap(Bootstrap { server: self.node.server.clone(), records: Vec::new() }),
             "register-controller" => Command::RegisterController(ControllerRegistrationRequest {
                 controller_id: 1,
                 incarnation_id: Uuid([0x22; 16]),

@@ -75,6 +75,9 @@ fn write_metadata(text: &mut Text, sources: &Sources, image: &Image) {
     text.single(&KAFKA_SERVER_RAFT_METRICS_HIGH_WATERMARK, committed);
     text.single(&KAFKA_SERVER_RAFT_METRICS_LOG_END_OFFSET, end);
     text.single(&KAFKA_SERVER_BROKER_METADATA_METRICS_LAST_APPLIED_RECORD_OFFSET, image.offset());
+    let (snapshot_bytes, snapshot_age_ms) = sources.controller.snapshot_bytes_and_age_ms();
+    text.single(&KAFKA_SERVER_SNAPSHOTEMITTER_LATESTSNAPSHOTGENERATEDBYTES, snapshot_bytes);
+    text.single(&KAFKA_SERVER_SNAPSHOTEMITTER_LATESTSNAPSHOTGENERATEDAGEMS, snapshot_age_ms);
     text.single(&KAFKA_SERVER_METADATALOADER_CURRENTCONTROLLERID, node);
     text.single(&KAFKA_SERVER_METADATALOADER_CURRENTMETADATAVERSION, image.features().level("metadata.version"));
     let levels: Vec<(Labels, i16)> =
