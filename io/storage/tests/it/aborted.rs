@@ -99,7 +99,9 @@ impl Story {
     /// The log, as it is left when its process is killed: what is aborted is known to nobody.
     fn write(&self, dir: &Arc<LogDir>) -> (Log, Recovered) {
         let (mut log, _) = open_with(dir, SMALL, 0);
-        self.batches.iter().for_each(|batch| drop(append(&mut log, std::slice::from_ref(batch)).unwrap()));
+        for batch in &self.batches {
+            append(&mut log, std::slice::from_ref(batch)).unwrap();
+        }
         drop(log);
         open_with(dir, SMALL, 0)
     }

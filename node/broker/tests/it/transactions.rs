@@ -51,7 +51,7 @@ impl Taken<'_> {
         let (topic, _) = partition.rsplit_once('-').unwrap();
         assert_eq!(broker.client.create(topic, &CONFIGS).await, ErrorCode::None);
         assert!(machine.stop(broker).await.is_ok());
-        let taken = Taken { machine: &machine, name: partition };
+        let taken = Taken { machine, name: partition };
         taken.lay(partition);
         taken.checkpoint(0);
         taken
