@@ -68,6 +68,9 @@ pub async fn heal(machine: &mut Machine<'_>) {
     if machine.is_doomed() {
         machine.crash(Crash::Kill).await;
     }
+    if machine.lacks_a_directory() {
+        machine.stop().await;
+    }
     while !machine.is_up() {
         machine.start_well().await;
     }

@@ -69,6 +69,10 @@ pub enum Event {
         id: Uuid,
         keeps: Keeps,
     },
+    /// A replica is asked to go to a log directory: it may be gone for a moment.
+    MoveSent {
+        log: LogId,
+    },
     DeleteSent {
         id: Uuid,
     },
@@ -222,6 +226,7 @@ impl fmt::Display for Event {
             Event::PowerLost => write!(f, "== lost its power"),
             Event::CreateSent { name } => write!(f, "create {name}"),
             Event::Created { name, id, keeps } => write!(f, "created {name} as {id}, {keeps:?}"),
+            Event::MoveSent { log } => write!(f, "move {log}"),
             Event::DeleteSent { id } => write!(f, "delete {id}"),
             Event::Deleted { id } => write!(f, "deleted {id}"),
             Event::Listed { topics, .. } => write!(f, "topics {topics:?}"),

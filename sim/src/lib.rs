@@ -8,7 +8,7 @@
 //! story      what happens to one broker, in order
 //!   machine    its disk and its processes
 //!   fate       crashes, faults, weather
-//!   producer, reader, topics, audit    what its clients do
+//!   producer, reader, topics, mover, audit    what its clients do
 //!   groups     the same for groups: committer, classic_member, consumer_member
 //!     client     Kafka's bytes over a connection
 //! history    what the clients saw
@@ -31,6 +31,7 @@ mod group_client;
 mod groups;
 pub mod history;
 mod machine;
+mod mover;
 mod producer;
 mod reader;
 mod record;

@@ -15,7 +15,9 @@ use crate::disk::mortal;
 use crate::history::{Event, History};
 
 const PORT: u16 = 9092;
-const DATA: &str = "/data";
+/// The log directories. The metadata log is in the first.
+pub const DIRECTORIES: [&str; 2] = ["/data", "/more"];
+const DATA: &str = DIRECTORIES[0];
 const CLEAN_MARKER: &str = ".kafka_cleanshutdown";
 /// What a broker says of a directory that it takes for damaged or lost.
 const REFUSAL: &str = "Nothing was changed";
@@ -74,7 +76,7 @@ impl<'w> Machine<'w> {
         let set = |key: &str, value: String| (key.to_owned(), value);
         settings.push(set("node.id", number.to_string()));
         settings.push(set("listeners", format!("PLAINTEXT://{}", address(number))));
-        settings.push(set("log.dirs", DATA.to_owned()));
+        settings.push(set("log.dirs", DIRECTORIES.join(",")));
         settings.push(set("ottla.http.listener", String::new()));
         let (config, _) = ServerConfig::load(None, &settings).expect("these settings are good ones");
         Machine {
@@ -164,6 +166,11 @@ impl<'w> Machine<'w> {
         self.doom = Some(how);
     }
 
+    /// Whether the broker runs without one of its log directories: nobody holds that one's lock. It takes a start to change that.
+    pub fn lacks_a_directory(&self) -> bool {
+        self.is_up() && DIRECTORIES.iter().any(|dir| self.disk.lock(&Path::new(dir).join(".lock")).is_ok())
+    }
+
     pub fn is_doomed(&self) -> bool {
         self.doom.is_some()
     }
@@ -246,7 +253,10 @@ impl<'w> Machine<'w> {
     }
 
     fn has_marker(&self) -> bool {
-        self.disk.list(Path::new(DATA)).is_ok_and(|entries| entries.iter().any(|entry| entry.name == CLEAN_MARKER))
+        DIRECTORIES.iter().all(|dir| {
+            let entries = self.disk.list(Path::new(dir));
+            entries.is_ok_and(|entries| entries.iter().any(|entry| entry.name == CLEAN_MARKER))
+        })
     }
 }
 

@@ -18,6 +18,7 @@ use crate::fate;
 use crate::groups::{self, Rules};
 use crate::history::{Event, History, Keeps};
 use crate::machine::{self, Crash, Machine};
+use crate::mover;
 use crate::producer::{Kind, Orders, Producer, VERSIONS};
 use crate::reader::Reader;
 use crate::site::{NewTopic, Site, Topic};
@@ -69,6 +70,10 @@ impl Teller<'_> {
         let (producers, stopper) = (Stopper::default(), Stopper::default());
         let mut producing = start_producers(&site, &topics);
         producing.extend(start_coming_and_going(&site, &producers));
+        if dice.one_in(2) {
+            let mover = mover::move_about(site.clone(), producers.listener());
+            producing.push(site.rt.spawn(Lane::Data, "mover", mover));
+        }
         let reading = start_readers(&site, &topics, &stopper);
         let (calm, done) = (producers.listener(), stopper.listener());
         let committing = rules.start_committers(&site, &topics, &calm);

@@ -18,7 +18,8 @@ use crate::{Place, lock};
 #[derive(Debug)]
 pub(crate) struct Active {
     pub segment: Arc<Segment>,
-    pub file: Arc<dyn DiskFile>,
+    /// `None` while the log rests.
+    file: Option<Arc<dyn DiskFile>>,
     pub state: State,
     /// Index entries of the append that is going on.
     pub staged: Vec<(OffsetEntry, Option<TimeEntry>)>,
@@ -39,7 +40,7 @@ pub(crate) struct State {
 impl Active {
     pub fn new(segment: Arc<Segment>, file: Arc<dyn DiskFile>, state: State) -> Active {
         segment.pin(file.clone());
-        Active { segment, file, state, staged: Vec::new(), reserved: 0 }
+        Active { segment, file: Some(file), state, staged: Vec::new(), reserved: 0 }
     }
 
     /// Starts an empty segment.
@@ -52,10 +53,27 @@ impl Active {
         }
         let indexing = Indexing::new(base_offset, options.index_interval_bytes);
         let mut active = Active::new(segment, file, State::new(indexing, base_offset));
-        if options.preallocate && active.file.allocate(0..options.segment_bytes).is_ok() {
+        if options.preallocate && active.file()?.allocate(0..options.segment_bytes).is_ok() {
             active.reserved = options.segment_bytes;
         }
         Ok(active)
+    }
+
+    /// The file, for writing.
+    pub fn file(&mut self) -> Result<Arc<dyn DiskFile>, LogError> {
+        if let Some(file) = &self.file {
+            return Ok(file.clone());
+        }
+        let path = self.segment.path();
+        let file = self.segment.disk().open(&path, Open::Write).doing("open", &path)?;
+        self.segment.pin(file.clone());
+        Ok(self.file.insert(file).clone())
+    }
+
+    /// Closes the file until somebody needs it.
+    pub fn rest(&mut self) {
+        self.file = None;
+        self.segment.rest();
     }
 
     pub fn end(&self) -> Place {
@@ -106,21 +124,23 @@ impl Active {
     /// Removes what lies behind the end, and says whether there was anything. Until it is synced, it can come back with a
     /// power loss.
     pub fn cut(&mut self) -> Result<bool, LogError> {
-        let is_longer = self.file.size().doing("stat", &self.segment)? != self.state.position;
+        let file = self.file()?;
+        let is_longer = file.size().doing("stat", &self.segment)? != self.state.position;
         if is_longer {
-            self.file.set_size(self.state.position).doing("cut", &self.segment)?;
+            file.set_size(self.state.position).doing("cut", &self.segment)?;
             self.reserved = 0;
         }
         Ok(is_longer)
     }
 
-    pub fn sync(&self) -> Result<(), LogError> {
-        self.file.sync_data().doing("sync", &self.segment)
+    pub fn sync(&mut self) -> Result<(), LogError> {
+        self.file()?.sync_data().doing("sync", &self.segment)
     }
 
     /// Gives back the room that was taken behind the end. What this does not succeed in is lost until the file is removed.
     pub fn give_room_back(&mut self) {
-        if self.reserved > self.state.position && self.file.set_size(self.state.position).is_ok() {
+        let position = self.state.position;
+        if self.reserved > position && self.file().is_ok_and(|file| file.set_size(position).is_ok()) {
             self.reserved = 0;
         }
     }
@@ -128,7 +148,8 @@ impl Active {
     /// Takes more room ahead of the end, once half of it is used. On a full disk it does without.
     pub fn reserve(&mut self, bytes: u64) {
         let position = self.state.position;
-        if bytes > 0 && self.reserved < position + bytes / 2 && self.file.allocate(position..position + bytes).is_ok() {
+        let is_short = bytes > 0 && self.reserved < position + bytes / 2;
+        if is_short && self.file().is_ok_and(|file| file.allocate(position..position + bytes).is_ok()) {
             self.reserved = position + bytes;
         }
     }

@@ -23,6 +23,18 @@ pub enum LogError {
 }
 
 impl LogError {
+    /// The disk does not take writes any more, or is not there. (A device that only fails to read a place can be written.)
+    pub fn is_of_the_device(&self) -> bool {
+        use rustix::io::Errno;
+        let broken = [Errno::IO, Errno::NXIO, Errno::NODEV, Errno::ROFS, Errno::UCLEAN, Errno::STALE, Errno::REMOTEIO];
+        let is_broken = |cause: &io::Error| {
+            let kinds = [ErrorKind::ReadOnlyFilesystem, ErrorKind::StaleNetworkFileHandle, ErrorKind::NotFound];
+            kinds.contains(&cause.kind())
+                || broken.iter().any(|errno| cause.raw_os_error() == Some(errno.raw_os_error()))
+        };
+        matches!(self, LogError::Io { cause, .. } if is_broken(cause))
+    }
+
     /// The disk is full, or a quota of the file system is: what was refused may be tried again later.
     pub fn is_out_of_space(&self) -> bool {
         let full = |kind| matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);

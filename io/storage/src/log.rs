@@ -151,6 +151,15 @@ impl Log {
         self.shared.advance_start(offset)
     }
 
+    /// Closes the active segment's file until there is something to append: thousands of idle logs would need thousands of
+    /// descriptors. Not if a flush has yet to come, which is to hear of what went wrong since the file was opened.
+    pub fn rest(&mut self) {
+        let is_flushed = lock(&self.shared.progress).flushed == self.end();
+        if is_flushed && self.leftovers.is_none() {
+            self.active.rest();
+        }
+    }
+
     pub fn end(&self) -> Place {
         self.active.end()
     }
@@ -210,9 +219,9 @@ impl Log {
             let (now, later) = rest.split_at(count);
             let mut slices = recycle(mem::take(&mut self.slices));
             slices.extend(now.iter().flat_map(|piece| [IoSlice::new(piece.head), IoSlice::new(piece.body)]));
-            let written = write_slices_at(&*self.active.file, &mut slices, position);
+            let written = self.active.file().map(|file| write_slices_at(&*file, &mut slices, position));
             self.slices = recycle(slices);
-            written.doing("write", &self.active.segment)?;
+            written?.doing("write", &self.active.segment)?;
             bytes += self.active.state.position - position;
             rest = later;
         }

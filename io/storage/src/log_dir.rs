@@ -36,6 +36,10 @@ pub enum OpenDirError {
     Lock(#[from] LockError),
 }
 
+/// The name of a replica leaves no room for what says that it is a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NameTooLong;
+
 impl LogDir {
     /// Makes the directory if need be and takes its lock.
     pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Arc<LogDir>, OpenDirError> {
@@ -103,8 +107,26 @@ impl LogDir {
     /// name.
     pub fn set_aside(&self, name: &str, id: Uuid) -> Result<String, LogError> {
         let stray = self.rename(name, id, "stray")?;
-        self.disk.sync_dir(&self.path).doing("sync", &self.path)?;
+        self.sync()?;
         Ok(stray)
+    }
+
+    /// The name under which Kafka keeps a replica that is copied into this directory, until all of it is there.
+    pub fn future_name(name: &str, id: Uuid) -> Result<String, NameTooLong> {
+        let future = with_fate(name, id, "future");
+        if future.starts_with(name) { Ok(future) } else { Err(NameTooLong) }
+    }
+
+    /// Gives a replica that was copied, and is closed, its own name. Durable when this returns.
+    pub fn take_over(&self, future: &str, name: &str) -> Result<(), LogError> {
+        let from = self.path.join(future);
+        self.disk.rename(&from, &self.path.join(name)).doing("rename", &from)?;
+        self.sync()
+    }
+
+    /// Makes the names in the directory survive a power loss.
+    pub fn sync(&self) -> Result<(), LogError> {
+        self.disk.sync_dir(&self.path).doing("sync", &self.path)
     }
 
     /// Gives the directory of a replica that is not open the name under which Kafka keeps what is to be removed, and returns
@@ -114,8 +136,7 @@ impl LogDir {
     }
 
     fn rename(&self, name: &str, id: Uuid, fate: &str) -> Result<String, LogError> {
-        let end = format!(".{:032x}-{fate}", u128::from_be_bytes(id.0));
-        let new = format!("{}{end}", &name[..name.floor_char_boundary(NAME_BYTES_MAX - end.len())]);
+        let new = with_fate(name, id, fate);
         let from = self.path.join(name);
         self.disk.rename(&from, &self.path.join(&new)).doing("rename", &from)?;
         Ok(new)
@@ -131,6 +152,11 @@ impl LogDir {
         }
         self.disk.remove_dir(&dir).doing("remove", &dir)
     }
+}
+
+fn with_fate(name: &str, id: Uuid, fate: &str) -> String {
+    let end = format!(".{:032x}-{fate}", u128::from_be_bytes(id.0));
+    format!("{}{end}", &name[..name.floor_char_boundary(NAME_BYTES_MAX - end.len())])
 }
 
 /// Makes a directory, and those above it, so that they survive a power loss.

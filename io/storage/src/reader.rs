@@ -222,6 +222,10 @@ impl Reader {
         (!home.deleted.load(Ordering::SeqCst)).then(|| f(&home.dir))
     }
 
+    pub(crate) fn directory(&self) -> std::path::PathBuf {
+        self.0.home.dir.clone()
+    }
+
     /// How many segments there are, and their bytes. Cheap, once the sizes are known.
     pub fn segments_and_bytes(&self) -> Result<(usize, u64), LogError> {
         let segments = self.0.segments.read().expect("nothing panics while it holds this lock").clone();

@@ -165,6 +165,11 @@ impl Segment {
         *lock(&self.files) = Files { log: Some(file), pinned: true, ..Files::default() };
     }
 
+    /// Closes the files until somebody needs them, and pins none.
+    pub fn rest(&self) {
+        *lock(&self.files) = Files::default();
+    }
+
     pub fn unpin(self: &Arc<Self>) {
         lock(&self.files).pinned = false;
         self.home.log_dir.open_files.opened(self);

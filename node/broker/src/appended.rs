@@ -4,24 +4,20 @@ use std::sync::Arc;
 
 use ottla_partition::ProducerSnapshot;
 use ottla_rt::{Lane, Rt};
-use ottla_storage::LogDir;
 
 use crate::control::replicas::store_snapshot;
-use crate::flushing::Flushing;
 use crate::partition::{AfterAppend, Partition};
 
 #[derive(Clone, Debug)]
 pub struct Appended {
     pub rt: Rt,
-    pub dir: Arc<LogDir>,
-    pub flushing: Arc<Flushing>,
 }
 
 impl Appended {
     pub fn follow_up(&self, partition: &Arc<Partition>, after: AfterAppend) {
         let AfterAppend { snapshot, flush_in_ms } = after;
         if let Some(ms) = flush_in_ms {
-            self.flushing.ask(partition, self.rt.mono_ms().saturating_add(ms));
+            partition.home.flushing.ask(partition, self.rt.mono_ms().saturating_add(ms));
         }
         if let Some(snapshot) = snapshot {
             self.write_snapshot(partition.clone(), snapshot);
@@ -31,10 +27,10 @@ impl Appended {
     /// Writes the producers as of the beginning of a segment beside it, later: all that depends on it is how much a start
     /// after a crash has to read.
     fn write_snapshot(&self, partition: Arc<Partition>, snapshot: ProducerSnapshot) {
-        let (rt, dir) = (self.rt.clone(), self.dir.clone());
+        let rt = self.rt.clone();
         self.rt.spawn(Lane::Control, "snapshot", async move {
             let of = partition.clone();
-            let written = rt.blocking(move || store_snapshot(&dir, &of, &snapshot)).await;
+            let written = rt.blocking(move || store_snapshot(&of, &snapshot)).await;
             if let Err(error) = written {
                 tracing::warn!(topic = %partition.topic, partition = partition.index, "no producer snapshot: {error}");
             }

@@ -16,6 +16,7 @@ use ottla_storage::{Checkpointed, LogDir, LogError, Reader};
 use tokio::sync::Notify;
 
 use crate::control::opening;
+use crate::directory::Directory;
 use crate::partition::Partition;
 use crate::topics::Published;
 
@@ -67,12 +68,15 @@ impl Offsets {
         }
     }
 
-    /// Of all logs that are open.
-    pub fn now(published: &Published, metadata: &Reader) -> Offsets {
+    /// Of all logs of a directory that are open.
+    pub fn now(directory: &Arc<Directory>, published: &Published, metadata: &Reader) -> Offsets {
         let mut offsets = Offsets::default();
-        offsets.add_metadata(metadata);
+        if directory.is_metadata {
+            offsets.add_metadata(metadata);
+        }
         let all = published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten());
-        all.filter(|partition| partition.marks().is_ok()).for_each(|partition| offsets.add(partition));
+        let here = all.filter(|partition| Arc::ptr_eq(&partition.home, directory) && partition.marks().is_ok());
+        here.for_each(|partition| offsets.add(partition));
         offsets
     }
 
@@ -136,6 +140,23 @@ impl Checkpoints {
         if offsets.forget(name) || written.in_doubt { self.store(&mut written, offsets) } else { Ok(()) }
     }
 
+    /// Writes down what is known of a log that has come into the directory.
+    pub fn adopt(&self, name: &str, known: &Checkpointed, high_watermark: i64) -> Result<(), LogError> {
+        let mut written = self.written();
+        let mut offsets = written.offsets.clone();
+        offsets.forget(name);
+        offsets.recovery_points.insert(name.to_owned(), known.recovery_point);
+        offsets.high_watermarks.insert(name.to_owned(), high_watermark);
+        let insert = |lines: &mut BTreeMap<String, i64>, offset| {
+            if offset > 0 {
+                lines.insert(name.to_owned(), offset);
+            }
+        };
+        insert(&mut offsets.log_starts, known.log_start);
+        insert(&mut offsets.first_dirty, known.cleaned);
+        self.store(&mut written, offsets)
+    }
+
     /// A log is deleted. Its lines go when the files are written next: before another has its name, in any case.
     pub fn is_gone(&self, name: &str) {
         let mut written = self.written();
@@ -176,18 +197,24 @@ impl Checkpoints {
 /// Writes the files now and every `interval`, where something has changed. Runs until `stop`.
 pub async fn run(
     rt: Rt,
-    checkpoints: Arc<Checkpoints>,
+    directory: Arc<Directory>,
     published: Arc<ArcSwap<Published>>,
     metadata: Reader,
     interval: Duration,
     mut stop: Stop,
 ) {
     let mut is_failing = false;
-    loop {
-        let (files, published, metadata) = (checkpoints.clone(), published.clone(), metadata.clone());
-        let written = rt.blocking(move || files.write(|| Offsets::now(&published.load(), &metadata))).await;
+    while !directory.has_failed() {
+        let (of, published, metadata) = (directory.clone(), published.clone(), metadata.clone());
+        let write = move || of.checkpoints.write(|| Offsets::now(&of, &published.load(), &metadata));
+        let written = rt.blocking(write).await;
         match &written {
-            Err(error) if !is_failing => tracing::error!("cannot write the checkpoints: {error}"),
+            Err(error) => {
+                directory.note(error);
+                if !is_failing {
+                    tracing::error!("cannot write the checkpoints: {error}");
+                }
+            }
             Ok(()) if is_failing => tracing::info!("the checkpoints can be written again"),
             _ => {}
         }
@@ -195,7 +222,7 @@ pub async fn run(
         tokio::select! {
             biased;
             () = stop.told() => return,
-            () = checkpoints.wake.notified() => {}
+            () = directory.checkpoints.wake.notified() => {}
             () = rt.sleep(interval) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! The task that flushes: one for the log directory.
+//! The task that flushes: one for each log directory.
 //!
 //! Whoever needs a flush puts itself on the list, wakes the task and goes on; what gathers while the disk works shares the
 //! next sync. Nobody awaits a flush here: those it is for are told what is on the disk now.
@@ -10,15 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
-use ottla_net::BoxFuture;
 use ottla_rt::{Rt, Stop};
 use ottla_storage::{Flushed, Flusher, LogDir, LogError, Reader};
 use tokio::sync::Notify;
 
-use crate::checkpoints::Checkpoints;
 use crate::control::host::Host;
+use crate::directory::Directory;
 use crate::partition::Partition;
-use crate::room::Room;
 use crate::topics::Published;
 
 /// How often the task looks for what has been dirty for too long.
@@ -35,7 +33,6 @@ pub struct Flushing {
     dirty_bytes_max: u64,
     asked: Mutex<Vec<Asked>>,
     pub wake: Arc<Notify>,
-    pub room: Arc<Room>,
     /// Some partition's log cannot be synced.
     is_failing: AtomicBool,
     /// Told after each flush.
@@ -55,7 +52,6 @@ impl Flushing {
             dirty_bytes_max,
             asked: Mutex::default(),
             wake: Arc::default(),
-            room: Arc::default(),
             is_failing: AtomicBool::new(false),
             flushed: Notify::new(),
         }
@@ -74,23 +70,16 @@ impl Flushing {
         self.wake.notify_one();
     }
 
-    /// While too much is dirty: until a flush has made it less. Not where flushes fail: whoever waits for one would not
-    /// hear of it.
-    pub fn hold_back(self: &Arc<Self>) -> Option<BoxFuture<()>> {
-        if !self.is_too_dirty() {
-            return None;
-        }
-        let flushing = self.clone();
-        Some(Box::pin(async move {
-            flushing.wake.notify_one();
-            loop {
-                let flushed = flushing.flushed.notified();
-                if !flushing.is_too_dirty() {
-                    return;
-                }
-                flushed.await;
+    /// Until no more is dirty than may be.
+    pub async fn clean_enough(&self) {
+        self.wake.notify_one();
+        loop {
+            let flushed = self.flushed.notified();
+            if !self.is_too_dirty() {
+                return;
             }
-        }))
+            flushed.await;
+        }
     }
 
     /// Bytes that are not synced, and with how many more producers are held back.
@@ -98,8 +87,15 @@ impl Flushing {
         (self.dir.dirty_bytes(), self.dirty_bytes_max)
     }
 
-    fn is_too_dirty(&self) -> bool {
+    /// Not where flushes fail: whoever waits for one would not hear of it.
+    pub fn is_too_dirty(&self) -> bool {
         self.dir.dirty_bytes() > self.dirty_bytes_max && !self.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// Nobody flushes any more: those who wait for it go on.
+    fn give_up(&self) {
+        self.is_failing.store(true, Ordering::Relaxed);
+        self.flushed.notify_waiters();
     }
 
     fn look_for_failing(&self) {
@@ -123,18 +119,20 @@ impl Flushing {
 /// Whose logs the task flushes.
 #[derive(Debug)]
 pub struct Logs {
-    pub metadata: Arc<Host>,
+    pub directory: Arc<Directory>,
+    /// Where this is the directory of the metadata log.
+    pub metadata: Option<Arc<Host>>,
     pub published: Arc<ArcSwap<Published>>,
-    pub checkpoints: Arc<Checkpoints>,
 }
 
 impl Logs {
     /// Tells whose log could not be synced. Gives when to try again.
     fn failed(&self, due: &[Arc<Partition>], log: &Reader, error: &LogError, now_ms: i64) -> Retry {
         let after = |is_first| now_ms + if is_first { RETRY_MS } else { RETRY_AGAIN_MS };
-        if log.is_same(self.metadata.reader()) {
-            return Retry::Metadata { due_ms: after(self.metadata.sync_failed(error)) };
+        if let Some(metadata) = self.metadata.as_ref().filter(|host| log.is_same(host.reader())) {
+            return Retry::Metadata { due_ms: after(metadata.sync_failed(error)) };
         }
+        self.directory.note(error);
         let published = self.published.load();
         let mut all = due.iter().chain(published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten()));
         match all.find(|partition| partition.reader.is_same(log)) {
@@ -159,12 +157,15 @@ enum Retry {
 }
 
 /// Runs until `stop`.
-pub async fn run(rt: Rt, flushing: Arc<Flushing>, logs: Logs, mut flusher: Flusher, mut stop: Stop) {
-    let metadata = logs.metadata.reader().clone();
+pub async fn run(rt: Rt, logs: Logs, mut flusher: Flusher, mut stop: Stop) {
+    let Logs { directory, metadata, .. } = &logs;
+    let flushing = &directory.flushing;
     // Before then the metadata log is not tried again.
     let mut metadata_due_ms = i64::MIN;
-    loop {
-        let retry_ms = if logs.metadata.is_failing() { metadata_due_ms } else { i64::MAX };
+    // What has failed is not written to any more.
+    while !directory.has_failed() {
+        let is_failing = metadata.as_ref().is_some_and(|host| host.is_failing());
+        let retry_ms = if is_failing { metadata_due_ms } else { i64::MAX };
         let next_ms = flushing.next_due_ms().min(rt.now().mono_ms + TICK_MS).min(retry_ms);
         tokio::select! {
             biased;
@@ -175,15 +176,17 @@ pub async fn run(rt: Rt, flushing: Arc<Flushing>, logs: Logs, mut flusher: Flush
         let now = rt.now();
         let due = flushing.take_due(now.mono_ms);
         due.iter().for_each(|partition| partition.ask_flush());
-        let is_dirty = logs.metadata.is_failing() || metadata.flushed() != metadata.end();
-        if is_dirty && now.mono_ms >= metadata_due_ms {
-            metadata.ask_flush();
+        if let Some(host) = metadata {
+            let is_dirty = host.is_failing() || host.reader().flushed() != host.reader().end();
+            if is_dirty && now.mono_ms >= metadata_due_ms {
+                host.reader().ask_flush();
+            }
         }
         let flushed;
-        let look_at = flushing.clone();
+        let look_at = directory.clone();
         (flusher, flushed) = rt
             .blocking(move || {
-                look_at.room.look(&look_at.dir);
+                look_at.room.look(&look_at.log_dir);
                 let flushed = flusher.run_once(now);
                 (flusher, flushed)
             })
@@ -191,9 +194,9 @@ pub async fn run(rt: Rt, flushing: Arc<Flushing>, logs: Logs, mut flusher: Flush
         let now_ms = rt.now().mono_ms;
         for Flushed { log, outcome } in flushed {
             match outcome {
-                Ok(_) if log.is_same(&metadata) => {
+                Ok(_) if metadata.as_ref().is_some_and(|host| log.is_same(host.reader())) => {
                     metadata_due_ms = i64::MIN;
-                    logs.metadata.sync_succeeded();
+                    metadata.iter().for_each(|host| host.sync_succeeded());
                 }
                 Ok(to) => {
                     due.iter().filter(|partition| partition.reader.is_same(&log)).for_each(|one| one.flushed(to));
@@ -207,9 +210,10 @@ pub async fn run(rt: Rt, flushing: Arc<Flushing>, logs: Logs, mut flusher: Flush
                 },
             }
         }
-        logs.metadata.flushed(metadata.flushed().offset);
-        logs.checkpoints.flushed();
+        metadata.iter().for_each(|host| host.flushed(host.reader().flushed().offset));
+        directory.checkpoints.flushed();
         flushing.look_for_failing();
         flushing.flushed.notify_waiters();
     }
+    flushing.give_up();
 }

@@ -12,8 +12,8 @@ use ottla_wire::messages::{BrokerRegistrationRequest, ControllerRegistrationRequ
 pub struct Identity {
     pub cluster_id: Arc<str>,
     pub node_id: NodeId,
-    /// Of the log directory (`meta.properties`).
-    pub directory_id: Uuid,
+    /// Of the log directories that were opened, and that partitions may be in.
+    pub log_dirs: Vec<Uuid>,
     /// Drawn at every start.
     pub incarnation_id: Uuid,
     pub rack: Option<Arc<str>>,
@@ -54,7 +54,7 @@ impl Identity {
             listeners: listeners.collect(),
             features: features.collect(),
             rack: self.rack.clone(),
-            log_dirs: vec![self.directory_id],
+            log_dirs: self.log_dirs.clone(),
             ..Default::default()
         }
     }

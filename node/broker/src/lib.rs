@@ -11,6 +11,7 @@
 //! topics        what requests look at: image and open partitions, published together
 //! metrics/      what is counted, and what Prometheus is told of it
 //! web/          metrics and health over HTTP
+//! directory     the log directories
 //! flushing      the task that flushes
 //! appended      what an append leaves to be done
 //! repacking     how many batches are packed anew at once
@@ -30,6 +31,7 @@ mod checkpoints;
 mod control;
 mod coordinate;
 mod ctx;
+mod directory;
 mod expiry;
 mod fetch;
 mod flushing;
@@ -56,19 +58,18 @@ use std::sync::Arc;
 use arc_swap::{ArcSwap, Guard};
 use ottla_config::ServerConfig;
 use ottla_rt::{Rt, Stop};
-use ottla_storage::LogDir;
 
 use appended::Appended;
-use checkpoints::Checkpoints;
 use control::Control;
 use coordinate::groups::Groups;
+use directory::Directories;
 use fetch::session::Sessions;
-use flushing::Flushing;
 use identity::Identity;
 use metrics::Metrics;
 use repacking::Repacking;
 use settings::Settings;
 use topics::Published;
+use upkeep::moving::Moving;
 use upkeep::trimming::Trimming;
 
 pub use start::{StartError, start};
@@ -81,14 +82,13 @@ pub struct Broker {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) settings: Settings,
     pub(crate) identity: Arc<Identity>,
-    pub(crate) control: Control,
+    pub(crate) control: Arc<Control>,
     pub(crate) groups: Arc<Groups>,
     pub(crate) fetch_sessions: Sessions,
-    pub(crate) flushing: Arc<Flushing>,
     pub(crate) appended: Appended,
-    pub(crate) dir: Arc<LogDir>,
-    pub(crate) checkpoints: Arc<Checkpoints>,
+    pub(crate) directories: Arc<Directories>,
     pub(crate) trimming: Trimming,
+    pub(crate) moving: Arc<Moving>,
     pub(crate) repacking: Arc<Repacking>,
     pub(crate) metrics: Arc<Metrics>,
     /// Turns true when the broker begins to stop: fetches that wait are answered.

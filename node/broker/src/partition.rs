@@ -27,10 +27,10 @@ use ottla_wire::ErrorCode;
 use tokio::sync::Notify;
 
 use crate::api::outcome;
+use crate::directory::Directory;
 use crate::fetch::wait::Waits;
 use crate::metrics::topics::{self, Traffic};
 use crate::produced::{Outcome, Refused};
-use crate::room::Room;
 use crate::topic_settings::TopicSettings;
 
 pub use cleaning::Dirty;
@@ -46,6 +46,8 @@ pub struct Partition {
     settings: ArcSwap<TopicSettings>,
     /// What `leader-epoch-checkpoint` says.
     pub stored_epochs: Mutex<Vec<EpochEntry>>,
+    /// End of the log when it was last asked whether it is idle.
+    end_seen: AtomicI64,
     /// Up to where the log is compacted; 0 if none of it is.
     first_dirty: AtomicI64,
     /// Something in the log cannot be compacted.
@@ -55,7 +57,8 @@ pub struct Partition {
     pub reader: Reader,
     pub waits: Waits,
     pub traffic: Traffic,
-    room: Arc<Room>,
+    /// The log directory that it is in.
+    pub home: Arc<Directory>,
     /// One of [`health`].
     health: AtomicU8,
     /// The last read failed.
@@ -97,6 +100,8 @@ pub enum Gone {
     Deleted,
     /// It was closed, because the broker stops, or failed.
     Closed,
+    /// It is in another log directory by now, and opened there.
+    Moved,
 }
 
 impl Gone {
@@ -104,6 +109,7 @@ impl Gone {
         match self {
             Gone::Deleted => ErrorCode::UnknownTopicOrPartition,
             Gone::Closed => outcome::STORAGE,
+            Gone::Moved => ErrorCode::NotLeaderOrFollower,
         }
     }
 }
@@ -150,7 +156,7 @@ pub struct Opening {
     pub node_id: NodeId,
     pub replicas: usize,
     pub settings: Arc<TopicSettings>,
-    pub room: Arc<Room>,
+    pub home: Arc<Directory>,
     pub traffic: Traffic,
     pub leader: Leader,
     pub log: Log,
@@ -167,7 +173,7 @@ impl Partition {
             node_id,
             replicas,
             settings,
-            room,
+            home,
             traffic,
             leader,
             log,
@@ -186,13 +192,14 @@ impl Partition {
             replicas,
             settings: ArcSwap::new(settings),
             stored_epochs: Mutex::new(stored_epochs),
+            end_seen: AtomicI64::new(-1),
             first_dirty: AtomicI64::new(first_dirty),
             is_uncleanable: AtomicBool::new(false),
             flush_is_due: AtomicBool::new(false),
             reader,
             waits: Waits::default(),
             traffic,
-            room,
+            home,
             health: AtomicU8::new(health::WELL),
             cannot_read: AtomicBool::new(false),
             state: Mutex::new(Some(State { leader, log })),
@@ -201,7 +208,7 @@ impl Partition {
         }
     }
 
-    /// Name of its directory.
+    /// Name of its directory in [`Partition::home`].
     pub fn directory(&self) -> String {
         format!("{}-{}", self.topic, self.index)
     }
@@ -331,7 +338,7 @@ impl Partition {
             Err(error) => {
                 drop(staged);
                 drop(guard);
-                self.room.note(&error);
+                self.home.note(&error);
                 if self.turn(health::WELL, health::APPEND_FAILED) {
                     tracing::error!(topic = %self.topic, partition = self.index, "append failed: {error}");
                 }
@@ -389,7 +396,7 @@ impl Partition {
 
     /// Nothing is appended at the moment: the disk is full, or cannot be synced.
     pub fn refuses_all(&self) -> bool {
-        self.cannot_be_synced() || self.room.is_full()
+        self.cannot_be_synced() || self.home.room.is_full()
     }
 
     pub fn cannot_be_synced(&self) -> bool {
@@ -415,6 +422,16 @@ impl Partition {
         }
         if moved != Moved::default() {
             self.acked.notify_waiters();
+        }
+    }
+
+    /// Closes the log's file, if nothing was appended since the last call.
+    pub fn rest_if_idle(&self) {
+        if let Ok(Some(state)) = self.state.lock().as_deref_mut().map(Option::as_mut) {
+            let end = state.log.end().offset;
+            if self.end_seen.swap(end, Ordering::Relaxed) == end {
+                state.log.rest();
+            }
         }
     }
 
@@ -491,6 +508,11 @@ impl Partition {
     /// A bug has ended a call that held the state: what it says may be ahead of the log.
     pub fn has_failed(&self) -> bool {
         self.state.is_poisoned()
+    }
+
+    /// It was taken offline to be opened in another log directory.
+    pub fn has_moved(&self) -> bool {
+        self.tail().gone == Some(Gone::Moved)
     }
 
     fn with_leader<T>(&self, ask: impl FnOnce(&Leader) -> T) -> Result<T, ErrorCode> {

@@ -1,8 +1,9 @@
-//! Whether the disk has room for what producers send.
+//! Whether a log directory's disk has room for what producers send.
 //!
 //! A disk that is nearly full takes a small batch and refuses a large one, now this partition, now that. So one refusal for
 //! want of space stands for all: from then on nothing is appended, until there is room again for more than a few batches.
-//! What is left goes to the metadata log, without which no topic could be deleted to make room.
+//! What is left goes to the metadata log, without which no topic could be deleted to make room, and to the checkpoints,
+//! without which no records could be: for these a reserve was kept.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,10 +23,14 @@ impl Room {
         self.is_full.load(Ordering::Relaxed)
     }
 
-    /// Takes note of an append that failed.
-    pub fn note(&self, error: &LogError) {
+    /// Takes note of a write in this directory that failed.
+    pub fn note(&self, dir: &LogDir, error: &LogError) {
         if error.is_out_of_space() && !self.is_full.swap(true, Ordering::Relaxed) {
-            tracing::error!("the disk is full: produce is refused until {} MiB are free", ROOM_BYTES_MIN >> 20);
+            let (path, least) = (dir.path().display(), ROOM_BYTES_MIN >> 20);
+            tracing::error!("the disk of {path} is full: produce is refused there until {least} MiB are free");
+            if let Err(error) = dir.release_reserve() {
+                tracing::error!("the reserve is not to be had: {error}");
+            }
         }
     }
 
@@ -34,13 +39,24 @@ impl Room {
         if !self.is_full() {
             return;
         }
+        let path = dir.path().display();
         match dir.disk().free_bytes(dir.path()) {
             Ok(free) if free >= ROOM_BYTES_MIN => {
+                self.keep_reserve(dir);
                 self.is_full.store(false, Ordering::Relaxed);
-                tracing::info!("the disk has room again");
+                tracing::info!("the disk of {path} has room again");
             }
             Ok(_) => {}
-            Err(error) => tracing::error!("cannot see how much room the disk has: {error}"),
+            Err(error) => tracing::error!("cannot see how much room the disk of {path} has: {error}"),
+        }
+    }
+
+    /// Keeps a reserve, if there is room for one.
+    pub fn keep_reserve(&self, dir: &LogDir) {
+        match dir.take_reserve() {
+            Ok(()) => {}
+            Err(error) if error.is_out_of_space() => {}
+            Err(error) => tracing::warn!("no room is kept for when the disk is full: {error}"),
         }
     }
 }

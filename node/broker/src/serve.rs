@@ -141,6 +141,6 @@ impl Service for Served {
         if !turn.produce.has_produced() {
             return None;
         }
-        turn.broker.flushing.hold_back().or_else(|| turn.broker.repacking.hold_back())
+        turn.broker.directories.hold_back().or_else(|| turn.broker.repacking.hold_back())
     }
 }

@@ -1,8 +1,8 @@
 //! Starting: the order in which a broker comes up.
 //!
-//! 1. Lock the log directory: a second start finds out here, and says who holds it.
+//! 1. Lock the log directories: a second start finds out here, and says who holds them.
 //! 2. Bind the listeners. Metrics and health are served from now on.
-//! 3. See whose the directory is and how it was left, load the controller from the metadata log, begin an epoch of it. Nothing
+//! 3. See whose the directories are and how they were left, load the controller from the metadata log, begin an epoch of it. Nothing
 //!    is written before all of this is found good.
 //! 4. Register; once the controller has this broker unfenced, its logs are opened and published.
 //! 5. Accept connections.
@@ -18,23 +18,23 @@ use ottla_base::{NodeId, Seed};
 use ottla_config::{Listener, ServerConfig, keys};
 use ottla_net::{Bound, Limits, Listening, Network, Shared, SocketOptions};
 use ottla_rt::{Lane, Rt, Stopper};
-use ottla_storage::checkpoint::meta;
 use ottla_storage::disk::Disk;
-use ottla_storage::{FlushOptions, Flusher, LogDir, LogError, OpenDirError};
-use tokio::sync::Notify;
+use ottla_storage::{FlushOptions, Flusher, LogError, OpenDirError};
 
 use crate::Broker;
 use crate::appended::Appended;
-use crate::checkpoints::{self, Checkpoints};
-use crate::control::Control;
+use crate::checkpoints;
 use crate::control::host::NoReply;
 use crate::control::opening::{self, OpenError, Opened};
 use crate::control::publisher::{Publisher, State};
 use crate::control::replicas::Replicas;
+use crate::control::{Control, Registration, whereabouts};
 use crate::coordinate::groups::Groups;
+use crate::directory::report::Reporter;
+use crate::directory::{self, Directory, Identified};
 use crate::expiry;
 use crate::fetch::session::Sessions;
-use crate::flushing::{self, Flushing, Logs};
+use crate::flushing::{self, Logs};
 use crate::identity::{Endpoint, Identity};
 use crate::metrics::Metrics;
 use crate::metrics::scrape::Sources;
@@ -44,8 +44,9 @@ use crate::settings::Settings;
 use crate::stop::{Parts, Running};
 use crate::topics::{Published, Topics};
 use crate::upkeep::compaction::{self, Compaction};
-use crate::upkeep::retention;
+use crate::upkeep::moving::{self, Moving};
 use crate::upkeep::trimming::Trimming;
+use crate::upkeep::{resting, retention};
 use crate::web::Web;
 
 /// `queued.max.request.bytes` where it is not set.
@@ -76,16 +77,17 @@ pub enum StartError {
     Metadata(#[from] OpenError),
     #[error("{path} is of node {found}, and node.id is {configured}")]
     OtherNode { path: PathBuf, found: i32, configured: i32 },
+    #[error("{path} is of cluster {found}, and {home}, where the metadata log is, of cluster {expected}")]
+    OtherCluster { path: PathBuf, found: String, home: PathBuf, expected: String },
+    #[error(
+        "{path} belongs to a cluster, and {home}, where the metadata log should be, to none. Set metadata.log.dir to the \
+         directory that has __cluster_metadata-0, or name it first in log.dirs"
+    )]
+    NoMetadata { home: PathBuf, path: PathBuf },
+    #[error("{one} and {other} have the same directory.id: one is a copy of the other")]
+    SameDirectory { one: PathBuf, other: PathBuf },
     #[error("this start cannot be written to the metadata log: {0}")]
     Controller(NoReply),
-}
-
-/// What a log directory tells of itself.
-struct Told {
-    meta: meta::Meta,
-    /// It told nothing: `meta` was made up, and is to be written.
-    is_new: bool,
-    checkpoints: Arc<Checkpoints>,
 }
 
 /// Starts a broker, which serves when this returns.
@@ -97,20 +99,24 @@ pub async fn start(
 ) -> Result<Running, StartError> {
     let began_ms = rt.now().mono_ms;
     let seed = Seed::new(rt.random_u64());
-    let path = PathBuf::from(config.log_dir());
-    let dir = rt.blocking(move || LogDir::open(disk, &path)).await?;
+    let dirs_of = config.clone();
+    let locked = rt.blocking(move || directory::lock(&disk, &dirs_of)).await?;
     let bound = bind_all(&network, &config)?;
     let bound_http = bind_http(&network, &config)?;
     let http_address = bound_http.as_ref().map(|bound| bound.address);
     let web = Web::start(&rt, bound_http);
-    let flushing = Arc::new(Flushing::new(dir.clone(), rt.memory_bytes() / DIRTY_SHARE));
-    let (told, opened) = {
-        let (rt_again, dir, config, wake) = (rt.clone(), dir.clone(), config.clone(), flushing.wake.clone());
-        rt.blocking(move || open_metadata(&rt_again, &dir, &config, wake)).await?
+    let (identified, opened) = {
+        let (rt_again, config) = (rt.clone(), config.clone());
+        rt.blocking(move || {
+            let identified = locked.identify(&rt_again, &config, rt_again.memory_bytes() / DIRTY_SHARE)?;
+            let opened = open_metadata(&rt_again, &identified)?;
+            Ok::<_, StartError>((identified, opened))
+        })
+        .await?
     };
-    let Told { meta, checkpoints, .. } = told;
     let Opened { host, image, clean_epoch } = opened;
-    let (host, identity) = (Arc::new(host), Arc::new(identity(&rt, &config, &bound, meta)));
+    let directories = identified.directories.clone();
+    let (host, identity) = (Arc::new(host), Arc::new(identity(&rt, &config, &bound, &identified)));
     let metrics = Arc::<Metrics>::default();
     let (stopper, tasks) = (Stopper::default(), Stopper::default());
     let topics = Topics::empty(seed);
@@ -118,35 +124,30 @@ pub async fn start(
     let replicas = Arc::new(Replicas {
         rt: rt.clone(),
         seed,
-        dir: dir.clone(),
+        directories: directories.clone(),
         identity: identity.clone(),
         config: config.clone(),
-        checkpoints: checkpoints.clone(),
-        room: flushing.room.clone(),
         metrics: metrics.clone(),
         work: Default::default(),
         last_settings: Default::default(),
         closed: Default::default(),
+        moving: Default::default(),
+        adopted: Default::default(),
     });
-    let appended = Appended { rt: rt.clone(), dir: dir.clone(), flushing: flushing.clone() };
+    let appended = Appended { rt: rt.clone() };
     let groups = Arc::new(Groups::new(&rt, config.clone(), appended.clone(), stopper.listener()));
     let flush_options = FlushOptions {
         flush_from_bytes: FLUSH_FROM_BYTES.min(rt.memory_bytes() / DIRTY_SHARE / 2),
         dirty_ms_max: DIRTY_MS_MAX,
         write_back_bytes: WRITE_BACK_BYTES,
     };
-    let flusher = Flusher::new(&dir, flush_options);
-    let flush_task = rt.spawn(
-        Lane::Control,
-        "flush",
-        flushing::run(
-            rt.clone(),
-            flushing.clone(),
-            Logs { metadata: host.clone(), published: published.clone(), checkpoints: checkpoints.clone() },
-            flusher,
-            tasks.listener(),
-        ),
-    );
+    let flush = |directory: &Arc<Directory>| {
+        let flusher = Flusher::new(&directory.log_dir, flush_options);
+        let metadata = directory.is_metadata.then(|| host.clone());
+        let logs = Logs { directory: directory.clone(), metadata, published: published.clone() };
+        rt.spawn(Lane::Control, "flush", flushing::run(rt.clone(), logs, flusher, tasks.listener()))
+    };
+    let mut running: Vec<_> = directories.iter().map(flush).collect();
     let publisher = Publisher {
         rt: rt.clone(),
         host: host.clone(),
@@ -155,10 +156,17 @@ pub async fn start(
         published: published.clone(),
         state: State { image, topics, is_serving: false },
     };
-    let publish_task = rt.spawn(Lane::Control, "publish", publisher.run(tasks.listener()));
+    running.push(rt.spawn(Lane::Control, "publish", publisher.run(tasks.listener())));
 
-    let control = Control::new(rt.clone(), host.clone(), config.clone(), identity.clone());
-    control.register(clean_epoch.unwrap_or(-1)).await.map_err(StartError::Controller)?;
+    let control = Arc::new(Control::new(rt.clone(), host.clone(), config.clone(), identity.clone()));
+    let settled = {
+        let (replicas, published) = (replicas.clone(), published.load_full());
+        rt.blocking(move || whereabouts::settle(&replicas, &published.image)).await
+    };
+    let cordoned = directory::report::cordoned(&directories, &config, &published.load().image);
+    let registration =
+        Registration { previous_broker_epoch: clean_epoch.unwrap_or(-1), cordoned, elsewhere: settled.elsewhere };
+    control.register(registration).await.map_err(StartError::Controller)?;
     let took_ms = u64::try_from(rt.now().mono_ms - began_ms).unwrap_or(0);
     replicas.work.report(Duration::from_millis(took_ms));
     {
@@ -168,38 +176,32 @@ pub async fn start(
     }
 
     let interval = config.get(keys::LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS);
-    let checkpoint_task = rt.spawn(
-        Lane::Control,
-        "checkpoint",
-        checkpoints::run(
-            rt.clone(),
-            checkpoints.clone(),
-            published.clone(),
-            host.reader().clone(),
-            Duration::from_millis(u64::try_from(interval).unwrap_or(0)),
-            tasks.listener(),
-        ),
-    );
+    running.extend(directories.iter().map(|directory| {
+        let interval = Duration::from_millis(u64::try_from(interval).unwrap_or(0));
+        let (directory, published, metadata) = (directory.clone(), published.clone(), host.reader().clone());
+        let run = checkpoints::run(rt.clone(), directory, published, metadata, interval, tasks.listener());
+        rt.spawn(Lane::Control, "checkpoint", run)
+    }));
+    let reporter = Reporter {
+        rt: rt.clone(),
+        directories: directories.clone(),
+        control: control.clone(),
+        config: config.clone(),
+        published: published.clone(),
+    };
+    running.push(rt.spawn(Lane::Control, "directories", reporter.run(tasks.listener())));
     let interval_ms = config.get(keys::PRODUCER_ID_EXPIRATION_CHECK_INTERVAL_MS);
     let interval = Duration::from_millis(u64::try_from(interval_ms).unwrap_or(0));
-    let expiry_task = rt.spawn(
-        Lane::Control,
-        "expire",
-        expiry::run(rt.clone(), published.clone(), config.clone(), interval, tasks.listener()),
-    );
+    let expire = expiry::run(rt.clone(), published.clone(), config.clone(), interval, tasks.listener());
+    running.push(rt.spawn(Lane::Control, "expire", expire));
     let long = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0));
-    let trimming = Trimming {
-        rt: rt.clone(),
-        dir: dir.clone(),
-        checkpoints: checkpoints.clone(),
-        metadata: host.reader().clone(),
-    };
+    let trimming = Trimming { rt: rt.clone(), directories: directories.clone(), metadata: host.reader().clone() };
     let times = retention::Times {
         first: long(config.get(keys::LOG_INITIAL_TASK_DELAY_MS)),
         interval: long(config.get(keys::LOG_RETENTION_CHECK_INTERVAL_MS)),
     };
     let retain = retention::run(trimming.clone(), published.clone(), times, tasks.listener());
-    let retention_task = rt.spawn(Lane::Control, "retain", retain);
+    running.push(rt.spawn(Lane::Control, "retain", retain));
     let compaction = Arc::new(Compaction {
         trimming: trimming.clone(),
         published: published.clone(),
@@ -207,7 +209,25 @@ pub async fn start(
         metrics: metrics.clone(),
         taken: Default::default(),
     });
-    let compaction_task = rt.spawn(Lane::Control, "compaction", compaction::run(compaction, tasks.listener()));
+    running.push(rt.spawn(Lane::Control, "compaction", compaction::run(compaction, tasks.listener())));
+    let rest = resting::run(rt.clone(), published.clone(), tasks.listener());
+    running.push(rt.spawn(Lane::Control, "rest", rest));
+    let moving = Arc::new(Moving {
+        rt: rt.clone(),
+        replicas: replicas.clone(),
+        control: control.clone(),
+        published: published.clone(),
+        config: config.clone(),
+        moves: Default::default(),
+        asked: Default::default(),
+    });
+    moving.go_on(&settled.moves);
+    let count = directories.online().count();
+    let threads = config.get(keys::NUM_REPLICA_ALTER_LOG_DIRS_THREADS).and_then(|count| usize::try_from(count).ok());
+    // Without another directory there is nothing to be moved to.
+    let threads = if count > 1 { threads.unwrap_or(count).max(1) } else { 0 };
+    let start_moving = |_| rt.spawn(Lane::Control, "move", moving::run(moving.clone(), tasks.listener()));
+    running.extend((0..threads).map(start_moving));
     let broker = Arc::new(Broker {
         rt: rt.clone(),
         settings: Settings::of(&config),
@@ -218,13 +238,12 @@ pub async fn start(
         identity,
         control,
         groups,
-        flushing,
         appended,
         stopping: stopper.listener(),
         published,
-        dir: dir.clone(),
-        checkpoints,
+        directories,
         trimming,
+        moving,
         repacking: Arc::new(Repacking::new(rt.cores())),
         metrics,
         config: config.clone(),
@@ -248,17 +267,7 @@ pub async fn start(
         let rt = rt.clone();
         async move { rt.blocking(move || replica_dirs.remove_leftovers()).await }
     });
-    Ok(Running::new(Parts {
-        broker,
-        host,
-        addresses,
-        http_address,
-        web,
-        listening,
-        stopper,
-        tasks,
-        running: vec![flush_task, publish_task, checkpoint_task, expiry_task, retention_task, compaction_task],
-    }))
+    Ok(Running::new(Parts { broker, host, addresses, http_address, web, listening, stopper, tasks, running }))
 }
 
 /// Binds the brokers' listeners. A controller's listener is only noted: there is nobody yet to serve on it.
@@ -309,34 +318,18 @@ fn queued_bytes(config: &ServerConfig) -> usize {
     if bytes == 0 { QUEUED_BYTES_DEFAULT } else { bytes }
 }
 
-/// Sees whose the directory is and how it was left, and begins a new epoch of its metadata log.
-fn open_metadata(
-    rt: &Rt,
-    dir: &Arc<LogDir>,
-    config: &ServerConfig,
-    flush_asked: Arc<Notify>,
-) -> Result<(Told, Opened), StartError> {
-    let told = ask(rt, dir, config)?;
-    let Told { meta, is_new, checkpoints } = &told;
-    let opened = opening::open(rt, &opening::Found { dir, meta, is_new: *is_new, checkpoints }, flush_asked)?;
-    Ok((told, opened))
+/// Loads the metadata, begins a new epoch of its log, and then takes the other directories in.
+fn open_metadata(rt: &Rt, identified: &Identified) -> Result<Opened, StartError> {
+    let Identified { directories, meta, is_new, .. } = identified;
+    let home = directories.metadata();
+    let found = opening::Found { dir: &home.log_dir, meta, is_new: *is_new, checkpoints: &home.checkpoints };
+    let opened = opening::open(rt, &found, home.flushing.wake.clone())?;
+    let clean_epoch = identified.begin(opened.clean_epoch)?;
+    Ok(Opened { clean_epoch, ..opened })
 }
 
-fn ask(rt: &Rt, dir: &Arc<LogDir>, config: &ServerConfig) -> Result<Told, StartError> {
-    let node_id = config.get(keys::NODE_ID);
-    let found = meta::load(dir.disk(), dir.path())?;
-    if let Some(found) = found.as_ref().filter(|found| found.node_id != node_id) {
-        return Err(StartError::OtherNode { path: dir.path().to_owned(), found: found.node_id, configured: node_id });
-    }
-    let is_new = found.is_none();
-    let make = || {
-        let (cluster_id, directory_id) = (rt.random_uuid().to_string(), rt.random_uuid());
-        meta::Meta { cluster_id, node_id, directory_id }
-    };
-    Ok(Told { meta: found.unwrap_or_else(make), is_new, checkpoints: Arc::new(Checkpoints::load(dir)?) })
-}
-
-fn identity(rt: &Rt, config: &ServerConfig, bound: &[Bound], meta: meta::Meta) -> Identity {
+fn identity(rt: &Rt, config: &ServerConfig, bound: &[Bound], identified: &Identified) -> Identity {
+    let Identified { directories, meta, .. } = identified;
     let listeners = config.listeners();
     let endpoint = |listener: &Listener, port: u16| Endpoint {
         name: listener.name.as_str().into(),
@@ -350,9 +343,9 @@ fn identity(rt: &Rt, config: &ServerConfig, bound: &[Bound], meta: meta::Meta) -
         endpoint(advertised, picked.unwrap_or(advertised.port))
     });
     Identity {
-        cluster_id: meta.cluster_id.into(),
+        cluster_id: meta.cluster_id.as_str().into(),
         node_id: NodeId(meta.node_id),
-        directory_id: meta.directory_id,
+        log_dirs: directories.online().map(|directory| directory.id).collect(),
         incarnation_id: rt.random_uuid(),
         rack: config.get(keys::BROKER_RACK).map(Arc::from),
         advertised: advertised.collect(),

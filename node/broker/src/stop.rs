@@ -3,27 +3,32 @@
 //! 1. Refuse new connections; answer the fetches that wait; stop reading; let the replies leave that are owed.
 //! 2. Have the controller take the leaderships away and fence this broker.
 //! 3. Flush and close every log, with its producers and epochs beside it.
-//! 4. Write the checkpoints, then the marker that says that all of this was done; release the lock.
+//! 4. In each log directory write the checkpoints, then the marker that says that all of this was done; release the locks.
 
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use ottla_base::Uuid;
 use ottla_net::Listening;
+use ottla_partition::Leader;
 use ottla_rt::{Lane, Panicked, Stopper, Task};
 use ottla_storage::checkpoint::{clean, producers};
-use ottla_storage::{LogDir, LogError, Reader};
+use ottla_storage::{Log, LogError, Reader};
 
 use crate::Broker;
 use crate::checkpoints::Offsets;
 use crate::control::host::Host;
 use crate::control::opening;
 use crate::control::replicas::store_epochs;
+use crate::directory::Directory;
 use crate::partition::{Gone, Partition};
 use crate::snapshot;
+use crate::topics::Topic;
 use crate::web::Web;
 
 /// What the controller is given to answer: a disk that does not write must not keep a broker from stopping.
@@ -152,9 +157,9 @@ async fn close_partitions(broker: &Arc<Broker>) -> Vec<Closed> {
     let open: Vec<_> = published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten().cloned()).collect();
     let share = open.len().div_ceil(CLOSED_AT_ONCE).max(1);
     let close_some = |some: &[Arc<Partition>]| {
-        let (rt, dir, some) = (broker.rt.clone(), broker.dir.clone(), some.to_vec());
+        let (rt, some) = (broker.rt.clone(), some.to_vec());
         broker.rt.spawn(Lane::Control, "close", async move {
-            rt.blocking(move || some.iter().map(|one| close_partition(&dir, one)).collect::<Vec<_>>()).await
+            rt.blocking(move || some.iter().map(|one| close_partition(one)).collect::<Vec<_>>()).await
         })
     };
     let closing: Vec<_> = open.chunks(share).map(|some| (some, close_some(some))).collect();
@@ -166,45 +171,66 @@ async fn close_partitions(broker: &Arc<Broker>) -> Vec<Closed> {
     all
 }
 
-/// Closes what is left. The marker is written only if all logs are closed as they should be.
+/// Closes what is left. The markers are written only if all logs are closed as they should be.
 fn close(broker: &Broker, host: &Host, partitions: Vec<Closed>) -> Result<(), StopError> {
     let mut unclosed = None;
-    let mut offsets = Offsets::default();
-    // One that could not be opened is not mentioned: all of its log will be read again.
+    let mut written = Ok(());
+    let metadata_closed = host.close_log().map_err(Unclosed::Log);
+    let online: Vec<_> = broker.directories.iter().filter(|directory| !directory.has_failed()).collect();
+    for directory in &online {
+        let mut offsets = Offsets::default();
+        // One that could not be opened is not mentioned: all of its log will be read again.
+        let here = |partition: &Partition| Arc::ptr_eq(&partition.home, directory) && !partition.has_moved();
+        for (partition, _) in partitions.iter().filter(|(partition, _)| here(partition)) {
+            offsets.add(partition);
+        }
+        if directory.is_metadata {
+            offsets.add_metadata(host.reader());
+        }
+        written = written.and(directory.checkpoints.write(|| offsets));
+    }
     for (partition, closed) in partitions {
         note(&mut unclosed, &partition.directory(), &partition.reader, closed);
-        offsets.add(&partition);
     }
-    note(&mut unclosed, opening::DIR, host.reader(), host.close_log().map_err(Unclosed::Log));
-    offsets.add_metadata(host.reader());
-    let written = broker.checkpoints.write(|| offsets);
+    note(&mut unclosed, opening::DIR, host.reader(), metadata_closed);
     unclosed.or_else(|| unopened(broker)).map_or(Ok(()), Err)?;
-    written
-        .and_then(|()| clean::store(broker.dir.disk(), broker.dir.path(), broker.control.broker_epoch()))
-        .map_err(StopError::Checkpoints)
+    let mark = |directory: &&Arc<Directory>| {
+        clean::store(directory.log_dir.disk(), directory.path(), broker.control.broker_epoch())
+    };
+    written.and_then(|()| online.iter().try_for_each(mark)).map_err(StopError::Checkpoints)
 }
 
-fn close_partition(dir: &LogDir, partition: &Partition) -> Result<(), Unclosed> {
+/// Closes a log, and writes down beside it what the leader knows.
+pub fn close_log(partition: &Partition, path: &Path, leader: &Leader, log: Log) -> Result<(), LogError> {
+    let disk = partition.home.log_dir.disk();
+    let end = log.close()?.offset;
+    store_epochs(disk, path, partition, leader.epochs().entries(), end)?;
+    producers::store(disk, path, &snapshot::to_file(&leader.producer_snapshot()))
+}
+
+fn close_partition(partition: &Partition) -> Result<(), Unclosed> {
     if partition.has_failed() {
         // What its state says may be ahead of the log: nothing of it is written down.
         return Err(Unclosed::Bug);
     }
     let Some((leader, log)) = partition.take_offline(Gone::Closed) else { return Ok(()) };
-    let path = dir.path().join(partition.directory());
-    let write = || {
-        let end = log.close()?.offset;
-        store_epochs(dir.disk(), &path, partition, leader.epochs().entries(), end)?;
-        producers::store(dir.disk(), &path, &snapshot::to_file(&leader.producer_snapshot()))
-    };
-    write().map_err(Unclosed::Log)
+    let path = partition.home.path().join(partition.directory());
+    close_log(partition, &path, &leader, log).map_err(Unclosed::Log)
 }
 
 /// The logs that could not be opened in this start. After a crash they may hold what was never synced.
 fn unopened(broker: &Broker) -> Option<StopError> {
     let published = broker.published();
+    // What is in a directory that is offline is led by nobody, and has no part in how the others are left.
+    let is_offline = |topic: &Topic, index: i32| {
+        let partition = published.image.topics().get_by_id(&topic.id).and_then(|topic| topic.partition(index));
+        let home = partition.map_or(Uuid::ZERO, |partition| partition.directory_on(broker.identity.node_id));
+        !broker.directories.may_hold(home)
+    };
     let mut missing = published.topics.iter().flat_map(|topic| {
-        let partitions = topic.partitions.iter().enumerate();
-        partitions.filter(|(_, open)| open.is_none()).map(|(index, _)| format!("{}-{index}", topic.name))
+        let partitions =
+            (0..).zip(&topic.partitions).filter(|(index, open)| open.is_none() && !is_offline(topic, *index));
+        partitions.map(|(index, _)| format!("{}-{index}", topic.name))
     });
     let name = missing.next()?;
     Some(StopError::Unopened { count: 1 + missing.count(), name })

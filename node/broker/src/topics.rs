@@ -74,11 +74,6 @@ impl Topic {
         place.ok_or(ErrorCode::UnknownTopicOrPartition)?.as_ref().ok_or(outcome::STORAGE)
     }
 
-    /// A partition could not be opened, or has failed since.
-    pub fn needs_opening(&self) -> bool {
-        self.partitions.iter().any(|partition| partition.as_ref().is_none_or(|partition| partition.has_failed()))
-    }
-
     pub fn is_internal(&self) -> bool {
         topic_name::is_internal(&self.name)
     }

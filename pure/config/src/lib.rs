@@ -58,6 +58,7 @@ pub mod keys {
         SOCKET_LISTEN_BACKLOG_SIZE, SOCKET_RECEIVE_BUFFER_BYTES, SOCKET_REQUEST_MAX_BYTES, SOCKET_SEND_BUFFER_BYTES,
     };
     pub use crate::broker::node::{BROKER_RACK, NODE_ID};
+    pub use crate::broker::replication::NUM_REPLICA_ALTER_LOG_DIRS_THREADS;
     pub use crate::broker::requests::*;
     pub use crate::broker::topics::*;
     pub use crate::broker::transactions::*;

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 
-use crate::broker::log::{LOG_DIR, LOG_DIRS};
+use crate::broker::log::{CORDONED_LOG_DIRS, LOG_DIR, LOG_DIRS, METADATA_LOG_DIR};
 use crate::broker::network::*;
 use crate::broker::node::{BROKER_ID, NODE_ID, PROCESS_ROLES};
 use crate::broker::ottla::OTTLA_HTTP_LISTENER;
@@ -60,9 +60,14 @@ impl ServerConfig {
         parse_address(&self.get(OTTLA_HTTP_LISTENER))
     }
 
-    /// The one directory of the data.
-    pub fn log_dir(&self) -> String {
-        self.get(LOG_DIRS).unwrap_or_else(|| self.get(LOG_DIR)).remove(0)
+    /// The directories of the data, each once.
+    pub fn log_dirs(&self) -> Vec<String> {
+        self.get(LOG_DIRS).unwrap_or_else(|| self.get(LOG_DIR))
+    }
+
+    /// That of the metadata log, which may be one of the data's.
+    pub fn metadata_log_dir(&self) -> String {
+        self.get(METADATA_LOG_DIR).unwrap_or_else(|| self.log_dirs().swap_remove(0))
     }
 
     /// `max.connections.per.ip.overrides`
@@ -150,16 +155,18 @@ impl Loader {
         set
     }
 
-    /// One process, one directory, one number under two names.
+    /// One process, one number under two names.
     fn check_node(&mut self, config: &mut ServerConfig) {
         if config.get(PROCESS_ROLES).len() != 2 {
             self.conflict(PROCESS_ROLES, "Ottla is broker and controller in one process yet: set broker,controller");
         }
-        let dirs = config.get(LOG_DIRS).unwrap_or_else(|| config.get(LOG_DIR));
-        if dirs.len() > 1 {
-            let key = if config.is_set(&LOG_DIRS) { LOG_DIRS.name } else { LOG_DIR.name };
-            let why = format!("Ottla keeps its data in one directory yet, not in {}", dirs.len());
-            self.errors.push(ConfigError::conflict(key, why));
+        let dirs = config.log_dirs();
+        let key = if config.is_set(&LOG_DIRS) { LOG_DIRS.name } else { LOG_DIR.name };
+        if let Some(twice) = (1..dirs.len()).find(|&at| dirs[..at].contains(&dirs[at])) {
+            self.errors.push(ConfigError::conflict(key, format!("{} stands there twice", dirs[twice])));
+        }
+        if let Some(dir) = unknown_dir(&config.get(CORDONED_LOG_DIRS), &dirs) {
+            self.conflict(CORDONED_LOG_DIRS, format!("{dir} is not in {key}"));
         }
         match (config.set.get(NODE_ID.name).cloned(), config.set.get(BROKER_ID.name).cloned()) {
             (None, Some(id)) if config.get(BROKER_ID) >= 0 => {
@@ -257,6 +264,12 @@ impl Loader {
     fn conflict<T>(&mut self, key: Key<T>, why: impl Into<String>) {
         self.errors.push(ConfigError::conflict(key.name, why));
     }
+}
+
+/// The first of some directories that the server does not have. `*`, by itself, is all that it has.
+pub(crate) fn unknown_dir(some: &[String], all: &[String]) -> Option<String> {
+    let is_all = matches!(some, [only] if only == "*");
+    some.iter().find(|dir| !is_all && !all.contains(dir)).cloned()
 }
 
 fn listener_settings(config: &ServerConfig) -> Settings {

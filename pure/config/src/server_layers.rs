@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 
 use crate::broker;
 use crate::broker::groups::GROUP_CONSUMER_ASSIGNMENT_INTERVAL_MS;
+use crate::broker::log::CORDONED_LOG_DIRS;
 use crate::broker::network::{MAX_CONNECTIONS, MAX_CONNECTIONS_PER_IP, MAX_CONNECTIONS_PER_IP_OVERRIDES};
 use crate::describe::Source;
-use crate::key::{Effect, Key, Scope};
-use crate::server::{Effective, ServerConfig};
+use crate::key::{Def, Effect, Key, Scope};
+use crate::server::{Effective, ServerConfig, unknown_dir};
 use crate::topic_config::{Overrides, TopicLayers};
 use crate::value::Value;
 
@@ -64,6 +65,12 @@ impl<'a> ServerLayers<'a> {
         ServerLayers { broker: &NONE, cluster: &NONE, server }
     }
 
+    /// The directories among those of the data that get no new partitions.
+    pub fn cordoned_log_dirs(&self) -> Vec<String> {
+        let (cordoned, all) = (self.get(CORDONED_LOG_DIRS), self.server.log_dirs());
+        if cordoned == ["*"] { all } else { cordoned }
+    }
+
     pub fn get<T: Value>(&self, key: Key<T>) -> T {
         let default = || broker::find(key.name).and_then(|def| def.default).map(str::to_owned);
         T::of(self.effective(key.name).map_or_else(default, |effective| effective.value).as_deref())
@@ -95,6 +102,11 @@ impl<'a> ServerLayers<'a> {
             check_one(target, key, value)?;
             keys.insert(key);
         }
+        if let Some(dir) = unknown_dir(&self.get(CORDONED_LOG_DIRS), &self.server.log_dirs()) {
+            let (key, why) =
+                (CORDONED_LOG_DIRS.name.to_owned(), format!("names {dir}, which is no log directory here"));
+            return Err(BrokerConfigError::Conflict { key, why });
+        }
         // What is set for all must be good also where one broker has something else.
         let server = match target {
             Target::OneBroker => *self,
@@ -120,12 +132,15 @@ fn check_one(target: Target, key: &str, value: &str) -> Result<(), BrokerConfigE
     match def.read(value) {
         Err(bad) => Err(BrokerConfigError::BadValue { key, value: text, expected: bad.to_string() }),
         Ok(canonical) if def.refuses(&canonical) => Err(BrokerConfigError::Refused { key, value: text }),
-        // Listeners: Kafka opens and closes its sockets, and here nothing would come of it.
-        Ok(_) if def.scope == Scope::PerBroker && def.effect == Effect::Acts || AT_START.contains(&def.name) => {
-            Err(BrokerConfigError::AtStart { key, value: text })
-        }
+        Ok(_) if is_read_at_start(def) => Err(BrokerConfigError::AtStart { key, value: text }),
         Ok(_) => Ok(()),
     }
+}
+
+/// Listeners among them: Kafka opens and closes its sockets, and here nothing would come of it.
+fn is_read_at_start(def: &Def) -> bool {
+    let of_one = def.scope == Scope::PerBroker && def.effect == Effect::Acts && def.name != CORDONED_LOG_DIRS.name;
+    of_one || AT_START.contains(&def.name)
 }
 
 #[cfg(test)]
@@ -184,5 +199,9 @@ mod tests {
             "PLAINTEXT://:1",
             "listeners = PLAINTEXT://:1: Ottla cannot change this while it runs yet",
         );
+        check(OneBroker, "cordoned.log.dirs", "./ottla-data", "");
+        check(OneBroker, "cordoned.log.dirs", "*", "");
+        check(OneBroker, "cordoned.log.dirs", "/b", "cordoned.log.dirs names /b, which is no log directory here");
+        check(AllBrokers, "cordoned.log.dirs", "*", "cordoned.log.dirs can only be set for one broker");
     }
 }

@@ -17,6 +17,7 @@ mod config_operations;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
+mod directories;
 mod heartbeat;
 mod incremental_alter_configs;
 mod internal_topics;
@@ -35,10 +36,11 @@ use ottla_base::Uuid;
 use ottla_machine::{At, Machine, Waiter};
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::{
-    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsResponse, BrokerHeartbeatRequest,
-    BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse, ControllerRegistrationRequest,
-    ControllerRegistrationResponse, CreatableTopicResult, CreatePartitionsRequest, CreatePartitionsResponse,
-    CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse, IncrementalAlterConfigsResponse,
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsResponse, AssignReplicasToDirsRequest,
+    AssignReplicasToDirsResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest,
+    BrokerRegistrationResponse, ControllerRegistrationRequest, ControllerRegistrationResponse, CreatableTopicResult,
+    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    IncrementalAlterConfigsResponse,
 };
 
 use crate::{Image, Record, topic_name};
@@ -76,6 +78,7 @@ pub enum Command {
     DeleteTopics(DeleteTopicsRequest),
     AlterConfigs(AlterConfigs),
     IncrementalAlterConfigs(IncrementalAlterConfigs),
+    AssignReplicasToDirs(AssignReplicasToDirsRequest),
 }
 
 /// To each command its own.
@@ -92,6 +95,7 @@ pub enum Reply {
     DeleteTopics(DeleteTopicsResponse),
     AlterConfigs(AlterConfigsResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
+    AssignReplicasToDirs(AssignReplicasToDirsResponse),
 }
 
 /// The image, and what only the controller needs to find in it. Reads as the image.
@@ -139,6 +143,7 @@ impl Machine for Controller {
             Command::IncrementalAlterConfigs(command) => {
                 Reply::IncrementalAlterConfigs(incremental_alter_configs::decide(step, command))
             }
+            Command::AssignReplicasToDirs(request) => Reply::AssignReplicasToDirs(directories::assign(step, request)),
         };
         step.reply(asker, reply);
     }

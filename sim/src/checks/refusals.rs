@@ -28,6 +28,7 @@ pub fn check(history: &[Event]) -> Result<(), Wrong> {
             ErrorCode::RequestTimedOut => matches!(event, Event::Refused { .. }),
             ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => is_to_go(&history[..at], log),
             ErrorCode::OutOfOrderSequenceNumber => is_behind_trouble || may_be_cut(log, at),
+            ErrorCode::NotLeaderOrFollower => is_to_move(&history[..at], log),
             ErrorCode::OffsetOutOfRange => may_be_cut(log, at),
             _ => false,
         };
@@ -40,6 +41,10 @@ pub fn check(history: &[Event]) -> Result<(), Wrong> {
 
 fn is_to_go(before: &[Event], log: &LogId) -> bool {
     before.iter().any(|event| matches!(event, Event::DeleteSent { id } if *id == log.topic))
+}
+
+fn is_to_move(before: &[Event], log: &LogId) -> bool {
+    before.iter().any(|event| matches!(event, Event::MoveSent { log: moved } if moved == log))
 }
 
 #[cfg(test)]

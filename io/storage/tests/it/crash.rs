@@ -19,6 +19,8 @@ enum Step {
     /// The flusher's own pace: now and then.
     RunFlusher,
     Close,
+    /// Nothing is appended for a while.
+    Rest,
     /// The disk is well again.
     Heal,
 }
@@ -31,7 +33,7 @@ enum End {
 
 fn step() -> impl Strategy<Value = Step> {
     let batches = prop::collection::vec((1..4usize, prop_oneof![0..200usize, 0..200usize, 1000..9000usize]), 1..6);
-    prop_oneof![6 => batches.prop_map(Step::Append), 2 => Just(Step::Flush), 1 => Just(Step::RunFlusher), 1 => Just(Step::Close)]
+    prop_oneof![6 => batches.prop_map(Step::Append), 2 => Just(Step::Flush), 1 => Just(Step::RunFlusher), 1 => Just(Step::Close), 1 => Just(Step::Rest)]
 }
 
 fn life() -> impl Strategy<Value = (Vec<Step>, u64, End)> {
@@ -104,6 +106,7 @@ impl Known {
                         Err(_) => assert_eq!(log.end().offset, self.next_offset()),
                     }
                 }
+                Step::Rest => log.rest(),
                 Step::Flush | Step::RunFlusher => {
                     if let Step::Flush = step {
                         log.reader().ask_flush();

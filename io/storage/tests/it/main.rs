@@ -2,6 +2,7 @@
 
 mod aborted;
 mod clean;
+mod copy;
 mod crash;
 mod damage;
 mod faulty;

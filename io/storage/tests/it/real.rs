@@ -180,3 +180,31 @@ fn a_bounded_number_of_files_is_open() {
     check_lookups(&log.reader(), &batches);
     assert!(open_files() <= 2 * 256 + 6, "{} files are open", open_files());
 }
+
+/// The log files below a directory that this process has open.
+fn open_logs(dir: &Path) -> usize {
+    let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+    open.filter(|path| path.starts_with(dir) && path.extension().is_some_and(|extension| extension == "log")).count()
+}
+
+#[test]
+fn a_log_that_rests_keeps_no_file_open() {
+    let temporary = tempfile::tempdir().unwrap();
+    let dir = dir_at(temporary.path());
+    let batches = singles(0, 30, 100);
+    let (mut log, _) = open(&dir, 0);
+    append(&mut log, &batches[..10]).unwrap();
+    log.rest();
+    assert_eq!(open_logs(temporary.path()), 1, "what is not flushed stays open");
+    log.flush().unwrap();
+    log.rest();
+    assert_eq!(open_logs(temporary.path()), 0);
+    append(&mut log, &batches[10..20]).unwrap();
+    log.flush().unwrap();
+    log.rest();
+    // Reading opens it, among others that are read.
+    check_lookups(&log.reader(), &batches[..20]);
+    append(&mut log, &batches[20..]).unwrap();
+    check_lookups(&log.reader(), &batches);
+    log.close().unwrap();
+}

@@ -18,10 +18,13 @@ pub fn node_ids(nodes: &[NodeId]) -> Vec<i32> {
     nodes.iter().map(|node| node.0).collect()
 }
 
-/// The replicas on brokers that do not serve the client.
+/// The replicas on brokers that do not serve the client, or in log directories that are offline.
 pub fn offline_replicas(ctx: &Ctx, image: &Image, partition: &Partition) -> Vec<i32> {
     let serves = |node: &NodeId| {
-        image.brokers().get(*node).is_some_and(|broker| !broker.fenced && endpoint(broker, &ctx.client).is_some())
+        image.brokers().get(*node).is_some_and(|broker| {
+            let is_reached = !broker.fenced && endpoint(broker, &ctx.client).is_some();
+            is_reached && broker.has_online(partition.directory_on(*node))
+        })
     };
     partition.replicas.iter().filter(|node| !serves(node)).map(|node| node.0).collect()
 }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use ottla_storage::LogError;
 use ottla_wire::messages::{
     DeleteRecordsPartitionResult, DeleteRecordsRequest, DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
@@ -11,6 +12,7 @@ use ottla_wire::{ApiKey, ErrorCode, TopicKey};
 
 use super::{Api, Run, outcome};
 use crate::ctx::{Ctx, Operation, Resource};
+use crate::directory::Directory;
 use crate::partition::{Partition, Trimmed};
 
 pub const API: Api = Api { key: ApiKey::DeleteRecords, run: Run::Cold(|call| call.answer(handle)) };
@@ -26,16 +28,26 @@ async fn handle(ctx: Ctx, request: DeleteRecordsRequest) -> DeleteRecordsRespons
     DeleteRecordsResponse { topics, ..Default::default() }
 }
 
+/// A log that begins later than before.
+struct Moved {
+    home: Arc<Directory>,
+    topic: Arc<str>,
+    index: i32,
+}
+
 /// Blocks for as long as the disk takes.
 fn delete_all(ctx: &Ctx, request: &DeleteRecordsRequest) -> Vec<DeleteRecordsTopicResult> {
-    let mut has_moved = false;
+    let mut moved = Vec::<Moved>::new();
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| {
             let deleted = find(ctx, &topic.name, asked.partition_index)
                 .and_then(|partition| delete(&partition, asked.offset).map(|trimmed| (partition, trimmed)));
             let low = deleted.map(|(partition, trimmed)| {
-                has_moved |= trimmed.has_moved;
                 let start = trimmed.start;
+                if trimmed.has_moved {
+                    let (home, topic) = (partition.home.clone(), topic.name.clone());
+                    moved.push(Moved { home, topic, index: partition.index });
+                }
                 ctx.broker.trimming.follow_up(&partition, trimmed);
                 start
             });
@@ -49,14 +61,23 @@ fn delete_all(ctx: &Ctx, request: &DeleteRecordsRequest) -> Vec<DeleteRecordsTop
         DeleteRecordsTopicResult { name: topic.name.clone(), partitions: partitions.collect(), ..Default::default() }
     });
     let mut topics: Vec<_> = topics.collect();
-    if has_moved && let Err(error) = ctx.broker.trimming.checkpoint(&ctx.broker.published()) {
-        tracing::error!("cannot write down where logs begin: {error}");
-        // They do begin there, but perhaps not after a crash.
-        let all = topics.iter_mut().flat_map(|topic| &mut topic.partitions);
-        all.filter(|partition| partition.error_code == ErrorCode::None.code()).for_each(|partition| {
-            partition.error_code = outcome::of_storage(&error).code();
-            partition.low_watermark = NO_LOW_WATERMARK;
+    let mut written = Vec::<(Arc<Directory>, Result<(), LogError>)>::new();
+    for Moved { home, topic, index } in moved {
+        let at = written.iter().position(|(directory, _)| Arc::ptr_eq(directory, &home)).unwrap_or_else(|| {
+            let outcome = ctx.broker.trimming.checkpoint_in(&home, &ctx.broker.published());
+            written.push((home, outcome));
+            written.len() - 1
         });
+        if let Err(error) = &written[at].1 {
+            tracing::error!(%topic, partition = index, "cannot write down where the log begins: {error}");
+            // It does begin there, but perhaps not after a crash.
+            let of_topic =
+                topics.iter_mut().filter(|result| result.name == topic).flat_map(|result| &mut result.partitions);
+            of_topic.filter(|partition| partition.partition_index == index).for_each(|partition| {
+                partition.error_code = outcome::of_storage(error).code();
+                partition.low_watermark = NO_LOW_WATERMARK;
+            });
+        }
     }
     topics
 }

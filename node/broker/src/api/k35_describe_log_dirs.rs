@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use ottla_wire::messages::{
     DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeLogDirsResult,
@@ -11,8 +12,11 @@ use ottla_wire::{ApiKey, ErrorCode};
 
 use super::{Api, Run, outcome};
 use crate::ctx::{Ctx, Operation, Resource};
+use crate::directory::Directory;
+use crate::directory::report::cordoned;
 use crate::partition::Partition;
 use crate::topics::Topic;
+use crate::upkeep::moving::Move;
 
 pub const API: Api = Api { key: ApiKey::DescribeLogDirs, run: Run::Cold(|call| call.answer(handle)) };
 
@@ -22,30 +26,55 @@ async fn handle(ctx: Ctx, request: DescribeLogDirsRequest) -> DescribeLogDirsRes
         return DescribeLogDirsResponse { error_code, ..Default::default() };
     }
     let rt = ctx.broker.rt.clone();
-    let results = rt.blocking(move || vec![describe(&ctx, &request)]).await;
+    let results = rt.blocking(move || describe_all(&ctx, &request)).await;
     DescribeLogDirsResponse { results, ..Default::default() }
 }
 
-fn describe(ctx: &Ctx, request: &DescribeLogDirsRequest) -> DescribeLogDirsResult {
-    let dir = &ctx.broker.dir;
-    let log_dir: Arc<str> = dir.path().to_string_lossy().into();
-    let (disk, path) = (dir.disk(), dir.path());
+fn describe_all(ctx: &Ctx, request: &DescribeLogDirsRequest) -> Vec<DescribeLogDirsResult> {
+    let moves = ctx.broker.moving.all();
+    let cordoned = cordoned(&ctx.broker.directories, &ctx.broker.config, &ctx.broker.published().image);
+    let data = ctx.broker.directories.iter().filter(|directory| directory.is_data);
+    let opened = data.map(|directory| {
+        let is_cordoned = cordoned.contains(&directory.id);
+        DescribeLogDirsResult { is_cordoned, ..describe(ctx, request, directory, &moves) }
+    });
+    let unopened = ctx.broker.directories.unopened().iter().map(|unopened| offline(unopened.shown().into()));
+    opened.chain(unopened).collect()
+}
+
+fn offline(log_dir: Arc<str>) -> DescribeLogDirsResult {
+    DescribeLogDirsResult { error_code: outcome::STORAGE.code(), log_dir, ..Default::default() }
+}
+
+fn describe(
+    ctx: &Ctx,
+    request: &DescribeLogDirsRequest,
+    directory: &Arc<Directory>,
+    moves: &[Arc<Move>],
+) -> DescribeLogDirsResult {
+    let log_dir: Arc<str> = directory.shown().into();
+    let (disk, path) = (directory.log_dir.disk(), directory.path());
     let space = disk.total_bytes(path).and_then(|total| Ok((total, disk.free_bytes(path)?)));
-    let error = if space.is_ok() { ErrorCode::None } else { outcome::STORAGE };
-    let (total_bytes, usable_bytes) = space.unwrap_or_default();
+    let Some((total_bytes, usable_bytes)) = space.ok().filter(|_| !directory.has_failed()) else {
+        return offline(log_dir);
+    };
     let bytes = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
     DescribeLogDirsResult {
-        error_code: error.code(),
         log_dir,
-        topics: topics(ctx, request),
+        topics: topics(ctx, request, directory, moves),
         total_bytes: bytes(total_bytes),
         usable_bytes: bytes(usable_bytes),
         ..Default::default()
     }
 }
 
-/// Those that are asked for, each once; all if none is named.
-fn topics(ctx: &Ctx, request: &DescribeLogDirsRequest) -> Vec<DescribeLogDirsTopic> {
+/// Those that are asked for, each once; all if none is named. Of a topic that has no replica in the directory, nothing.
+fn topics(
+    ctx: &Ctx,
+    request: &DescribeLogDirsRequest,
+    directory: &Arc<Directory>,
+    moves: &[Arc<Move>],
+) -> Vec<DescribeLogDirsTopic> {
     let published = ctx.broker.published();
     let asked: Option<BTreeMap<&str, Vec<i32>>> = request.topics.as_ref().map(|topics| {
         let mut asked = BTreeMap::<&str, Vec<i32>>::new();
@@ -60,8 +89,14 @@ fn topics(ctx: &Ctx, request: &DescribeLogDirsRequest) -> Vec<DescribeLogDirsTop
             None => None,
         };
         let is_wanted = |partition: &&Arc<Partition>| wanted.is_none_or(|wanted| wanted.contains(&partition.index));
-        let open = topic.partitions.iter().flatten().filter(is_wanted);
-        let partitions: Vec<_> = open.map(|partition| replica(partition)).collect();
+        let open = || topic.partitions.iter().flatten().filter(is_wanted);
+        let here = open().filter(|partition| Arc::ptr_eq(&partition.home, directory));
+        let mut partitions: Vec<_> = here.map(|partition| replica(partition)).collect();
+        let coming = moves.iter().filter(|one| one.replica.topic == topic.id && Arc::ptr_eq(&one.to, directory));
+        partitions.extend(coming.filter_map(|one| {
+            let partition = open().find(|partition| partition.index == one.replica.index)?;
+            Some(future(partition, one))
+        }));
         let name = topic.name.clone();
         (!partitions.is_empty()).then(|| DescribeLogDirsTopic { name, partitions, ..Default::default() })
     });
@@ -77,6 +112,18 @@ fn replica(partition: &Partition) -> DescribeLogDirsPartition {
         partition_size: i64::try_from(bytes).unwrap_or(i64::MAX),
         offset_lag: 0,
         is_future_key: false,
+        ..Default::default()
+    }
+}
+
+/// A copy in the making.
+fn future(partition: &Partition, one: &Move) -> DescribeLogDirsPartition {
+    let copied_to = one.copied_to.load(Ordering::Relaxed);
+    DescribeLogDirsPartition {
+        partition_index: partition.index,
+        partition_size: i64::try_from(one.copied_bytes.load(Ordering::Relaxed)).unwrap_or(i64::MAX),
+        offset_lag: (partition.reader.end().offset - copied_to).max(0),
+        is_future_key: true,
         ..Default::default()
     }
 }

@@ -27,6 +27,7 @@ mod k22_init_producer_id;
 mod k23_offset_for_leader_epoch;
 mod k32_describe_configs;
 mod k33_alter_configs;
+mod k34_alter_replica_log_dirs;
 mod k35_describe_log_dirs;
 mod k37_create_partitions;
 mod k42_delete_groups;
@@ -76,6 +77,7 @@ pub const TABLE: &[Api] = &[
     k23_offset_for_leader_epoch::API,
     k32_describe_configs::API,
     k33_alter_configs::API,
+    k34_alter_replica_log_dirs::API,
     k35_describe_log_dirs::API,
     k37_create_partitions::API,
     k42_delete_groups::API,

@@ -6,6 +6,7 @@
 //!   log         the bytes of that log
 //! publisher   applies what is committed, opens and closes partitions, publishes, then lets the replies go
 //!   replicas    one partition: from its files to a leader, and back
+//!   whereabouts   which log directory each is in
 //! ```
 //!
 //! A client that was told "created" can use the topic: it is published before the reply leaves. Today the controller is in
@@ -16,14 +17,15 @@ pub mod log;
 pub mod opening;
 pub mod publisher;
 pub mod replicas;
+pub mod whereabouts;
 
-use std::collections::BTreeSet;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ottla_base::Uuid;
 use ottla_config::ServerConfig;
 use ottla_metadata::{
     AlterConfigs, Bootstrap, Command, CreateInternalTopic, CreateTopics, Entropy, IncrementalAlterConfigs, Reply,
@@ -31,17 +33,20 @@ use ottla_metadata::{
 use ottla_rt::Rt;
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::alter_configs_response::AlterConfigsResourceResponse as ReplacedConfigs;
+use ottla_wire::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
 use ottla_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use ottla_wire::messages::{
-    AllocateProducerIdsRequest, AlterConfigsRequest, AlterConfigsResponse, BrokerHeartbeatRequest,
-    BrokerRegistrationRequest, CreatableTopic, CreatableTopicResult, CreatePartitionsRequest, CreatePartitionsResponse,
-    CreatePartitionsTopicResult, CreateTopicsRequest, CreateTopicsResponse, DeletableTopicResult, DeleteTopicsRequest,
-    DeleteTopicsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    AllocateProducerIdsRequest, AlterConfigsRequest, AlterConfigsResponse, AssignReplicasToDirsRequest,
+    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreatableTopic, CreatableTopicResult, CreatePartitionsRequest,
+    CreatePartitionsResponse, CreatePartitionsTopicResult, CreateTopicsRequest, CreateTopicsResponse,
+    DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
 };
 
 use crate::api::outcome;
 use crate::identity::Identity;
 use host::{Host, NoReply};
+use whereabouts::ReplicaId;
 
 #[derive(Debug)]
 pub struct Control {
@@ -53,6 +58,17 @@ pub struct Control {
     broker_epoch: AtomicI64,
     /// Ids of blocks that this broker was given.
     producer_ids: Mutex<VecDeque<Range<i64>>>,
+}
+
+/// What a start tells the controller.
+#[derive(Debug)]
+pub struct Registration {
+    /// With which the log directories were closed; -1 if some were not.
+    pub previous_broker_epoch: i64,
+    /// Log directories that take no new replicas.
+    pub cordoned: Vec<Uuid>,
+    /// Replicas that are in another log directory than the metadata says, and in which.
+    pub elsewhere: Vec<(Uuid, ReplicaId)>,
 }
 
 /// Takes the reply of one kind: a machine that answers a command with the reply to another is a bug.
@@ -238,9 +254,10 @@ impl Control {
         None
     }
 
-    /// Begins a new log, and makes this start known: controller, broker, then that the broker serves. Partitions are led
-    /// when this returns.
-    pub async fn register(&self, previous_broker_epoch: i64) -> Result<(), NoReply> {
+    /// Begins a new log, and makes this start known: controller, broker, where its replicas are, then that the broker serves.
+    /// Partitions are led when this returns.
+    pub async fn register(&self, registration: Registration) -> Result<(), NoReply> {
+        let Registration { previous_broker_epoch, cordoned, elsewhere } = registration;
         let patience = START_PATIENCE;
         match self.host.submit(Command::Bootstrap(Bootstrap { server: self.config.clone() }), patience).await? {
             Reply::Bootstrap => {}
@@ -251,12 +268,46 @@ impl Control {
         let registered = submit!(self.host, patience, RegisterBroker(request))?;
         assert_eq!(registered.error_code, 0, "the controller refuses the only broker there is");
         self.broker_epoch.store(registered.broker_epoch, Ordering::Relaxed);
+        self.assign(elsewhere).await?;
         let heartbeat = BrokerHeartbeatRequest {
             current_metadata_offset: registered.broker_epoch,
-            cordoned_log_dirs: Some(Vec::new()),
+            cordoned_log_dirs: Some(cordoned),
             ..self.heartbeat()
         };
         submit!(self.host, patience, BrokerHeartbeat(heartbeat)).map(drop)
+    }
+
+    /// Tells the controller in which log directory each of these replicas is.
+    pub async fn assign(&self, replicas: Vec<(Uuid, ReplicaId)>) -> Result<(), NoReply> {
+        if replicas.is_empty() {
+            return Ok(());
+        }
+        let mut directories = BTreeMap::<Uuid, BTreeMap<Uuid, Vec<i32>>>::new();
+        for (directory, ReplicaId { topic, index }) in replicas {
+            directories.entry(directory).or_default().entry(topic).or_default().push(index);
+        }
+        let topic = |(topic_id, indexes): (Uuid, Vec<i32>)| {
+            let partition = |partition_index| PartitionData { partition_index, ..Default::default() };
+            TopicData { topic_id, partitions: indexes.into_iter().map(partition).collect(), ..Default::default() }
+        };
+        let directory = |(id, topics): (Uuid, BTreeMap<Uuid, Vec<i32>>)| {
+            let topics = topics.into_iter().map(topic).collect();
+            DirectoryData { id, topics, ..Default::default() }
+        };
+        let request = AssignReplicasToDirsRequest {
+            broker_id: self.identity.node_id.0,
+            broker_epoch: self.broker_epoch(),
+            directories: directories.into_iter().map(directory).collect(),
+            ..Default::default()
+        };
+        submit!(self.host, PATIENCE, AssignReplicasToDirs(request)).map(drop)
+    }
+
+    /// Tells the controller which log directories have failed since the start, and which take no new replicas.
+    pub async fn report_directories(&self, failed: Vec<Uuid>, cordoned: Vec<Uuid>) -> Result<(), NoReply> {
+        let request =
+            BrokerHeartbeatRequest { offline_log_dirs: failed, cordoned_log_dirs: Some(cordoned), ..self.heartbeat() };
+        submit!(self.host, PATIENCE, BrokerHeartbeat(request)).map(drop)
     }
 
     /// Gives up what this broker leads, and has it fenced (KIP-631).

@@ -20,6 +20,7 @@ use ottla_wire::TopicKey;
 use super::host::Host;
 use super::replicas::Replicas;
 use crate::coordinate::groups::Groups;
+use crate::directory::Directory;
 use crate::partition::Gone;
 use crate::topics::{Published, Topic, Topics};
 
@@ -52,6 +53,7 @@ struct Changes {
     removals: Vec<Removal>,
     deleted: Vec<DeletedTopic>,
     group_configs: bool,
+    brokers_reconfigured: bool,
     /// Topics whose configuration may be another.
     reconfigured: Vec<Uuid>,
     /// With `None` for the partitions that are to be opened.
@@ -71,7 +73,8 @@ pub struct Change {
 /// A directory that is to be removed after `file.delete.delay.ms`.
 #[derive(Debug)]
 pub struct Removal {
-    pub dir: String,
+    pub home: Arc<Directory>,
+    pub name: String,
     pub delay: Duration,
 }
 
@@ -79,12 +82,14 @@ impl Publisher {
     /// Runs until `stop`.
     pub async fn run(mut self, mut stop: Stop) {
         let mut flushed = self.host.watch_flushed();
+        let directories = self.replicas.directories.clone();
         let mut published = 0;
         loop {
             // Not what changes from now on: something may have been flushed before this task had its first turn.
             tokio::select! {
                 biased;
                 Ok(_) = flushed.wait_for(|flushed| *flushed > published) => {}
+                () = directories.signals.mend.notified() => {}
                 () = self.rt.sleep(RETRY) => {}
                 () = stop.told() => return,
             }
@@ -97,8 +102,8 @@ impl Publisher {
         let Publisher { rt, host, replicas, groups, published, mut state } = self;
         let (records, committed) = host.take_committed();
         let (blocking_host, blocking_replicas) = (host.clone(), replicas.clone());
-        let (mut state, Changes { removals, deleted, group_configs, reconfigured, mut topics }) = rt
-            .blocking(move || {
+        let (mut state, Changes { removals, deleted, group_configs, brokers_reconfigured, reconfigured, mut topics }) =
+            rt.blocking(move || {
                 if let Err(error) = blocking_host.reload_if_dropped() {
                     tracing::error!("the controller cannot load its log: {error}");
                 }
@@ -121,13 +126,17 @@ impl Publisher {
         }
         let next = Arc::new(Published { image: state.image.clone(), topics: state.topics.clone() });
         published.store(next.clone());
+        if brokers_reconfigured {
+            // Which log directories are cordoned is among what they say.
+            replicas.directories.signals.report.notify_one();
+        }
         groups.follow(&next, &change);
         host.release(committed);
-        for Removal { dir, delay } in removals {
-            let (later, replicas) = (rt.clone(), replicas.clone());
+        for Removal { home, name, delay } in removals {
+            let later = rt.clone();
             rt.spawn(Lane::Control, "remove", async move {
                 later.sleep(delay).await;
-                later.blocking(move || replicas.remove(&dir)).await;
+                later.blocking(move || home.remove(&name)).await;
             });
         }
         (Publisher { rt, host, replicas, groups, published, state }, committed)
@@ -155,7 +164,7 @@ impl State {
         if !self.is_serving {
             return Changes::default();
         }
-        changed.extend(self.topics.iter().filter(|topic| topic.needs_opening()).map(|topic| topic.id));
+        changed.extend(self.topics.iter().filter(|topic| self.is_to_be_mended(topic, replicas)).map(|topic| topic.id));
         // What goes, goes first: it may have the name, and so the directory, of what comes.
         let (stays, goes): (Vec<_>, Vec<_>) =
             changed.into_iter().partition(|id| self.image.topics().get_by_id(id).is_some());
@@ -165,6 +174,7 @@ impl State {
             removals: gone.iter().flat_map(|topic| replicas.delete(topic)).collect(),
             deleted: deleted.collect(),
             group_configs,
+            brokers_reconfigured: configured.brokers,
             reconfigured: configured.topics(&self.image),
             topics: stays.iter().filter_map(|id| self.follow(id)).collect(),
         }
@@ -180,13 +190,25 @@ impl State {
         }
     }
 
+    /// Whether a partition of the topic should be open and is not, or the other way round.
+    fn is_to_be_mended(&self, topic: &Topic, replicas: &Replicas) -> bool {
+        let Some(committed) = self.image.topics().get_by_id(&topic.id) else { return false };
+        topic.partitions.iter().zip(committed.partitions()).any(|(open, (index, partition))| match open {
+            Some(open) => open.has_failed() || open.home.has_failed() || open.has_moved(),
+            None => replicas.leads(partition) && !replicas.is_moving(topic.id, index),
+        })
+    }
+
     /// The topic with those of its partitions that are open and well.
     fn follow(&mut self, id: &Uuid) -> Option<Topic> {
         let open = self.topics.remove(id);
         let topic = self.image.topics().get_by_id(id)?;
         let partitions = topic.partitions().map(|(index, _)| {
             let open = open.as_ref().and_then(|open| open.partition(index).ok())?;
-            if open.has_failed() {
+            if open.has_moved() {
+                return None;
+            }
+            if open.has_failed() || open.home.has_failed() {
                 open.take_offline(Gone::Closed);
                 return None;
             }

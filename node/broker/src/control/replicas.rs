@@ -1,6 +1,6 @@
 //! One replica: from its files to a leader that serves, and back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,35 +13,49 @@ use ottla_partition::{EpochEntry, Leader, Opened, ProducerSnapshot, Recovery};
 use ottla_rt::Rt;
 use ottla_storage::checkpoint::{epochs, producers, topic_id};
 use ottla_storage::disk::Disk;
-use ottla_storage::{Log, LogDir, LogError, Recovered};
+use ottla_storage::{Checkpointed, Log, LogError, Recovered};
 
-use super::opening;
 use super::publisher::Removal;
-use crate::checkpoints::Checkpoints;
+use super::whereabouts::ReplicaId;
+use crate::directory::{Directories, Directory, Homeless};
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::partition::{Gone, Opening, Partition};
-use crate::room::Room;
 use crate::snapshot;
 use crate::topic_settings::TopicSettings;
 use crate::topics::Topic;
 use crate::transactions;
 
-/// Opens, closes and removes the replicas of the log directory.
+/// Opens, closes and removes the replicas of the log directories.
 #[derive(Debug)]
 pub struct Replicas {
     pub rt: Rt,
     pub seed: Seed,
-    pub dir: Arc<LogDir>,
+    pub directories: Arc<Directories>,
     pub identity: Arc<Identity>,
     pub config: Arc<ServerConfig>,
-    pub checkpoints: Arc<Checkpoints>,
-    pub room: Arc<Room>,
     pub metrics: Arc<Metrics>,
     pub work: Work,
     pub last_settings: Mutex<Option<Arc<TopicSettings>>>,
     /// Replicas that could not be opened when it was tried last.
     pub closed: Mutex<BTreeSet<(Uuid, i32)>>,
+    /// Those that go from one directory to another at this moment, and are not to be opened.
+    pub moving: Mutex<BTreeSet<ReplicaId>>,
+    /// What is known of those that have come.
+    pub adopted: Mutex<BTreeMap<ReplicaId, Checkpointed>>,
+}
+
+/// A replica that is not to be opened.
+#[derive(Debug)]
+pub struct Held<'a> {
+    replicas: &'a Replicas,
+    replica: ReplicaId,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        lock(&self.replicas.moving).remove(&self.replica);
+    }
 }
 
 /// What opening replicas has taken since the last report.
@@ -60,10 +74,18 @@ impl Replicas {
         registered.is_some_and(|broker| broker.incarnation_id == self.identity.incarnation_id && !broker.fenced)
     }
 
+    /// Whether this broker is to serve a partition.
+    pub fn leads(&self, partition: &image::Partition) -> bool {
+        partition.leader == self.identity.node_id
+    }
+
     /// Opens a replica that this broker leads. `None` where that fails, which is logged; it is tried again later.
     pub fn open(&self, image: &Image, topic: &Uuid, index: i32) -> Option<Arc<Partition>> {
         let topic = image.topics().get_by_id(topic)?;
         let partition = topic.partition(index)?;
+        if !self.leads(partition) || self.is_moving(topic.id, index) {
+            return None;
+        }
         match self.try_open(image, topic, index, partition) {
             Ok(partition) => {
                 if self.closed().remove(&(topic.id, index)) {
@@ -81,8 +103,12 @@ impl Replicas {
         }
     }
 
+    pub fn is_moving(&self, topic: Uuid, index: i32) -> bool {
+        lock(&self.moving).contains(&ReplicaId { topic, index })
+    }
+
     fn closed(&self) -> MutexGuard<'_, BTreeSet<(Uuid, i32)>> {
-        self.closed.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.closed)
     }
 
     fn try_open(
@@ -91,14 +117,16 @@ impl Replicas {
         topic: &image::Topic,
         index: i32,
         partition: &image::Partition,
-    ) -> Result<Partition, LogError> {
+    ) -> Result<Partition, Homeless> {
         let settings = self.settings(image, &topic.name);
         let name = format!("{}-{index}", topic.name);
-        let path = self.dir.path().join(&name);
-        self.claim(topic.id, &name)?;
-        let known = self.checkpoints.known(&name);
+        let home = self.directories.home(&name, topic.id, partition.directory_on(self.identity.node_id))?;
+        let path = home.path().join(&name);
+        self.claim(home, topic.id, &name)?;
+        let adopted = lock(&self.adopted).remove(&ReplicaId { topic: topic.id, index });
+        let known = adopted.unwrap_or_else(|| home.checkpoints.known(&name));
         let options = settings.log_options(self.rt.random_u64());
-        let (log, recovered) = Log::open(&self.dir, &name, options, known)?;
+        let (mut log, recovered) = Log::open(&home.log_dir, &name, options, known)?;
         self.work.add(&recovered);
         if recovered.synced_offsets_lost > 0 {
             tracing::error!(
@@ -106,7 +134,7 @@ impl Replicas {
                 "the disk has lost {} records that it had synced", recovered.synced_offsets_lost
             );
         }
-        let disk = self.dir.disk();
+        let disk = home.log_dir.disk();
         let reader = log.reader();
         let epochs = epochs::load(disk, &path)?.unwrap_or_default();
         let epochs: Vec<_> = epochs
@@ -117,6 +145,7 @@ impl Replicas {
             // Here only what is flushed is to be seen, and after a crash nobody knows what is: it was kept, so it is shown.
             log.flush()?;
         }
+        log.rest();
         let opened = Opened { start: reader.start(), end: log.end().offset, flushed: reader.flushed().offset };
         let rules = settings.leader_rules(partition.replicas.len());
         let known_to = recovered.aborted_from.unwrap_or(opened.end);
@@ -143,7 +172,7 @@ impl Replicas {
             node_id: self.identity.node_id,
             replicas: partition.replicas.len(),
             settings,
-            room: self.room.clone(),
+            home: home.clone(),
             traffic: self.metrics.topics.traffic(topic.id, topic.partition_count(), index),
             leader,
             log,
@@ -156,20 +185,21 @@ impl Replicas {
     ///
     /// One that belongs to another topic is renamed, as by Kafka: nobody asked for its data to go. One that does not say
     /// whose it is has lost that with the power, and so was never flushed: it may be of a topic that was deleted.
-    fn claim(&self, id: Uuid, name: &str) -> Result<(), LogError> {
-        match topic_id::load(self.dir.disk(), &self.dir.path().join(name))? {
+    fn claim(&self, home: &Directory, id: Uuid, name: &str) -> Result<(), LogError> {
+        let dir = &home.log_dir;
+        match topic_id::load(dir.disk(), &dir.path().join(name))? {
             Some(found) if found == id => return Ok(()),
             Some(other) => {
-                let stray = self.dir.set_aside(name, other)?;
+                let stray = dir.set_aside(name, other)?;
                 tracing::warn!("{name} belongs to another topic, {other}; renamed to {stray}");
             }
-            None if self.dir.has_records(name)? => {
-                let stray = self.dir.set_aside(name, self.rt.random_uuid())?;
+            None if dir.has_records(name)? => {
+                let stray = dir.set_aside(name, self.rt.random_uuid())?;
                 tracing::warn!("{name} does not say which topic it belongs to; renamed to {stray}");
             }
             None => {}
         }
-        self.checkpoints.forget(name)
+        home.checkpoints.forget(name)
     }
 
     /// Takes the partitions of a deleted topic away. Their directories are renamed now, and to be removed later.
@@ -194,19 +224,23 @@ impl Replicas {
 
     fn delete_open(&self, partition: &Partition) -> Result<Option<Removal>, LogError> {
         let Some((_, log)) = partition.take_offline(Gone::Deleted) else { return Ok(None) };
-        let dir = log.delete(self.rt.random_uuid())?;
-        self.checkpoints.is_gone(&partition.directory());
-        Ok(Some(Removal { dir, delay: partition.settings().file_delete_delay() }))
+        let name = log.delete(self.rt.random_uuid())?;
+        let home = partition.home.clone();
+        home.checkpoints.is_gone(&partition.directory());
+        Ok(Some(Removal { home, name, delay: partition.settings().file_delete_delay() }))
     }
 
     /// Of a partition that could not be opened: its directory may be there, and may be another topic's.
     fn delete_closed(&self, id: Uuid, name: &str) -> Result<Option<Removal>, LogError> {
-        if topic_id::load(self.dir.disk(), &self.dir.path().join(name))? != Some(id) {
-            return Ok(None);
+        for home in self.directories.online() {
+            if home.holds(name, id)? {
+                let name = home.log_dir.set_to_be_removed(name, self.rt.random_uuid())?;
+                let delay_ms = self.config.get(keys::LOG_SEGMENT_DELETE_DELAY_MS);
+                let delay = Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0));
+                return Ok(Some(Removal { home: home.clone(), name, delay }));
+            }
         }
-        let dir = self.dir.set_to_be_removed(name, self.rt.random_uuid())?;
-        let delay_ms = self.config.get(keys::LOG_SEGMENT_DELETE_DELAY_MS);
-        Ok(Some(Removal { dir, delay: Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0)) }))
+        Ok(None)
     }
 
     /// Renames, as Kafka does, the directories of replicas that are not in the image: of topics that were deleted when there
@@ -215,25 +249,26 @@ impl Replicas {
         let is_stray = |name: &&String| {
             let (topic, index) = name.rsplit_once('-').unwrap_or_default();
             let index = index.parse().unwrap_or(-1);
-            opening::is_replica(name)
-                && *name != opening::DIR
-                && image.topics().get(topic).is_none_or(|topic| topic.partition(index).is_none())
+            image.topics().get(topic).is_none_or(|topic| topic.partition(index).is_none())
         };
-        match self.dir.list() {
-            Ok(names) => names.iter().filter(is_stray).for_each(|name| {
-                if let Err(error) = self.set_stray_aside(name) {
-                    tracing::error!("{name} is of no topic, and cannot be renamed: {error}");
-                }
-            }),
-            Err(error) => tracing::error!("cannot look for directories of no topic: {error}"),
+        for home in self.directories.online() {
+            match home.replicas() {
+                Ok(names) => names.iter().filter(is_stray).for_each(|name| {
+                    if let Err(error) = self.set_stray_aside(home, name) {
+                        tracing::error!("{name} is of no topic, and cannot be renamed: {error}");
+                    }
+                }),
+                Err(error) => tracing::error!("cannot look for directories of no topic: {error}"),
+            }
         }
     }
 
-    fn set_stray_aside(&self, name: &str) -> Result<(), LogError> {
-        let id = topic_id::load(self.dir.disk(), &self.dir.path().join(name))?;
+    fn set_stray_aside(&self, home: &Directory, name: &str) -> Result<(), LogError> {
+        let dir = &home.log_dir;
+        let id = topic_id::load(dir.disk(), &dir.path().join(name))?;
         // Without an id and without records it is nothing that anybody could miss, or not ours at all.
-        if let Some(id) = id.or(self.dir.has_records(name)?.then(|| self.rt.random_uuid())) {
-            let stray = self.dir.set_aside(name, id)?;
+        if let Some(id) = id.or(dir.has_records(name)?.then(|| self.rt.random_uuid())) {
+            let stray = dir.set_aside(name, id)?;
             tracing::warn!("{name} is of no topic that there is; renamed to {stray}");
         }
         Ok(())
@@ -241,17 +276,18 @@ impl Replicas {
 
     /// Removes what an earlier start has renamed to be removed.
     pub fn remove_leftovers(&self) {
-        match self.dir.list() {
-            Ok(names) => names.iter().filter(|name| name.ends_with("-delete")).for_each(|name| self.remove(name)),
-            Err(error) => tracing::error!("cannot look for directories to remove: {error}"),
+        for home in self.directories.online() {
+            match home.log_dir.list() {
+                Ok(names) => names.iter().filter(|name| name.ends_with("-delete")).for_each(|name| home.remove(name)),
+                Err(error) => tracing::error!("cannot look for directories to remove: {error}"),
+            }
         }
     }
 
-    /// Removes a directory that was renamed to be removed.
-    pub fn remove(&self, dir: &str) {
-        if let Err(error) = self.dir.remove(dir) {
-            tracing::error!("cannot remove {dir}: {error}");
-        }
+    /// Keeps a replica from being opened until what is returned is dropped.
+    pub fn hold(&self, replica: ReplicaId) -> Held<'_> {
+        lock(&self.moving).insert(replica);
+        Held { replicas: self, replica }
     }
 
     /// What the image says of a topic. The last one is given again where it says the same: most topics are alike.
@@ -263,6 +299,11 @@ impl Replicas {
             _ => last.insert(Arc::new(TopicSettings::new(config))).clone(),
         }
     }
+}
+
+/// Nothing panics while it holds one of these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Writes `leader-epoch-checkpoint`, if it does not have these epochs. One that no batch before `end` has is left out: the
@@ -289,11 +330,12 @@ pub fn store_epochs(
 }
 
 /// Writes the producers as of the beginning of a segment beside it. Nothing, if the partition is closed meanwhile.
-pub fn store_snapshot(dir: &LogDir, partition: &Partition, snapshot: &ProducerSnapshot) -> Result<(), LogError> {
+pub fn store_snapshot(partition: &Partition, snapshot: &ProducerSnapshot) -> Result<(), LogError> {
     let Ok(epochs) = partition.leader_epochs() else { return Ok(()) };
+    let disk = partition.home.log_dir.disk();
     let stored = partition.reader.in_directory(|replica| {
-        store_epochs(dir.disk(), replica, partition, &epochs, snapshot.offset)?;
-        producers::store(dir.disk(), replica, &snapshot::to_file(snapshot))
+        store_epochs(disk, replica, partition, &epochs, snapshot.offset)?;
+        producers::store(disk, replica, &snapshot::to_file(snapshot))
     });
     stored.unwrap_or(Ok(()))
 }

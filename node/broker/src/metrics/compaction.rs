@@ -1,5 +1,6 @@
 //! What compaction tells of itself. Kafka's numbers are those of the last compaction, in whole percent and seconds.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use ottla_observe::Counter;
@@ -11,7 +12,7 @@ pub struct Compaction {
     last: Mutex<Last>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Last {
     /// How much of what was read was written again.
     pub recopied: f64,
@@ -21,12 +22,13 @@ pub struct Last {
     pub dirty: f64,
     /// In mono time. `None` before the first look.
     pub looked_ms: Option<i64>,
-    pub uncleanable: usize,
+    /// Logs that cannot be compacted, by the path of their log directory.
+    pub uncleanable: BTreeMap<String, usize>,
 }
 
 impl Compaction {
     pub fn last(&self) -> Last {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub fn note(&self, change: impl FnOnce(&mut Last)) {

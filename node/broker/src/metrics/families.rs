@@ -233,6 +233,34 @@ pub const KAFKA_LOG_LOGCLEANERMANAGER_UNCLEANABLE_PARTITIONS_COUNT: Family = Fam
     labels: &["logDirectory"],
 };
 
+pub const KAFKA_LOG_LOGMANAGER_CORDONEDLOGDIRECTORYCOUNT: Family = Family {
+    name: "kafka_log_logmanager_cordonedlogdirectorycount",
+    kind: Kind::Gauge,
+    help: "Log directories that take no new partitions.",
+    labels: &[],
+};
+
+pub const KAFKA_LOG_LOGMANAGER_LOGDIRECTORYCORDONED: Family = Family {
+    name: "kafka_log_logmanager_logdirectorycordoned",
+    kind: Kind::Gauge,
+    help: "1 if the log directory takes no new partitions.",
+    labels: &["logDirectory"],
+};
+
+pub const KAFKA_LOG_LOGMANAGER_LOGDIRECTORYOFFLINE: Family = Family {
+    name: "kafka_log_logmanager_logdirectoryoffline",
+    kind: Kind::Gauge,
+    help: "1 if the log directory could not be opened, or has failed: its partitions are not served.",
+    labels: &["logDirectory"],
+};
+
+pub const KAFKA_LOG_LOGMANAGER_OFFLINELOGDIRECTORYCOUNT: Family = Family {
+    name: "kafka_log_logmanager_offlinelogdirectorycount",
+    kind: Kind::Gauge,
+    help: "Log directories that are offline.",
+    labels: &[],
+};
+
 pub const KAFKA_NETWORK_REQUESTMETRICS_ERRORS_TOTAL: Family = Family {
     name: "kafka_network_requestmetrics_errors_total",
     kind: Kind::Counter,
@@ -568,8 +596,8 @@ pub const OTTLA_DISK_FREE_BYTES: Family = Family {
 pub const OTTLA_DISK_FULL: Family = Family {
     name: "ottla_disk_full",
     kind: Kind::Gauge,
-    help: "1 while produce is refused because a log directory had no room.",
-    labels: &[],
+    help: "1 while produce is refused because the log directory has no room.",
+    labels: &["logDirectory"],
 };
 
 pub const OTTLA_GROUP_LAG_MESSAGES: Family = Family {
@@ -590,14 +618,14 @@ pub const OTTLA_LOG_DIRTY_BYTES: Family = Family {
     name: "ottla_log_dirty_bytes",
     kind: Kind::Gauge,
     help: "Bytes of logs that are not synced.",
-    labels: &[],
+    labels: &["logDirectory"],
 };
 
 pub const OTTLA_LOG_DIRTY_BYTES_MAX: Family = Family {
     name: "ottla_log_dirty_bytes_max",
     kind: Kind::Gauge,
     help: "With more of them than this producers are held back.",
-    labels: &[],
+    labels: &["logDirectory"],
 };
 
 pub const OTTLA_LOGS_UNSYNCABLE: Family = Family {

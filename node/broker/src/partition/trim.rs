@@ -35,7 +35,7 @@ impl Partition {
         if to > marks.high_watermark {
             return Err(ErrorCode::OffsetOutOfRange);
         }
-        let has_all_gone = self.room.is_full() && to == marks.end;
+        let has_all_gone = self.home.room.is_full() && to == marks.end;
         // A disk that has no room for another segment frees what it can.
         let snapshot = if has_all_gone { self.with_state(|state| state.roll().unwrap_or(None))? } else { None };
         self.flush_to_remove(to).map_err(|error| outcome::of_storage(&error))?;

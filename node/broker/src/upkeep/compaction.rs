@@ -5,7 +5,7 @@
 //! A log with a damaged batch is compacted no more until it is opened again. What is configured has limits here that Kafka's
 //! keys do not have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -164,14 +164,14 @@ impl Compaction {
         let published = self.published.load();
         let now_wall_ms = self.trimming.rt.now().wall_ms;
         let mut taken = self.taken();
-        let mut uncleanable = 0;
+        let mut uncleanable = BTreeMap::new();
         let mut best: Option<(Arc<Partition>, Cleanable)> = None;
         for partition in published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten()) {
             if !partition.settings().config.compact || taken.contains(&partition.directory()) {
                 continue;
             }
             if partition.is_uncleanable() {
-                uncleanable += 1;
+                *uncleanable.entry(partition.home.shown()).or_default() += 1;
                 continue;
             }
             match partition.cleanable(now_wall_ms) {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use ottla_partition::ProducerSnapshot;
 use ottla_rt::{Lane, Rt};
-use ottla_storage::{LogDir, LogError, Reader, Removed};
+use ottla_storage::{LogError, Reader, Removed};
 
-use crate::checkpoints::{Checkpoints, Offsets};
+use crate::checkpoints::Offsets;
 use crate::control::replicas::store_snapshot;
+use crate::directory::{Directories, Directory};
 use crate::partition::{Partition, Trimmed};
 use crate::topics::Published;
 
@@ -15,8 +16,7 @@ use crate::topics::Published;
 #[derive(Clone, Debug)]
 pub struct Trimming {
     pub rt: Rt,
-    pub dir: Arc<LogDir>,
-    pub checkpoints: Arc<Checkpoints>,
+    pub directories: Arc<Directories>,
     pub metadata: Reader,
 }
 
@@ -25,7 +25,7 @@ impl Trimming {
     pub fn follow_up(&self, partition: &Partition, trimmed: Trimmed) {
         let Trimmed { removed, snapshot, .. } = trimmed;
         let (topic, index) = (&partition.topic, partition.index);
-        let store = |snapshot: &ProducerSnapshot| store_snapshot(&self.dir, partition, snapshot);
+        let store = |snapshot: &ProducerSnapshot| store_snapshot(partition, snapshot);
         let unsaved = snapshot.filter(|snapshot| store(snapshot).is_err());
         if let Err(error) = removed.set_aside() {
             // They are not of the log any more. What is left of them is removed when it is opened again.
@@ -57,6 +57,14 @@ impl Trimming {
 
     /// Writes down where the logs begin, and up to where they are compacted. Blocks.
     pub fn checkpoint(&self, published: &Published) -> Result<(), LogError> {
-        self.checkpoints.write(|| Offsets::now(published, &self.metadata))
+        let online = self.directories.iter().filter(|directory| !directory.has_failed());
+        // Each is tried, whatever becomes of the others.
+        online.map(|directory| self.checkpoint_in(directory, published)).fold(Ok(()), Result::and)
+    }
+
+    /// The same for the logs of one directory.
+    pub fn checkpoint_in(&self, directory: &Arc<Directory>, published: &Published) -> Result<(), LogError> {
+        let written = directory.checkpoints.write(|| Offsets::now(directory, published, &self.metadata));
+        written.inspect_err(|error| directory.note(error))
     }
 }

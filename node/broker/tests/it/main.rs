@@ -1,6 +1,7 @@
 //! A whole broker on the faulty disk, with virtual time, and one client.
 
 mod cold;
+mod directories;
 mod epochs;
 mod failing;
 mod group_configs;

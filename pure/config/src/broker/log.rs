@@ -7,12 +7,12 @@ use crate::key::keys;
 keys! {
     /// Directory of the data, used when `log.dirs` is not set.
     acts LOG_DIR: list "log.dir" = "./ottla-data", NotEmpty, ReadOnly;
-    /// Directories of the data. Ottla uses one.
+    /// Directories of the data. A new partition goes to the one with the fewest.
     acts LOG_DIRS: list "log.dirs", NotEmpty, ReadOnly;
-    /// Directory of the metadata log. Ottla keeps it with the data.
-    later: string "metadata.log.dir", Any, ReadOnly;
+    /// Directory of the metadata log. Without it, it is with the data, in the first directory.
+    acts METADATA_LOG_DIR: string "metadata.log.dir", Any, ReadOnly;
     /// Directories that get no new partitions; `*` means all.
-    later: list "cordoned.log.dirs" = "", Any, PerBroker;
+    acts CORDONED_LOG_DIRS: list "cordoned.log.dirs" = "", Any, PerBroker;
     /// Time in which the controller must know of a failed directory, or the broker stops.
     later: long "log.dir.failure.timeout.ms" = 30000, AtLeast(1), ReadOnly;
     /// Size at which a log starts a new segment file.

@@ -18,7 +18,7 @@ keys! {
     /// Connections over which a follower fetches from one leader.
     later: int "num.replica.fetchers" = 1, AtLeast(1), ClusterWide;
     /// Threads that move replicas from one directory to another.
-    later: int "num.replica.alter.log.dirs.threads", Any, ReadOnly;
+    acts NUM_REPLICA_ALTER_LOG_DIRS_THREADS: int "num.replica.alter.log.dirs.threads", Any, ReadOnly;
     /// Pause of a follower after a failed fetch.
     later: int "replica.fetch.backoff.ms" = 1000, AtLeast(0), ReadOnly;
     /// Bytes of one partition that a follower asks for in a fetch.

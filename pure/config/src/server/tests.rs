@@ -13,7 +13,8 @@ fn load(file: &str) -> Result<(ServerConfig, Vec<String>), String> {
 fn it_starts_with_nothing() {
     let (config, warnings) = ServerConfig::load(None, &[]).unwrap();
     assert!(warnings.is_empty());
-    assert_eq!(config.log_dir(), "./ottla-data");
+    assert_eq!(config.log_dirs(), ["./ottla-data"]);
+    assert_eq!(config.metadata_log_dir(), "./ottla-data");
     assert_eq!(config.listeners().broker[0].to_string(), "PLAINTEXT://127.0.0.1:9092");
     assert_eq!(config.listeners().advertised, config.listeners().broker);
     assert!(config.listeners().controller.is_empty());
@@ -62,7 +63,7 @@ fn a_usual_file_starts() {
           transaction.state.log.min.isr, transaction.state.log.replication.factor"]
     );
     assert_eq!(config.get(keys::NODE_ID), 7);
-    assert_eq!(config.log_dir(), "/tmp/kraft-combined-logs");
+    assert_eq!(config.log_dirs(), ["/tmp/kraft-combined-logs"]);
     assert_eq!(config.listeners().controller[0].to_string(), "CONTROLLER://:9093");
     assert_eq!(config.listeners().advertised[0].to_string(), "PLAINTEXT://localhost:9092");
 }
@@ -86,6 +87,8 @@ fn good_settings() {
         "max.connections.per.ip=0\nmax.connections.per.ip.overrides=127.0.0.1:5",
         "log.retention.hours=-2",
         "log.dir=/a\nlog.cleanup.policy=",
+        "log.dirs=/a,/b\nmetadata.log.dir=/c\ncordoned.log.dirs=*",
+        "log.dirs=/a,/b\ncordoned.log.dirs=/b",
     ] {
         assert_eq!(load(file).map(|_| ()), Ok(()), "{file}");
     }
@@ -121,8 +124,9 @@ fn bad_settings() {
             "process.roles=broker",
             "process.roles: Ottla is broker and controller in one process yet: set broker,controller",
         ),
-        ("log.dirs=/a,/b,/c", "log.dirs: Ottla keeps its data in one directory yet, not in 3"),
-        ("log.dir=/a,/b", "log.dir: Ottla keeps its data in one directory yet, not in 2"),
+        ("log.dirs=/a,/b,/a", "log.dirs: /a stands there twice"),
+        ("log.dir=/a,/a", "log.dir: /a stands there twice"),
+        ("log.dirs=/a,/b\ncordoned.log.dirs=/c", "cordoned.log.dirs: /c is not in log.dirs"),
         ("node.id=2\nbroker.id=3", "broker.id: 3 is not node.id = 2"),
         ("broker.id=-1", "broker.id: -1 is not node.id = 1"),
         ("controller.quorum.voters=1:9093", "controller.quorum.voters: `1:9093` is not id@host:port"),
@@ -191,14 +195,14 @@ fn promises_of_protection_are_refused() {
 
 #[test]
 fn all_errors_are_told_at_once() {
-    let errors = load("num.partitions=0\nssl.protocol=x\nlog.dirs=/a,/b\nlisteners=nonsense\nc=\\u0").map(|_| ());
+    let errors = load("num.partitions=0\nssl.protocol=x\nlog.dirs=/a,/a\nlisteners=nonsense\nc=\\u0").map(|_| ());
     assert_eq!(
         errors.unwrap_err(),
         format!(
             "line 5: \\u needs the four hexadecimal digits of a UTF-16 character\n\
              num.partitions = 0: not an int in [1,...] (line 1)\n\
              ssl.protocol = x: {REFUSAL}\n\
-             log.dirs: Ottla keeps its data in one directory yet, not in 2\n\
+             log.dirs: /a stands there twice\n\
              listeners: `nonsense` is not NAME://host:port"
         )
     );

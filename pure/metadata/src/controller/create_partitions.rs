@@ -81,8 +81,8 @@ fn plan(state: &State, asked: &CreatePartitionsTopic) -> Result<Vec<Record>, Ref
         Some(_) => ErrorCode::InvalidReplicaAssignment,
         None => ErrorCode::InvalidReplicationFactor,
     };
-    let placement = placement::on_the_broker(state.brokers(), more, otherwise)?;
-    Ok((there..asked.count).map(|index| Record::Partition(placement.partition(topic.id, index))).collect())
+    let placement = placement::on_the_broker(state, more, otherwise)?;
+    Ok(placement.partitions(topic.id, there).collect())
 }
 
 /// An unknown topic has an error and no text, as in Kafka.

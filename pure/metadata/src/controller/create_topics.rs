@@ -100,7 +100,7 @@ fn plan(
 ) -> Result<Plan, Refusal> {
     check_name(state, &topic.name)?;
     let own = configs.check(&topic.configs)?;
-    let placement = placement::place(state.brokers(), topic, configs.server())?;
+    let placement = placement::place(state, topic, configs.server())?;
     let id = loop {
         let id = entropy.uuid();
         if state.topics().get_by_id(&id).is_none() {
@@ -139,9 +139,7 @@ impl Plan {
         if self.configs.contains_key(MIN_INSYNC_REPLICAS) {
             step.log.write(Record::ClearElr(ClearElrRecord { topic_name: name(), ..Default::default() }));
         }
-        for index in 0..self.placement.partition_count {
-            step.log.write(Record::Partition(self.placement.partition(self.id, index)));
-        }
+        self.placement.partitions(self.id, 0).for_each(|record| step.log.write(record));
     }
 
     fn answer(self, configs: &mut TopicConfigs<'_>) -> CreatableTopicResult {

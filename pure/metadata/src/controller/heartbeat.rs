@@ -11,7 +11,7 @@ use ottla_wire::messages::{BrokerHeartbeatRequest, BrokerHeartbeatResponse};
 use ottla_wire::records::BrokerRegistrationChangeRecord;
 
 use super::leadership::{self, registration_change};
-use super::{Step, registration};
+use super::{Step, directories, registration};
 use crate::{Broker, Record};
 
 pub(super) fn decide(step: &mut Step<'_>, request: BrokerHeartbeatRequest) -> BrokerHeartbeatResponse {
@@ -22,6 +22,7 @@ pub(super) fn decide(step: &mut Step<'_>, request: BrokerHeartbeatRequest) -> Br
     };
     let is_caught_up = request.current_metadata_offset >= broker.epoch;
     cordon(step, &broker, request.cordoned_log_dirs);
+    directories::fail(step, &broker, &request.offline_log_dirs);
 
     let mut should_shut_down = false;
     if request.want_shut_down {

@@ -41,10 +41,11 @@ pub(super) fn distrust(step: &mut Step<'_>, broker: NodeId) {
     });
 }
 
-/// The broker leads whatever nobody leads.
+/// The broker leads whatever nobody leads, and what is in a directory that works.
 pub(super) fn elect(step: &mut Step<'_>, broker: NodeId) {
+    let Some(registered) = step.log.brokers().get(broker).cloned() else { return };
     change_each(step, |partition| {
-        if partition.leader != NodeId::NONE {
+        if partition.leader != NodeId::NONE || !registered.has_online(partition.directory_on(broker)) {
             return None;
         }
         let mut change = PartitionChangeRecord {
@@ -77,7 +78,7 @@ pub(super) fn registration_change(broker: &Broker) -> BrokerRegistrationChangeRe
 }
 
 /// Writes the change, if any, that `decide` has for a partition, for all partitions in order of topic name and index.
-fn change_each(step: &mut Step<'_>, decide: impl Fn(&Partition) -> Option<PartitionChangeRecord>) {
+pub(super) fn change_each(step: &mut Step<'_>, decide: impl Fn(&Partition) -> Option<PartitionChangeRecord>) {
     let topics = step.log.topics().clone();
     for topic in topics.iter() {
         for (partition_id, partition) in topic.partitions() {

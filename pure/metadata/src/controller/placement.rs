@@ -1,7 +1,7 @@
 //! Where a new topic's partitions go.
 //!
-//! There is one broker, so there is no choice to make: every partition has one replica, and it is there. What is left is
-//! to refuse what cannot be had, also in a client's own assignment.
+//! There is one broker, so every partition has one replica, and it is there. What is left is to choose the log directory,
+//! which Kafka leaves to the broker (KIP-858), and to refuse what cannot be had, also in a client's own assignment.
 
 use std::collections::BTreeSet;
 
@@ -11,8 +11,8 @@ use ottla_wire::ErrorCode;
 use ottla_wire::messages::{CreatableReplicaAssignment, CreatableTopic};
 use ottla_wire::records::PartitionRecord;
 
-use super::{Refusal, refuse};
-use crate::{Broker, Brokers};
+use super::{Refusal, directories, refuse};
+use crate::{Brokers, Image, Record};
 
 /// In a request: as many as the server's default, or as the assignments say.
 const UNSAID: i32 = -1;
@@ -20,7 +20,8 @@ const UNSAID: i32 = -1;
 pub(super) struct Placement {
     pub partition_count: i32,
     broker: NodeId,
-    directory: Uuid,
+    /// Of the partitions in turn.
+    directories: Vec<Uuid>,
 }
 
 /// How many partitions the topic is to have; if that is below 1, it cannot be made.
@@ -32,7 +33,8 @@ pub(super) fn partition_count(topic: &CreatableTopic, server: &ServerConfig) -> 
     }
 }
 
-pub(super) fn place(brokers: &Brokers, topic: &CreatableTopic, server: &ServerConfig) -> Result<Placement, Refusal> {
+pub(super) fn place(image: &Image, topic: &CreatableTopic, server: &ServerConfig) -> Result<Placement, Refusal> {
+    let brokers = image.brokers();
     let partition_count = partition_count(topic, server);
     let otherwise = if topic.assignments.is_empty() {
         check_replication_factor(brokers, topic.replication_factor, server)?;
@@ -45,34 +47,36 @@ pub(super) fn place(brokers: &Brokers, topic: &CreatableTopic, server: &ServerCo
         check_assignments(brokers, topic)?;
         ErrorCode::InvalidReplicaAssignment
     };
-    on_the_broker(brokers, partition_count, otherwise)
+    on_the_broker(image, partition_count, otherwise)
 }
 
 /// Everything on the broker, unless it is starting or stopping.
-pub(super) fn on_the_broker(
-    brokers: &Brokers,
-    partition_count: i32,
-    otherwise: ErrorCode,
-) -> Result<Placement, Refusal> {
-    match brokers.iter().find(|broker| broker.is_usable()) {
-        Some(broker) => Ok(Placement { partition_count, broker: broker.id, directory: directory(broker) }),
+pub(super) fn on_the_broker(image: &Image, partition_count: i32, otherwise: ErrorCode) -> Result<Placement, Refusal> {
+    match image.brokers().iter().find(|broker| broker.is_usable()) {
+        Some(broker) => {
+            let directories = directories::fewest_first(image, broker, partition_count);
+            Ok(Placement { partition_count, broker: broker.id, directories })
+        }
         None => refuse(otherwise, "no broker serves at the moment"),
     }
 }
 
 impl Placement {
-    pub fn partition(&self, topic_id: Uuid, partition_id: i32) -> PartitionRecord {
-        PartitionRecord {
-            partition_id,
-            topic_id,
-            replicas: vec![self.broker.0],
-            isr: vec![self.broker.0],
-            leader: self.broker.0,
-            leader_epoch: 0,
-            partition_epoch: 0,
-            directories: vec![self.directory],
-            ..Default::default()
-        }
+    /// The partitions' records, numbered from `first` on.
+    pub fn partitions(&self, topic_id: Uuid, first: i32) -> impl Iterator<Item = Record> {
+        (first..).zip(&self.directories).map(move |(partition_id, directory)| {
+            Record::Partition(PartitionRecord {
+                partition_id,
+                topic_id,
+                replicas: vec![self.broker.0],
+                isr: vec![self.broker.0],
+                leader: self.broker.0,
+                leader_epoch: 0,
+                partition_epoch: 0,
+                directories: vec![*directory],
+                ..Default::default()
+            })
+        })
     }
 }
 
@@ -118,12 +122,4 @@ pub(super) fn check_replicas(brokers: &Brokers, partition_index: i32, broker_ids
         (2.., None) => format!("partition {partition_index} has two replicas on one broker"),
     };
     refuse(ErrorCode::InvalidReplicaAssignment, wrong)
-}
-
-/// The directory of a new replica, if there is no choice; else zeros, and the broker chooses (KIP-858).
-fn directory(broker: &Broker) -> Uuid {
-    match broker.log_dirs[..] {
-        [directory] => directory,
-        _ => Uuid::ZERO,
-    }
 }

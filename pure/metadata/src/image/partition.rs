@@ -33,6 +33,12 @@ pub enum LeaderRecovery {
 const LEADER_UNCHANGED: i32 = -2;
 
 impl Partition {
+    /// The log directory of this broker's replica; zeros if it is in none yet.
+    pub fn directory_on(&self, broker: NodeId) -> Uuid {
+        let place = self.replicas.iter().position(|replica| *replica == broker);
+        place.and_then(|place| self.directories.get(place)).copied().unwrap_or(Uuid::ZERO)
+    }
+
     pub(super) fn new(record: &PartitionRecord) -> Partition {
         Partition {
             replicas: nodes(&record.replicas),

@@ -36,7 +36,8 @@ impl Names {
                 set(&mut line, "recovery", (r.leader_recovery_state != -1).then_some(r.leader_recovery_state));
                 set(&mut line, "elr", r.eligible_leader_replicas.as_ref());
                 set(&mut line, "last elr", r.last_known_elr.as_ref());
-                assert!(r.replicas.is_none() && r.directories.is_none());
+                set(&mut line, "directories", r.directories.as_ref());
+                assert!(r.replicas.is_none());
                 line
             }
             Record::ClearElr(r) => format!("CLEAR_ELR {:?}", r.topic_name),
@@ -65,7 +66,7 @@ impl Names {
                 set(&mut line, "fenced", (r.fenced != 0).then_some(r.fenced));
                 set(&mut line, "in shutdown", (r.in_controlled_shutdown != 0).then_some(r.in_controlled_shutdown));
                 set(&mut line, "cordoned", r.cordoned_log_dirs.as_ref());
-                assert!(r.log_dirs.is_empty());
+                set(&mut line, "directories", Some(&r.log_dirs).filter(|dirs| !dirs.is_empty()));
                 line
             }
             Record::RegisterController(r) => format!("REGISTER_CONTROLLER {}", r.controller_id),

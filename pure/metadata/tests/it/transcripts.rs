@@ -13,14 +13,16 @@ use ottla_wire::ErrorCode;
 use ottla_wire::messages::alter_configs_request::{
     AlterConfigsResource as ReplacedResource, AlterableConfig as ReplacedConfig,
 };
+use ottla_wire::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
 use ottla_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use ottla_wire::messages::{
-    AllocateProducerIdsRequest, AlterConfigsRequest, ControllerRegistrationRequest, CreatableReplicaAssignment,
-    CreatableTopic, CreatableTopicConfig, CreatableTopicResult, CreatePartitionsAssignment, CreatePartitionsRequest,
-    CreatePartitionsTopic, CreateTopicsRequest, DeleteTopicState, DeleteTopicsRequest, IncrementalAlterConfigsRequest,
+    AllocateProducerIdsRequest, AlterConfigsRequest, AssignReplicasToDirsRequest, ControllerRegistrationRequest,
+    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreatableTopicResult, CreatePartitionsAssignment,
+    CreatePartitionsRequest, CreatePartitionsTopic, CreateTopicsRequest, DeleteTopicState, DeleteTopicsRequest,
+    IncrementalAlterConfigsRequest,
 };
 
-use crate::node::{Node, heartbeat, registration};
+use crate::node::{DIRECTORY, Node, heartbeat, registration};
 use crate::show::Names;
 
 #[test]
@@ -141,7 +143,8 @@ impl Session {
             }),
             "register-broker" => {
                 let mut request = registration(number("id", 1) as i32, number("previous", -1));
-                request.log_dirs.resize(number("directories", 1) as usize, Uuid([0xde; 16]));
+                request.log_dirs = (1..=number("directories", 1)).map(directory).collect();
+                request.log_dirs.retain(|id| *id != directory(number("without", 0)));
                 Command::RegisterBroker(request)
             }
             "heartbeat" => {
@@ -152,6 +155,12 @@ impl Session {
                 request.want_fence = has("fence");
                 request.want_shut_down = has("shut-down");
                 request.cordoned_log_dirs = has("none-cordoned").then(Vec::new);
+                if let cordoned @ 1.. = number("cordoned", 0) {
+                    request.cordoned_log_dirs = Some(vec![directory(cordoned)]);
+                }
+                if let offline @ 1.. = number("offline", 0) {
+                    request.offline_log_dirs = vec![directory(offline)];
+                }
                 Command::BrokerHeartbeat(request)
             }
             "allocate-producer-ids" => Command::AllocateProducerIds(AllocateProducerIdsRequest {
@@ -184,6 +193,7 @@ impl Session {
                 ..Default::default()
             }),
             "delete" => self.delete(&words[1..]),
+            "assign" => self.assign(directory(number("directory", 0)), epoch, details),
             other => panic!("no such command: {other}"),
         };
         let base_offset = self.node.log.len();
@@ -214,6 +224,19 @@ impl Session {
             request.topics.push(DeleteTopicState { name, topic_id, ..Default::default() });
         }
         Command::DeleteTopics(request)
+    }
+
+    /// `name index` for each.
+    fn assign(&self, id: Uuid, broker_epoch: i64, replicas: &[&str]) -> Command {
+        let topics = replicas.iter().map(|replica| {
+            let (topic, index) = replica.split_once(' ').unwrap();
+            let partition = PartitionData { partition_index: index.parse().unwrap(), ..Default::default() };
+            let topic_id = self.names.id_of(&self.node.image, topic);
+            TopicData { topic_id, partitions: vec![partition], ..Default::default() }
+        });
+        let directories = vec![DirectoryData { id, topics: topics.collect(), ..Default::default() }];
+        let request = AssignReplicasToDirsRequest { broker_id: 1, broker_epoch, directories, ..Default::default() };
+        Command::AssignReplicasToDirs(request)
     }
 
     fn answer(&self, out: &mut String, reply: Reply) {
@@ -254,6 +277,15 @@ impl Session {
             Reply::CreatePartitions(r) => r.results.iter().for_each(|topic| {
                 line(format!("{:?} {}", topic.name, outcome(topic.error_code, &topic.error_message)));
             }),
+            Reply::AssignReplicasToDirs(r) => {
+                line(outcome(r.error_code, &None));
+                r.directories.iter().flat_map(|directory| &directory.topics).for_each(|topic| {
+                    let name = self.names.topic(&topic.topic_id);
+                    topic.partitions.iter().for_each(|partition| {
+                        line(format!("{name}-{} {}", partition.partition_index, outcome(partition.error_code, &None)));
+                    });
+                });
+            }
             Reply::DeleteTopics(r) => r.responses.iter().for_each(|topic| {
                 let name = topic.name.as_deref().unwrap_or("(null)");
                 let id = self.names.topic(&topic.topic_id);
@@ -282,6 +314,11 @@ impl Session {
             set.join(", ")
         )
     }
+}
+
+/// The ids of the broker's log directories, from 1 on.
+fn directory(number: i64) -> Uuid {
+    Uuid([DIRECTORY.0[0] + number as u8 - 1; 16])
 }
 
 fn outcome(code: i16, message: &Option<Arc<str>>) -> String {

@@ -1,5 +1,7 @@
 //! The cluster as the metadata say it is, who controls it, its groups, and the disk under it.
 
+use std::sync::Arc;
+
 use ottla_group::{Committed, Numbers};
 use ottla_metadata::Image;
 use ottla_metadata::image::Broker;
@@ -7,6 +9,8 @@ use ottla_observe::{Labels, Text};
 
 use super::Sources;
 use crate::coordinate::lag::Lag;
+use crate::directory::Directory;
+use crate::directory::report::cordoned;
 use crate::metrics::families::*;
 
 pub fn write(text: &mut Text, sources: &Sources) {
@@ -20,7 +24,7 @@ pub fn write(text: &mut Text, sources: &Sources) {
     text.single(&KAFKA_SERVER_GROUP_COORDINATOR_METRICS_GROUP_COMPLETED_REBALANCE_COUNT, classic);
     text.single(&KAFKA_SERVER_GROUP_COORDINATOR_METRICS_CONSUMER_GROUP_REBALANCE_COUNT, consumer);
     write_lags(text, &sources.broker.groups.lags(&published));
-    write_disk(text, sources);
+    write_disk(text, sources, image);
 }
 
 fn write_brokers(text: &mut Text, image: &Image) {
@@ -113,13 +117,27 @@ fn write_lags(text: &mut Text, lags: &[Lag]) {
     text.family(&OTTLA_GROUP_LAG_SECONDS, seconds);
 }
 
-fn write_disk(text: &mut Text, Sources { broker, .. }: &Sources) {
-    let (dirty, dirty_max) = broker.flushing.dirty_bytes_and_max();
-    text.single(&OTTLA_LOG_DIRTY_BYTES, dirty);
-    text.single(&OTTLA_LOG_DIRTY_BYTES_MAX, dirty_max);
-    text.single(&OTTLA_DISK_FULL, broker.flushing.room.is_full());
-    if let Ok(free) = broker.dir.disk().free_bytes(broker.dir.path()) {
-        let labels = Labels::of(OTTLA_DISK_FREE_BYTES.labels, &[&broker.dir.path().to_string_lossy()]);
-        text.family(&OTTLA_DISK_FREE_BYTES, [(&labels, free)]);
-    }
+fn write_disk(text: &mut Text, Sources { broker, .. }: &Sources, image: &Image) {
+    let directories = &broker.directories;
+    let labels = |path: &str| Labels::of(OTTLA_DISK_FREE_BYTES.labels, &[path]);
+    let opened: Vec<_> = directories.iter().map(|directory| (labels(&directory.shown()), directory)).collect();
+    let all = |of: fn(&Directory) -> u64| opened.iter().map(move |(labels, directory)| (labels, of(directory)));
+    text.family(&OTTLA_LOG_DIRTY_BYTES, all(|directory| directory.flushing.dirty_bytes_and_max().0));
+    text.family(&OTTLA_LOG_DIRTY_BYTES_MAX, all(|directory| directory.flushing.dirty_bytes_and_max().1));
+    text.family(&OTTLA_DISK_FULL, all(|directory| directory.room.is_full().into()));
+    let free = |(labels, directory): &(Labels, &Arc<Directory>)| {
+        Some((labels.clone(), directory.log_dir.disk().free_bytes(directory.path()).ok()?))
+    };
+    let free: Vec<_> = opened.iter().filter_map(free).collect();
+    text.family(&OTTLA_DISK_FREE_BYTES, free.iter().map(|(labels, free)| (labels, *free)));
+    let unopened = directories.unopened().iter().map(|unopened| (labels(&unopened.shown()), true));
+    let offline = opened.iter().map(|(labels, directory)| (labels.clone(), directory.has_failed()));
+    let offline: Vec<_> = offline.chain(unopened).collect();
+    let rows = offline.iter().map(|(labels, is_offline)| (labels, *is_offline));
+    text.family(&KAFKA_LOG_LOGMANAGER_LOGDIRECTORYOFFLINE, rows);
+    text.single(&KAFKA_LOG_LOGMANAGER_OFFLINELOGDIRECTORYCOUNT, directories.offline_count());
+    let cordoned = cordoned(directories, &broker.config, image);
+    text.single(&KAFKA_LOG_LOGMANAGER_CORDONEDLOGDIRECTORYCOUNT, cordoned.len());
+    let rows = opened.iter().map(|(labels, directory)| (labels, cordoned.contains(&directory.id)));
+    text.family(&KAFKA_LOG_LOGMANAGER_LOGDIRECTORYCORDONED, rows);
 }

@@ -18,8 +18,12 @@ pub fn write(text: &mut Text, Sources { broker, .. }: &Sources) {
         let since_ms = broker.rt.mono_ms().saturating_sub(looked_ms);
         text.single(&KAFKA_LOG_LOGCLEANERMANAGER_TIME_SINCE_LAST_RUN_MS, since_ms);
     }
-    let dir = broker.dir.path().to_string_lossy();
-    let labels = Labels::of(KAFKA_LOG_LOGCLEANERMANAGER_UNCLEANABLE_PARTITIONS_COUNT.labels, &[&dir]);
-    text.family(&KAFKA_LOG_LOGCLEANERMANAGER_UNCLEANABLE_PARTITIONS_COUNT, [(&labels, uncleanable)]);
+    let of = |path: String| {
+        let labels = Labels::of(KAFKA_LOG_LOGCLEANERMANAGER_UNCLEANABLE_PARTITIONS_COUNT.labels, &[&path]);
+        (labels, uncleanable.get(&path).copied().unwrap_or(0))
+    };
+    let counts: Vec<_> = broker.directories.iter().map(|directory| of(directory.shown())).collect();
+    let rows = counts.iter().map(|(labels, count)| (labels, *count));
+    text.family(&KAFKA_LOG_LOGCLEANERMANAGER_UNCLEANABLE_PARTITIONS_COUNT, rows);
     text.single(&OTTLA_COMPACTION_BYTES_TOTAL, compaction.bytes.get());
 }

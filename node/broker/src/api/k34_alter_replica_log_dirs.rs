@@ -1,0 +1,61 @@
+//! AlterReplicaLogDirs: replicas go to other log directories of this broker (KIP-113). Versions 1-2.
+//!
+//! Answered when the moves are noted; DescribeLogDirs shows how far they are.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ottla_storage::NameTooLong;
+use ottla_wire::messages::{
+    AlterReplicaLogDirPartitionResult, AlterReplicaLogDirTopicResult, AlterReplicaLogDirsRequest,
+    AlterReplicaLogDirsResponse,
+};
+use ottla_wire::{ApiKey, ErrorCode, TopicKey};
+
+use super::{Api, Run, outcome};
+use crate::control::whereabouts::ReplicaId;
+use crate::ctx::{Ctx, Operation, Resource};
+use crate::directory::Directory;
+
+pub const API: Api = Api { key: ApiKey::AlterReplicaLogDirs, run: Run::Cold(|call| call.answer(handle)) };
+
+async fn handle(ctx: Ctx, request: AlterReplicaLogDirsRequest) -> AlterReplicaLogDirsResponse {
+    let may = ctx.may(Operation::Alter, Resource::Cluster);
+    let topics = request.dirs.iter().flat_map(|dir| {
+        let to = if may { find_directory(&ctx, &dir.path) } else { Err(ErrorCode::ClusterAuthorizationFailed) };
+        let results = dir.topics.iter().map(move |topic| (to.clone(), topic));
+        results.collect::<Vec<_>>()
+    });
+    let results = topics.map(|(to, topic)| {
+        let partitions = topic.partitions.iter().map(|&partition_index| {
+            let asked = to.as_ref().map_err(|error| *error).and_then(|to| ask(&ctx, to, &topic.name, partition_index));
+            let error_code = asked.err().unwrap_or(ErrorCode::None).code();
+            AlterReplicaLogDirPartitionResult { partition_index, error_code, ..Default::default() }
+        });
+        let partitions = partitions.collect();
+        AlterReplicaLogDirTopicResult { topic_name: topic.name.clone(), partitions, ..Default::default() }
+    });
+    AlterReplicaLogDirsResponse { results: results.collect(), ..Default::default() }
+}
+
+fn find_directory(ctx: &Ctx, path: &str) -> Result<Arc<Directory>, ErrorCode> {
+    let directories = &ctx.broker.directories;
+    if directories.unopened().iter().any(|unopened| unopened.path == Path::new(path) || unopened.shown() == path) {
+        return Err(outcome::STORAGE);
+    }
+    let found = directories.iter().find(|dir| dir.is_data && (dir.path() == Path::new(path) || dir.shown() == path));
+    match found {
+        Some(directory) if directory.has_failed() => Err(outcome::STORAGE),
+        Some(directory) => Ok(directory.clone()),
+        None => Err(ErrorCode::LogDirNotFound),
+    }
+}
+
+fn ask(ctx: &Ctx, to: &Arc<Directory>, topic: &str, index: i32) -> Result<(), ErrorCode> {
+    let published = ctx.broker.published();
+    let found = published.topics.find(TopicKey::Name(topic)).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    let partition = found.partition(index)?;
+    let asked = ctx.broker.moving.ask(ReplicaId { topic: found.id, index }, partition, to);
+    // As in Kafka: the name of the copy's directory would be too long.
+    asked.map_err(|NameTooLong| ErrorCode::InvalidTopicException)
+}

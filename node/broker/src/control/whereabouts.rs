@@ -1,0 +1,94 @@
+//! Where a start finds the replicas, if there are several log directories.
+//!
+//! The metadata says in which directory a replica is. It can be elsewhere: a move was done, and its record was lost with the
+//! power; or somebody moved it while the broker was down. Then the metadata follows. It can be there twice, if a move was cut
+//! short between its last two steps: the copy, which is complete then, is where the metadata does not expect it, and the
+//! other one is set aside. What is a copy in the making (`-future`) is begun anew, because what it is a copy of may have lost
+//! its end since.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ottla_base::Uuid;
+use ottla_metadata::Image;
+
+use super::replicas::Replicas;
+use crate::directory::Directory;
+
+/// One replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReplicaId {
+    pub topic: Uuid,
+    pub index: i32,
+}
+
+#[derive(Debug, Default)]
+pub struct Settled {
+    /// Replicas that are in another directory than the metadata says.
+    pub elsewhere: Vec<(Uuid, ReplicaId)>,
+    /// Moves that were under way.
+    pub moves: Vec<(Arc<Directory>, ReplicaId)>,
+}
+
+/// Looks through the directories, and sets aside what is there twice. What cannot be read is told, and left.
+pub fn settle(replicas: &Replicas, image: &Image) -> Settled {
+    let mut settled = Settled::default();
+    if replicas.directories.online().nth(1).is_none() {
+        return settled;
+    }
+    let mut places = BTreeMap::<(ReplicaId, String), Vec<&Arc<Directory>>>::new();
+    for directory in replicas.directories.online() {
+        let names = match directory.log_dir.list() {
+            Ok(names) => names,
+            Err(error) => {
+                tracing::error!("cannot look for replicas: {error}");
+                continue;
+            }
+        };
+        for name in names {
+            if let Some(replica) = replica_of(directory, image, &name) {
+                places.entry((replica, name)).or_default().push(directory);
+            } else if let Some(whole) = future_of(&name) {
+                if let Some(replica) = replica_of(directory, image, whole) {
+                    settled.moves.push((directory.clone(), replica));
+                }
+                directory.remove(&name);
+            }
+        }
+    }
+    for ((replica, name), homes) in places {
+        let expected = expected(replicas, image, replica);
+        let home = homes.iter().find(|home| home.id != expected).unwrap_or(&homes[0]);
+        for other in homes.iter().filter(|other| !Arc::ptr_eq(other, home)) {
+            match other.log_dir.set_aside(&name, replica.topic) {
+                Ok(stray) => tracing::warn!("{name} is in {} too; renamed to {stray}", home.path().display()),
+                Err(error) => tracing::error!("{name} is there twice, and cannot be renamed: {error}"),
+            }
+        }
+        if home.id != expected {
+            settled.elsewhere.push((home.id, replica));
+        }
+    }
+    settled
+}
+
+/// Where the metadata says that this node's replica is.
+fn expected(replicas: &Replicas, image: &Image, ReplicaId { topic, index }: ReplicaId) -> Uuid {
+    let partition = image.topics().get_by_id(&topic).and_then(|topic| topic.partition(index));
+    partition.map_or(Uuid::ZERO, |partition| partition.directory_on(replicas.identity.node_id))
+}
+
+/// The replica whose directory has this name and says that it is.
+fn replica_of(directory: &Directory, image: &Image, name: &str) -> Option<ReplicaId> {
+    let (topic, index) = name.rsplit_once('-')?;
+    let (topic, index) = (image.topics().get(topic)?, index.parse().ok()?);
+    topic.partition(index)?;
+    let is_here = directory.holds(name, topic.id).unwrap_or(false);
+    is_here.then_some(ReplicaId { topic: topic.id, index })
+}
+
+/// The name of what `<name>.<32 digits>-future` is a copy of.
+fn future_of(name: &str) -> Option<&str> {
+    let (whole, id) = name.strip_suffix("-future")?.rsplit_once('.')?;
+    (id.len() == 32).then_some(whole)
+}

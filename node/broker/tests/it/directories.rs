@@ -1,0 +1,425 @@
+//! Several log directories: where replicas go, moves between them, and directories that fail or are not there.
+
+use std::io::ErrorKind;
+use std::path::Path;
+use std::time::Duration;
+
+use ottla_records::NewRecord;
+use ottla_storage::disk::{Disk, Operation, read_file};
+use ottla_wire::ErrorCode;
+use ottla_wire::messages::{
+    AlterReplicaLogDir, AlterReplicaLogDirTopic, AlterReplicaLogDirsRequest, DeleteRecordsPartition,
+    DeleteRecordsRequest, DeleteRecordsTopic, DescribeLogDirsPartition, DescribeLogDirsRequest, DescribeLogDirsResult,
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic, MetadataRequest, MetadataRequestTopic,
+};
+
+use crate::support::*;
+
+const BROKER: i8 = 4;
+const EARLIEST: i64 = -2;
+const LATEST: i64 = -1;
+const TWO: &[(&str, &str)] = &[("listeners", "PLAINTEXT://127.0.0.1:9092"), ("log.dirs", "/data,/b")];
+const ONE: &[(&str, &str)] = &[("listeners", "PLAINTEXT://127.0.0.1:9092"), ("log.dirs", "/data")];
+
+async fn offset(client: &mut Client, topic: &str, timestamp: i64) -> (ErrorCode, i64) {
+    let partition = ListOffsetsPartition { timestamp, current_leader_epoch: -1, ..Default::default() };
+    let topic = ListOffsetsTopic { name: topic.into(), partitions: vec![partition], ..Default::default() };
+    let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
+    let answer = &client.call(&request, 6).await.topics[0].partitions[0];
+    (code(answer.error_code), answer.offset)
+}
+
+/// What DescribeLogDirs says of the directories, in order.
+async fn described(client: &mut Client) -> Vec<DescribeLogDirsResult> {
+    client.call(&DescribeLogDirsRequest { topics: None, ..Default::default() }, 5).await.results
+}
+
+/// The topics with a replica in each of the directories; those of a copy in the making with a `+`.
+async fn homes(client: &mut Client) -> Vec<String> {
+    let topics = |result: &DescribeLogDirsResult| {
+        let topics = result.topics.iter().flat_map(|topic| {
+            let name = |partition: &DescribeLogDirsPartition| {
+                if partition.is_future_key { format!("+{}", topic.name) } else { topic.name.to_string() }
+            };
+            topic.partitions.iter().map(name).collect::<Vec<_>>()
+        });
+        format!("{}: {}", result.log_dir, topics.collect::<Vec<_>>().join(" "))
+    };
+    described(client).await.iter().map(topics).collect()
+}
+
+async fn ask_move(client: &mut Client, topic: &str, path: &str) -> ErrorCode {
+    let topic = AlterReplicaLogDirTopic { name: topic.into(), partitions: vec![0], ..Default::default() };
+    let dir = AlterReplicaLogDir { path: path.into(), topics: vec![topic], ..Default::default() };
+    let request = AlterReplicaLogDirsRequest { dirs: vec![dir], ..Default::default() };
+    code(client.call(&request, 2).await.results[0].partitions[0].error_code)
+}
+
+/// Leader and offline replicas of the topic's partition.
+async fn leader(client: &mut Client, topic: &str) -> (i32, Vec<i32>) {
+    let topic = MetadataRequestTopic { name: Some(topic.into()), ..Default::default() };
+    let request = MetadataRequest { topics: Some(vec![topic]), ..Default::default() };
+    let partition = client.call(&request, 12).await.topics[0].partitions[0].clone();
+    (partition.leader_id, partition.offline_replicas)
+}
+
+async fn until_moved(broker: &mut Broker, expected: &[&str]) {
+    let rt = broker.process.rt();
+    for _ in 0..1000 {
+        if homes(&mut broker.client).await == expected {
+            return;
+        }
+        rt.sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{:?} is not {expected:?}", homes(&mut broker.client).await);
+}
+
+fn log(machine: &Machine, path: &str) -> Vec<u8> {
+    read_file(&machine.disk, Path::new(path)).unwrap()
+}
+
+fn names(machine: &Machine, dir: &str) -> Vec<String> {
+    let dirs = machine.disk.list(Path::new(dir)).unwrap().into_iter().filter(|entry| entry.is_dir);
+    dirs.map(|entry| entry.name).collect()
+}
+
+/// Topics `a` to `d`, in turn in the two directories, with a record each.
+async fn make_topics(client: &mut Client) {
+    for topic in ["a", "b", "c", "d"] {
+        assert_eq!(client.create(topic, &[]).await, ErrorCode::None);
+        assert_eq!(client.produce(topic, 1000).await, ErrorCode::None);
+    }
+}
+
+#[test]
+fn replicas_go_where_the_fewest_are_and_are_found_there() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(TWO).await;
+        make_topics(&mut broker.client).await;
+        assert_eq!(homes(&mut broker.client).await, ["/data: a c", "/b: b d"]);
+        // The metadata log counts for nothing: there the operator says what goes where.
+        assert_eq!(names(&machine, "/b"), ["b-0", "d-0"]);
+        machine.stop(broker).await.unwrap();
+        machine.disk.power_loss();
+
+        let mut broker = machine.start_set_up(TWO).await;
+        assert_eq!(homes(&mut broker.client).await, ["/data: a c", "/b: b d"]);
+        for topic in ["a", "b", "c", "d"] {
+            assert_eq!(offset(&mut broker.client, topic, LATEST).await, (ErrorCode::None, 1));
+        }
+        machine.crash(broker).await;
+        let mut broker = machine.start_set_up(TWO).await;
+        assert_eq!(homes(&mut broker.client).await, ["/data: a c", "/b: b d"]);
+        assert_eq!(broker.client.delete("d", 1000).await, ErrorCode::None);
+        assert!(names(&machine, "/b").iter().any(|name| name.starts_with("d-0.") && name.ends_with("-delete")));
+    });
+}
+
+#[test]
+fn cordoned_directories_take_nothing_new() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(TWO).await;
+        let client = &mut broker.client;
+        assert_eq!(client.configure((BROKER, "1"), ("cordoned.log.dirs", "/b")).await, ErrorCode::None);
+        let is_cordoned =
+            async |client: &mut Client| described(client).await.iter().map(|dir| dir.is_cordoned).collect::<Vec<_>>();
+        assert_eq!(is_cordoned(client).await, [false, true]);
+        // The controller hears of it a moment later.
+        broker.process.rt().sleep(Duration::from_millis(100)).await;
+        make_topics(client).await;
+        assert_eq!(homes(client).await, ["/data: a b c d", "/b: "]);
+        machine.crash(broker).await;
+        let mut broker = machine.start_set_up(TWO).await;
+        let client = &mut broker.client;
+        assert_eq!(client.create("e", &[]).await, ErrorCode::None);
+        assert_eq!(client.configure((BROKER, "1"), ("cordoned.log.dirs", "")).await, ErrorCode::None);
+        assert_eq!(is_cordoned(client).await, [false, false]);
+        broker.process.rt().sleep(Duration::from_millis(100)).await;
+        assert_eq!(client.create("f", &[]).await, ErrorCode::None);
+        assert_eq!(homes(client).await, ["/data: a b c d e", "/b: f"]);
+    });
+}
+
+#[test]
+fn a_replica_is_moved_while_it_is_served() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(TWO).await;
+        make_topics(&mut broker.client).await;
+        let client = &mut broker.client;
+        assert_eq!(ask_move(client, "a", "/elsewhere").await, ErrorCode::LogDirNotFound);
+        assert_eq!(ask_move(client, "z", "/b").await, ErrorCode::UnknownTopicOrPartition);
+        assert_eq!(ask_move(client, "a", "/data").await, ErrorCode::None, "it is there");
+        let before = log(&machine, "/data/a-0/00000000000000000000.log");
+        assert_eq!(ask_move(client, "a", "/b").await, ErrorCode::None);
+        until_moved(&mut broker, &["/data: c", "/b: a b d"]).await;
+        let client = &mut broker.client;
+        assert_eq!(log(&machine, "/b/a-0/00000000000000000000.log"), before);
+        assert_eq!(offset(client, "a", LATEST).await, (ErrorCode::None, 1));
+        assert_eq!(client.produce("a", 1000).await, ErrorCode::None);
+        assert_eq!(leader(client, "a").await, (1, vec![]));
+        assert!(names(&machine, "/data").iter().all(|name| name != "a-0"));
+        machine.crash(broker).await;
+        machine.disk.power_loss();
+
+        let mut broker = machine.start_set_up(TWO).await;
+        assert_eq!(homes(&mut broker.client).await, ["/data: c", "/b: a b d"]);
+        assert!(offset(&mut broker.client, "a", LATEST).await.1 >= 1);
+        // Back again, with nothing left behind.
+        assert_eq!(ask_move(&mut broker.client, "a", "/data").await, ErrorCode::None);
+        until_moved(&mut broker, &["/data: a c", "/b: b d"]).await;
+        machine.stop(broker).await.unwrap();
+        let mut broker = machine.start_set_up(TWO).await;
+        assert_eq!(homes(&mut broker.client).await, ["/data: a c", "/b: b d"]);
+    });
+}
+
+#[test]
+fn a_move_that_a_crash_cuts_short_loses_nothing_and_is_finished() {
+    /// What happens at the operation at which the process stops.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    enum Crash {
+        Kill,
+        PowerLoss,
+    }
+    let run = |stop_at: Option<(u64, Crash)>| {
+        let machine = Machine::new();
+        machine.world.block_on(async {
+            let mut broker = machine.start_set_up(TWO).await;
+            // What is acknowledged is on the disk.
+            assert_eq!(broker.client.create("a", &[("flush.messages", "1")]).await, ErrorCode::None);
+            for topic in ["b", "c", "d"] {
+                assert_eq!(broker.client.create(topic, &[]).await, ErrorCode::None);
+            }
+            for _ in 0..5 {
+                assert_eq!(broker.client.produce("a", 1000).await, ErrorCode::None);
+            }
+            let deleted = delete_to(&mut broker.client, "a", 2).await;
+            assert_eq!(deleted, ErrorCode::None);
+            let began = machine.disk.operations();
+            if let Some((after, _)) = stop_at {
+                machine.disk.stop_at(began + after);
+            }
+            assert_eq!(ask_move(&mut broker.client, "a", "/b").await, ErrorCode::None);
+            let rt = broker.process.rt();
+            // Files that are to be removed are, too.
+            rt.sleep(Duration::from_secs(90)).await;
+            let took = machine.disk.operations() - began;
+            machine.crash(broker).await;
+            if stop_at.is_some_and(|(_, crash)| crash == Crash::PowerLoss) {
+                machine.disk.power_loss();
+            }
+
+            let mut broker = machine.start_set_up(TWO).await;
+            assert_eq!(offset(&mut broker.client, "a", EARLIEST).await, (ErrorCode::None, 2), "{stop_at:?}");
+            assert_eq!(offset(&mut broker.client, "a", LATEST).await, (ErrorCode::None, 5), "{stop_at:?}");
+            // It may have been asked for too late to be remembered.
+            let here = homes(&mut broker.client).await;
+            if here[1].contains('a') {
+                until_moved(&mut broker, &["/data: c", "/b: a b d"]).await;
+            }
+            assert_eq!(broker.client.produce("a", 1000).await, ErrorCode::None);
+            assert_eq!(offset(&mut broker.client, "a", LATEST).await, (ErrorCode::None, 6), "{stop_at:?}");
+            machine.stop(broker).await.unwrap();
+            let mut broker = machine.start_set_up(TWO).await;
+            assert_eq!(offset(&mut broker.client, "a", LATEST).await, (ErrorCode::None, 6), "{stop_at:?}");
+            assert!(
+                names(&machine, "/data").iter().chain(&names(&machine, "/b")).all(|name| !name.ends_with("-future"))
+            );
+            took
+        })
+    };
+    let operations = run(None);
+    assert!(operations > 20, "{operations}");
+    for stop_at in 0..operations.min(150) {
+        run(Some((stop_at, Crash::Kill)));
+        run(Some((stop_at, Crash::PowerLoss)));
+    }
+}
+
+#[test]
+fn where_the_old_replica_cannot_be_taken_away_it_stays() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(TWO).await;
+        make_topics(&mut broker.client).await;
+        // The old one cannot be renamed: it stays, and the move is tried again.
+        machine.disk.fail_all(Operation::Names, "/data/a-0", ErrorKind::Other);
+        assert_eq!(ask_move(&mut broker.client, "a", "/b").await, ErrorCode::None);
+        broker.process.rt().sleep(Duration::from_secs(8)).await;
+        assert_eq!(broker.client.produce("a", 1000).await, ErrorCode::None);
+        assert_eq!(homes(&mut broker.client).await, ["/data: a c", "/b: +a b d"]);
+        assert!(!names(&machine, "/b").contains(&"a-0".to_owned()));
+        machine.disk.mend();
+        until_moved(&mut broker, &["/data: c", "/b: a b d"]).await;
+        assert_eq!(broker.client.produce("a", 1000).await, ErrorCode::None);
+        assert_eq!(offset(&mut broker.client, "a", LATEST).await, (ErrorCode::None, 3));
+        machine.crash(broker).await;
+        machine.disk.mend();
+
+        let mut broker = machine.start_set_up(TWO).await;
+        assert_eq!(homes(&mut broker.client).await, ["/data: c", "/b: a b d"]);
+        assert_eq!(offset(&mut broker.client, "a", LATEST).await, (ErrorCode::None, 3));
+    });
+}
+
+async fn delete_to(client: &mut Client, topic: &str, offset: i64) -> ErrorCode {
+    let partition = DeleteRecordsPartition { partition_index: 0, offset, ..Default::default() };
+    let topic = DeleteRecordsTopic { name: topic.into(), partitions: vec![partition], ..Default::default() };
+    let request = DeleteRecordsRequest { topics: vec![topic], timeout_ms: 1000, ..Default::default() };
+    code(client.call(&request, 2).await.topics[0].partitions[0].error_code)
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_goes_offline_and_the_others_serve() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(TWO).await;
+        make_topics(&mut broker.client).await;
+        machine.disk.fail_all(Operation::Write, "/b/", ErrorKind::ReadOnlyFilesystem);
+        let client = &mut broker.client;
+        assert_eq!(client.produce("b", 1000).await, ErrorCode::KafkaStorageError);
+        assert_eq!(client.produce("a", 1000).await, ErrorCode::None);
+        broker.process.rt().sleep(Duration::from_millis(100)).await;
+        assert_eq!(client.produce("d", 1000).await, ErrorCode::KafkaStorageError);
+        assert_eq!(offset(client, "d", LATEST).await.0, ErrorCode::KafkaStorageError);
+        assert_eq!(leader(client, "b").await, (-1, vec![1]));
+        assert_eq!(leader(client, "a").await, (1, vec![]));
+        let errors: Vec<_> = described(client).await.iter().map(|dir| code(dir.error_code)).collect();
+        assert_eq!(errors, [ErrorCode::None, ErrorCode::KafkaStorageError]);
+        assert_eq!(ask_move(client, "a", "/b").await, ErrorCode::KafkaStorageError);
+        // What is new goes to the others, and what was there can be deleted.
+        assert_eq!(client.create("e", &[]).await, ErrorCode::None);
+        assert_eq!(client.produce("e", 1000).await, ErrorCode::None);
+        assert_eq!(client.delete("d", 1000).await, ErrorCode::None);
+        machine.stop(broker).await.unwrap();
+
+        // The disk was mended.
+        machine.disk.mend();
+        let mut broker = machine.start_set_up(TWO).await;
+        let client = &mut broker.client;
+        assert_eq!(homes(client).await, ["/data: a c e", "/b: b"]);
+        assert_eq!(offset(client, "b", LATEST).await, (ErrorCode::None, 1));
+        assert_eq!(client.produce("b", 1000).await, ErrorCode::None);
+        assert!(names(&machine, "/b").iter().any(|name| name.starts_with("d-0.")), "it is of no topic any more");
+    });
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_missed_by_its_partitions_only() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(TWO).await;
+        make_topics(&mut broker.client).await;
+        machine.stop(broker).await.unwrap();
+
+        machine.disk.fail_all(Operation::Open, "/b/", ErrorKind::Other);
+        let mut broker = machine.start_set_up(TWO).await;
+        let client = &mut broker.client;
+        assert_eq!(leader(client, "b").await, (-1, vec![1]));
+        assert_eq!(offset(client, "a", LATEST).await, (ErrorCode::None, 1));
+        assert_eq!(client.produce("b", 1000).await, ErrorCode::KafkaStorageError);
+        assert_eq!(client.create("e", &[]).await, ErrorCode::None);
+        assert_eq!(homes(client).await, ["/data: a c e", "/b: "]);
+        machine.stop(broker).await.unwrap();
+        machine.disk.mend();
+
+        // Nor is anything made in its place where it is not in the configuration at all.
+        let mut broker = machine.start_set_up(ONE).await;
+        assert_eq!(leader(&mut broker.client, "b").await, (-1, vec![1]));
+        assert_eq!(names(&machine, "/data").iter().filter(|name| name.starts_with("b-0")).count(), 0);
+        machine.stop(broker).await.unwrap();
+
+        let mut broker = machine.start_set_up(TWO).await;
+        assert_eq!(homes(&mut broker.client).await, ["/data: a c e", "/b: b d"]);
+        assert_eq!(offset(&mut broker.client, "b", LATEST).await, (ErrorCode::None, 1));
+    });
+}
+
+#[test]
+fn replicas_that_somebody_has_moved_are_found() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(TWO).await;
+        make_topics(&mut broker.client).await;
+        machine.stop(broker).await.unwrap();
+        machine.disk.rename(Path::new("/b/b-0"), Path::new("/data/b-0")).unwrap();
+        let mut broker = machine.start_set_up(TWO).await;
+        assert_eq!(homes(&mut broker.client).await, ["/data: a b c", "/b: d"]);
+        assert_eq!(offset(&mut broker.client, "b", LATEST).await, (ErrorCode::None, 1));
+        machine.stop(broker).await.unwrap();
+        // And without the directory that it was in.
+        let mut broker = machine.start_set_up(ONE).await;
+        assert_eq!(leader(&mut broker.client, "b").await, (1, vec![]));
+    });
+}
+
+#[test]
+fn directories_that_do_not_belong_together_are_refused() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(TWO).await;
+        make_topics(&mut broker.client).await;
+        machine.stop(broker).await.unwrap();
+        let with = |dirs: &'static str| [("listeners", "PLAINTEXT://127.0.0.1:9092"), ("log.dirs", dirs)];
+        // The metadata log is in the first.
+        let error = machine.start_error(&with("/new,/data")).await;
+        assert!(
+            error.starts_with("/data belongs to a cluster, and /new, where the metadata log should be, to none."),
+            "{error}"
+        );
+        let error = machine.start_error(&with("/b")).await;
+        assert!(
+            error.contains("/b/__cluster_metadata-0/00000000000000000000.log has no records, but /b/b-0"),
+            "{error}"
+        );
+        let broker = machine.start_set_up(&with("/other")).await;
+        machine.stop(broker).await.unwrap();
+        let error = machine.start_error(&with("/data,/other")).await;
+        assert!(error.starts_with("/other/meta.properties is of cluster "), "{error}");
+        let settings = [with("/b")[0], ("log.dirs", "/b"), ("metadata.log.dir", "/data")];
+        let mut broker = machine.start_set_up(&settings).await;
+        assert_eq!(broker.client.create("t", &[]).await, ErrorCode::None);
+        // What is beside the metadata log is not served, as it is in no directory of the data.
+        assert_eq!(homes(&mut broker.client).await, ["/b: b d t"]);
+        assert_eq!(leader(&mut broker.client, "a").await, (-1, vec![1]));
+    });
+}
+
+#[test]
+fn a_full_directory_serves_reads_and_deletions_and_comes_back_by_itself() {
+    const MIB: u64 = 1 << 20;
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(ONE).await;
+        let rt = broker.process.rt();
+        let client = &mut broker.client;
+        let configs = [("segment.bytes", "1048576"), ("file.delete.delay.ms", "1000")];
+        assert_eq!(client.create("t", &configs).await, ErrorCode::None);
+        assert_eq!(client.create("u", &[]).await, ErrorCode::None);
+        let value = vec![7; 500_000];
+        let record = NewRecord { timestamp: 1_767_225_600_000, value: Some(&value), ..NewRecord::default() };
+        machine.disk.set_capacity(Some(16 * MIB));
+        let mut sent = 0;
+        while client.send("t", &record, 1000).await == ErrorCode::None {
+            sent += 1;
+        }
+        assert!(sent > 20, "{sent}");
+        // Nothing more is taken, however small.
+        assert_eq!(client.produce("u", 1000).await, ErrorCode::KafkaStorageError);
+        assert_eq!(offset(client, "t", LATEST).await, (ErrorCode::None, sent));
+        // There is no more room than what was kept.
+        let free = machine.disk.free_bytes(Path::new("/")).unwrap();
+        assert!((MIB..3 * MIB).contains(&free), "{free}");
+        machine.disk.set_capacity(Some(16 * MIB - (free - MIB)));
+        assert_eq!(delete_to(client, "t", sent - 2).await, ErrorCode::None);
+        rt.sleep(Duration::from_secs(5)).await;
+        assert_eq!(client.produce("u", 1000).await, ErrorCode::None);
+        machine.crash(broker).await;
+        let mut broker = machine.start_set_up(ONE).await;
+        assert_eq!(offset(&mut broker.client, "t", EARLIEST).await, (ErrorCode::None, sent - 2));
+        assert_eq!(offset(&mut broker.client, "t", LATEST).await, (ErrorCode::None, sent));
+    });
+}
