@@ -341,6 +341,17 @@ mod tests {
     }
 
     #[test]
+    fn of_too_many_those_with_open_transactions_stay() {
+        let max = PRODUCERS_PER_PARTITION_MAX as i64;
+        let open = |id| ProducerEntry { transaction_first_offset: id, ..entry(id, id) };
+        let mut producers = restored((0..=max).map(|id| if id < 2 { open(id) } else { entry(id, id) }));
+        assert_eq!((known(&producers)[..2].to_vec(), producers.first_unstable()), (vec![0, 1], Some(0)));
+        assert_eq!(producers.known.len(), PRODUCERS_PER_PARTITION_MAX - FORGOTTEN_AT_ONCE);
+        producers.expire(Expiry { now_wall_ms: i64::MAX, expiration_ms: 1 });
+        assert_eq!(known(&producers), [0, 1]);
+    }
+
+    #[test]
     fn the_memory_of_expired_producers_is_given_back() {
         let mut producers = restored((0..10_000).map(|id| entry(id, id)));
         producers.expire(Expiry { now_wall_ms: 10_989, expiration_ms: 1_000 });

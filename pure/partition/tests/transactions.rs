@@ -167,6 +167,23 @@ fn a_snapshot_says_what_kafkas_says() {
     assert_eq!(same_epoch, [batch(0, 0), ended, other, plain]);
 }
 
+/// Nobody writes such a snapshot; but who reads one must not wait for ever.
+#[test]
+fn of_two_transactions_of_a_producer_in_a_snapshot_the_last_one_counts() {
+    let open =
+        |last_offset, transaction_first_offset| ProducerEntry { last_offset, transaction_first_offset, ..entry(1, 0) };
+    let snapshot = ProducerSnapshot { offset: 9, producers: vec![open(3, 2), open(8, 5)] };
+    let opened = Opened { start: 0, end: 10, flushed: 10 };
+    let mut recovery = Recovery::new(Seed::new(1), &[], Some(&snapshot), 10);
+    let leader = |recovery| Leader::new(LeaderEpoch(0), RULES, opened, recovery).marks().last_stable;
+    let header = BatchHeader { base_offset: 9, ..Log::default().header(1, 0, 1) };
+    let header = BatchHeader { attributes: header.attributes.with_transactional().with_control(), ..header };
+    let marker = Marker { outcome: TxnOutcome::Aborted, coordinator_epoch: 5 };
+    let aborted = recovery.replay(&header, Some(&marker)).unwrap();
+    assert_eq!((aborted.first_offset, aborted.last_stable), (5, 10));
+    assert_eq!(leader(recovery), 10);
+}
+
 #[test]
 fn a_producer_whose_transaction_is_open_is_not_forgotten() {
     let log = Log::default().data(1, 0, 1).plain(2, 0, 1);

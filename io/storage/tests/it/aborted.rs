@@ -99,9 +99,9 @@ impl Story {
     /// The log, as it is left when its process is killed: what is aborted is known to nobody.
     fn write(&self, dir: &Arc<LogDir>) -> (Log, Recovered) {
         let (mut log, _) = open_with(dir, SMALL, 0);
-        self.batches.iter().for_each(|batch| {
+        for batch in &self.batches {
             append(&mut log, std::slice::from_ref(batch)).unwrap();
-        });
+        }
         drop(log);
         open_with(dir, SMALL, 0)
     }
@@ -225,15 +225,19 @@ proptest! {
     }
 
     #[test]
-    fn the_lists_are_found_again_wherever_the_recovery_point_is(steps in any_steps(), at in any::<prop::sample::Index>()) {
+    fn the_lists_are_found_again_wherever_the_recovery_point_is(
+        steps in any_steps(),
+        at in any::<prop::sample::Index>(),
+        is_lost in any::<bool>(),
+    ) {
         let story = Story::of(&steps);
         let disk = FaultyDisk::new(1);
         let dir = log_dir(disk.clone());
         drop(story.opened(&dir));
         let before = lists(&disk);
         let recovery_point = at.index(story.end() as usize + 1) as i64;
-        // What was synced is there; of the rest nothing.
-        for (path, bytes) in &before {
+        // What was synced is there; of the rest nothing, or all.
+        for (path, bytes) in before.iter().filter(|_| is_lost) {
             let synced = bytes.chunks(34).take_while(|line| i64::from_be_bytes(line[18..26].try_into().unwrap()) < recovery_point);
             let synced = synced.flatten().copied().collect::<Vec<_>>();
             let file = disk.open(path, Open::Write).unwrap();
@@ -400,9 +404,41 @@ fn a_list_that_cannot_be_read_is_an_error() {
     disk.fail_all(Operation::Read, "txnindex", std::io::ErrorKind::Other);
     let want = Want { offset: 0, limit: log.end(), bytes_max: 100, first: FirstBatch::Whole, wait: Wait::Yes };
     assert!(log.reader().view_committed(&want).is_err());
+    disk.mend();
+    // The first records have nothing to do with the last marker.
+    let (last, _) = lists(&disk).pop().unwrap();
+    disk.fail_all(Operation::Read, last.to_str().unwrap(), std::io::ErrorKind::Other);
+    assert_eq!(log.reader().view_committed(&want).unwrap().1, story.aborted[..1]);
+    let offset = story.aborted.last().unwrap().first_offset;
+    assert!(log.reader().view_committed(&Want { offset, ..want }).is_err());
     assert!(log.reader().view(&want).is_ok());
     disk.mend();
     story.check(&log.reader(), 0, 500);
+}
+
+/// What an index says of where an answer ends is looked at.
+#[test]
+fn an_index_that_lies_hides_nothing() {
+    let steps = (0..40).flat_map(|_| [(1, Next::Data(0, 3)), (1, Next::End(ControlType::Abort)), (2, Next::Plain(1))]);
+    let story = Story::of(&steps.collect::<Vec<_>>());
+    let disk = FaultyDisk::new(1);
+    let dir = log_dir(disk.clone());
+    let end = story.opened(&dir).close().unwrap().offset;
+    for entry in disk.list(Path::new(DIR)).unwrap().into_iter().filter(|entry| entry.name.ends_with(".index")) {
+        let path = Path::new(DIR).join(entry.name);
+        let mut bytes = read_file(&disk, &path).unwrap();
+        for (relative, entry) in (1u32..).zip(bytes.chunks_exact_mut(8)) {
+            entry[..4].copy_from_slice(&relative.to_be_bytes());
+        }
+        disk.open(&path, Open::Write).unwrap().write_vectored_at(&[std::io::IoSlice::new(&bytes)], 0).unwrap();
+    }
+    let (log, _) = open_with(&dir, SMALL, end);
+    let bases: Vec<_> = log.reader().segments().unwrap().iter().map(|segment| segment.base_offset).collect();
+    for base in bases {
+        for bytes_max in [1, 200, 400, 600] {
+            story.check(&log.reader(), base, bytes_max);
+        }
+    }
 }
 
 /// An answer has a limited number of aborted transactions, and so many records as go with that.

@@ -199,7 +199,7 @@ fn all_errors_are_told_at_once() {
     assert_eq!(
         errors.unwrap_err(),
         format!(
-            "line 5: \\u needs the four hexadecimal digits of a UTF-16 character\n\
+            "line 6: \\u needs the four hexadecimal digits of a UTF-16 character\n\
              num.partitions = 0: not an int in [1,...] (line 1)\n\
              ssl.protocol = x: {REFUSAL}\n\
              cordoned.log.dirs: /b is not in log.dirs\n\
