@@ -180,7 +180,8 @@ final class Nodes {
             "advertised.listeners=PLAINTEXT://127.0.0.1:" + port, "controller.listener.names=CONTROLLER",
             "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS",
             "allow.everyone.if.no.acl.found=true", "offsets.topic.num.partitions=2", "offsets.topic.replication.factor=1",
-            "group.initial.rebalance.delay.ms=0", "log.cleaner.dedupe.buffer.size=2097152", ""));
+            "group.initial.rebalance.delay.ms=0", "group.consumer.min.heartbeat.interval.ms=300",
+            "group.consumer.heartbeat.interval.ms=300", "group.consumer.assignment.interval.ms=0", "log.cleaner.dedupe.buffer.size=2097152", ""));
         return file;
     }
 

@@ -149,6 +149,17 @@ fn a_directory_that_was_killed_is_served() {
     check_served(&machine(&files(&killed())));
 }
 
+/// An epoch is not led twice, though the file that says which was the last is lost.
+#[test]
+fn the_log_tells_its_last_epoch_too() {
+    let mut all = killed();
+    all.retain(|(path, _)| *path != QUORUM);
+    let machine = machine(&files(&all));
+    machine.world.block_on(async { machine.crash(machine.start().await).await });
+    let state = String::from_utf8(machine.read(QUORUM)).unwrap();
+    assert!(state.contains("\"leaderEpoch\":2"), "{state}");
+}
+
 #[test]
 fn a_log_that_begins_behind_a_snapshot_is_served() {
     let mut all = killed();
