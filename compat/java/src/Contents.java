@@ -39,7 +39,7 @@ final class Contents {
     private final Map<String, Uuid> ids = new HashMap<>();
     private final Map<ConfigResource, Map<String, String>> configs = new HashMap<>();
     private final Map<String, Map<TopicPartition, Long>> commits = new HashMap<>();
-    private List<Long> producers = List.of();
+    private List<String> producers = List.of();
 
     /** What only Kafka makes. */
     void begin(Nodes.Node node) throws Exception {
@@ -81,8 +81,7 @@ final class Contents {
             for (String protocol : List.of("classic", "consumer")) {
                 commit(node, protocol);
             }
-            var states = Calls.get(admin.describeProducers(List.of(new TopicPartition("packed", 0))).all());
-            producers = states.values().iterator().next().activeProducers().stream().map(state -> state.producerId()).sorted().toList();
+            producers = producers(admin);
         }
     }
 
@@ -97,22 +96,13 @@ final class Contents {
             var described = Calls.get(admin.describeConfigs(configs.keySet()).all());
             configs.forEach((resource, expected) -> expected.forEach((key, value) ->
                 Compat.equal(described.get(resource).get(key).value(), value, key + " of " + resource)));
+            Compat.equal(producers(admin), producers, "the producers");
             for (var group : commits.entrySet()) {
                 var offsets = Calls.get(admin.listConsumerGroupOffsets(group.getKey()).partitionsToOffsetAndMetadata());
                 Map<TopicPartition, Long> found = new HashMap<>();
                 offsets.forEach((partition, offset) -> found.put(partition, offset.offset()));
                 Compat.equal(found, group.getValue(), "the offsets of group " + group.getKey());
             }
-        }
-    }
-
-    /** What producers have sent last is known, but for those who were not idempotent. */
-    void checkProducers(Nodes.Node node) throws Exception {
-        try (Admin admin = node.admin()) {
-            var states = Calls.get(admin.describeProducers(List.of(new TopicPartition("packed", 0))).all());
-            var found = states.values().iterator().next().activeProducers().stream().map(state -> state.producerId()).sorted().toList();
-            Compat.check(!found.isEmpty(), "no producer is known");
-            Compat.equal(found, producers, "the producers");
         }
     }
 
@@ -138,6 +128,13 @@ final class Contents {
         for (int i = 0; i < records.size(); i++) {
             Compat.equal(records.get(i).offset(), first + i, "an offset of " + topic);
         }
+    }
+
+    /** Ids, epochs and last sequences of those who were idempotent. */
+    private static List<String> producers(Admin admin) throws Exception {
+        var states = Calls.get(admin.describeProducers(List.of(new TopicPartition("packed", 0))).all());
+        return states.values().iterator().next().activeProducers().stream()
+            .map(state -> state.producerId() + " " + state.producerEpoch() + " " + state.lastSequence()).sorted().toList();
     }
 
     private void create(Admin admin, String topic, Map<String, String> with) throws Exception {

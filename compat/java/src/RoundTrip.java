@@ -104,7 +104,6 @@ public final class RoundTrip {
     private void ottlaTakesOver() throws Exception {
         try (var ottla = nodes.ottla(data, SHORT)) {
             contents.check(ottla);
-            contents.checkProducers(ottla);
             contents.add(ottla, "ottla-1");
             contents.check(ottla);
             Compat.check(ottla.said().contains("SCRAM credentials (1), client quotas (1)"), "no word of what has no effect");
