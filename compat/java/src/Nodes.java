@@ -179,7 +179,7 @@ final class Nodes {
             "listeners=PLAINTEXT://127.0.0.1:" + port + ",CONTROLLER://" + controller,
             "advertised.listeners=PLAINTEXT://127.0.0.1:" + port, "controller.listener.names=CONTROLLER",
             "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS",
-            "allow.everyone.if.no.acl.found=true", "offsets.topic.num.partitions=2", "offsets.topic.replication.factor=1",
+            "allow.everyone.if.no.acl.found=true", "metadata.log.max.snapshot.interval.ms=1000", "offsets.topic.num.partitions=2", "offsets.topic.replication.factor=1",
             "group.initial.rebalance.delay.ms=0", "group.consumer.min.heartbeat.interval.ms=300",
             "group.consumer.heartbeat.interval.ms=300", "group.consumer.assignment.interval.ms=0", "log.cleaner.dedupe.buffer.size=2097152", ""));
         return file;

@@ -27,7 +27,7 @@ import org.apache.kafka.common.resource.ResourceType;
 public final class RoundTrip {
     /** Metadata snapshots, and an end of the log before them, after a few topics. */
     private static final String[] SHORT = {
-        "metadata.log.max.record.bytes.between.snapshots=2000", "internal.metadata.log.segment.bytes=4096",
+        "metadata.log.max.record.bytes.between.snapshots=500", "internal.metadata.log.segment.bytes=4096",
         "metadata.max.retention.bytes=9000", "internal.metadata.delete.delay.millis=0"};
 
     private final Nodes nodes;
@@ -85,6 +85,8 @@ public final class RoundTrip {
             contents.add(kafka, "kafka-1");
             contents.check(kafka);
             Calls.get(admin.createAcls(List.of(ACL)).all());
+            long end = newest(".checkpoint");
+            Calls.until(() -> newest(".checkpoint") > end, "Kafka writes no snapshots");
         }
     }
 
