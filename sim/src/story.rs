@@ -117,6 +117,16 @@ fn settings(dice: &Dice) -> Vec<(String, String)> {
     if dice.one_in(3) {
         settings.push(("log.roll.ms".to_owned(), dice.within(300..=5000).to_string()));
     }
+    if dice.one_in(2) {
+        // Metadata snapshots, and a log that is trimmed, after a few records.
+        let bytes = [
+            ("metadata.log.max.record.bytes.between.snapshots", dice.within(100..=2000)),
+            ("internal.metadata.log.segment.bytes", dice.within(300..=2000)),
+            ("metadata.max.retention.bytes", dice.within(0..=5000)),
+        ];
+        settings.extend(bytes.map(|(key, bytes)| (key.to_owned(), bytes.to_string())));
+        settings.push(("internal.metadata.delete.delay.millis".to_owned(), dice.within(0..=2000).to_string()));
+    }
     settings
 }
 

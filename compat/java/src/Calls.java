@@ -56,6 +56,17 @@ abstract class Calls {
         return future.get(PATIENCE.toSeconds(), SECONDS);
     }
 
+    interface Condition {
+        boolean holds() throws Exception;
+    }
+
+    /** Looks until it is so. */
+    static void until(Condition condition, String otherwise) throws Exception {
+        for (long end = System.nanoTime() + 3 * PATIENCE.toNanos(); !condition.holds(); Thread.sleep(20)) {
+            Compat.check(System.nanoTime() < end, otherwise);
+        }
+    }
+
     static Admin admin(Compat.Context c) {
         return Admin.create(Map.of("bootstrap.servers", c.bootstrap()));
     }

@@ -157,6 +157,19 @@ impl Log {
         shared.note_aborted();
         Ok(())
     }
+
+    /// Takes over the lists of a log that this one is a copy of.
+    pub fn copy_aborted(&self, from: &Reader) -> Result<(), LogError> {
+        if !from.0.has_aborted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let everything = Reach { offset: 0, end: i64::MAX, count_max: usize::MAX, wait: Wait::Yes };
+        let mut aborted = Vec::new();
+        for segment in from.0.list() {
+            segment.aborted(&everything, &mut aborted)?;
+        }
+        self.set_aborted(0, &aborted)
+    }
 }
 
 impl Segment {

@@ -1,7 +1,8 @@
 //! The clients of others against a real process: Python's and Java's, Kafka's console tools, hostile frames, kill -9.
 //!
 //! One broker serves all clients, so that each finds what the others wrote. Hostile frames have one of their own, so that its
-//! configuration is Kafka's default; so has every test with kill -9.
+//! configuration is Kafka's default; so has every test with kill -9. And one directory goes from Apache Kafka to Ottla and
+//! back, more than once.
 
 use std::path::PathBuf;
 use std::thread::ScopedJoinHandle;
@@ -80,6 +81,7 @@ pub fn run(report: &mut Report, place: &Place, options: &Options, meanwhile: imp
         }
         let clients = report.timed("set-up", || Clients { place, options, python: wait(python), java: wait(java) });
         clients.share_brokers(report);
+        clients.round_trip(report);
         clients.kill(report);
     });
 }
@@ -155,6 +157,17 @@ impl Clients<'_> {
             }
         }
         report.stage("broker stops", || broker.stop());
+    }
+
+    fn round_trip(&self, report: &mut Report) {
+        // Its steps need one another.
+        if !self.options.wants("java") || self.options.bootstrap.is_some() || !self.options.only.is_empty() {
+            return;
+        }
+        let folder = self.place.compat().join("round-trip");
+        report.stage("kafka's directories", || {
+            many(self.java.as_ref().map_err(Trouble::clone)?.round_trip(&self.program(), &folder))
+        });
     }
 
     fn kill(&self, report: &mut Report) {

@@ -51,13 +51,24 @@ impl Java {
         Ok(java)
     }
 
-    /// The Java program. The second compiler is off: most of its life it starts.
+    /// The checks of clients and tools against a broker.
     pub fn program(&self, arguments: &[impl AsRef<OsStr>]) -> Command {
-        let mut command = Command::new("java");
+        let mut command = self.java("Compat");
+        command.arg("--sample").arg(&self.sample).args(arguments);
         command
-            .args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", &self.class_path, "Compat", "--sample"])
-            .arg(&self.sample);
-        command.args(arguments);
+    }
+
+    /// A directory that this `server` and Apache Kafka open in turn, below `folder`.
+    pub fn round_trip(&self, server: &Path, folder: &Path) -> Command {
+        let mut command = self.java("RoundTrip");
+        command.arg("--server").arg(server).arg("--dir").arg(folder);
+        command
+    }
+
+    /// The second compiler is off: most of its life a program starts.
+    fn java(&self, class: &str) -> Command {
+        let mut command = Command::new("java");
+        command.args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", &self.class_path, class]);
         command
     }
 }

@@ -84,7 +84,7 @@ pub fn base(dir: &LogDir) -> Result<Base, LoadError> {
     Ok(Base::default())
 }
 
-/// Reads the log behind a snapshot.
+/// Reads the log behind a snapshot, which ends where a batch does.
 pub fn load(base: Base, reader: &Reader) -> Result<Loaded, LoadError> {
     let Base { snapshot, image, quorum } = base;
     let (start, from) = (reader.start(), snapshot.map_or(0, |id| id.end_offset));
@@ -95,9 +95,6 @@ pub fn load(base: Base, reader: &Reader) -> Result<Loaded, LoadError> {
     let mut loaded = Loaded { image, quorum, snapshot, bytes_behind: 0, last_epoch };
     each_record_from(reader, from, |header, record| {
         let (offset, value) = (record.offset, record.value.unwrap_or_default());
-        if offset < from {
-            return Ok(());
-        }
         if offset == header.base_offset {
             loaded.bytes_behind += header.size_bytes() as u64;
             loaded.last_epoch = loaded.last_epoch.max(header.leader_epoch);

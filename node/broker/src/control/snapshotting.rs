@@ -27,7 +27,7 @@ use crate::upkeep::trimming::Trimming;
 
 /// How often it is looked for what may go, as by Kafka.
 const CLEAN_MS: i64 = 60_000;
-/// The pause after a snapshot that could not be written.
+/// The pause after a snapshot that could not be written, or not yet.
 const RETRY_MS: i64 = 5_000;
 
 #[derive(Clone, Copy, Debug)]
@@ -158,6 +158,9 @@ impl Snapshotting {
         };
         let is_due = self.due_ms(desk, now.mono_ms) <= now.mono_ms;
         let written = if is_due { self.write(desk, now) } else { Ok(None) };
+        if is_due && matches!(written, Ok(None)) {
+            desk.retry_ms = now.mono_ms + RETRY_MS;
+        }
         stored.extend(written.as_ref().ok().copied().flatten());
         let cleaned = match written {
             Ok(None) if now.mono_ms < desk.clean_ms => Ok(()),

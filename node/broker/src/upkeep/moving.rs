@@ -197,6 +197,7 @@ impl Moving {
         buffer: &mut Vec<u8>,
     ) -> Result<Copied, LogError> {
         while log.copy(&partition.reader, old.end(), buffer)? > 0 {}
+        log.copy_aborted(&partition.reader)?;
         let (to, name) = (&one.to, partition.directory());
         let dir = &to.log_dir;
         let marks = leader.marks();

@@ -18,7 +18,7 @@ use crate::support::*;
 const BROKER: i8 = 4;
 const EARLIEST: i64 = -2;
 const LATEST: i64 = -1;
-const TWO: &[(&str, &str)] = &[("listeners", "PLAINTEXT://127.0.0.1:9092"), ("log.dirs", "/data,/b")];
+pub const TWO: &[(&str, &str)] = &[("listeners", "PLAINTEXT://127.0.0.1:9092"), ("log.dirs", "/data,/b")];
 const ONE: &[(&str, &str)] = &[("listeners", "PLAINTEXT://127.0.0.1:9092"), ("log.dirs", "/data")];
 
 async fn offset(client: &mut Client, topic: &str, timestamp: i64) -> (ErrorCode, i64) {
@@ -48,7 +48,7 @@ async fn homes(client: &mut Client) -> Vec<String> {
     described(client).await.iter().map(topics).collect()
 }
 
-async fn ask_move(client: &mut Client, topic: &str, path: &str) -> ErrorCode {
+pub async fn ask_move(client: &mut Client, topic: &str, path: &str) -> ErrorCode {
     let topic = AlterReplicaLogDirTopic { name: topic.into(), partitions: vec![0], ..Default::default() };
     let dir = AlterReplicaLogDir { path: path.into(), topics: vec![topic], ..Default::default() };
     let request = AlterReplicaLogDirsRequest { dirs: vec![dir], ..Default::default() };
@@ -63,7 +63,7 @@ async fn leader(client: &mut Client, topic: &str) -> (i32, Vec<i32>) {
     (partition.leader_id, partition.offline_replicas)
 }
 
-async fn until_moved(broker: &mut Broker, expected: &[&str]) {
+pub async fn until_moved(broker: &mut Broker, expected: &[&str]) {
     let rt = broker.process.rt();
     for _ in 0..1000 {
         if homes(&mut broker.client).await == expected {

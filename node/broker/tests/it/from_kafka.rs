@@ -149,6 +149,37 @@ fn a_directory_that_was_killed_is_served() {
     check_served(&machine(&files(&killed())));
 }
 
+/// Wherever the process dies, the next start takes it over.
+#[test]
+fn a_takeover_may_end_anywhere() {
+    let mut all = killed();
+    *all.last_mut().unwrap() = (TRIMMED_LOG, trimmed_log().to_vec());
+    for operation in 1..140 {
+        let machine = machine(&files(&all));
+        machine.world.block_on(async {
+            machine.disk.stop_at(machine.disk.operations() + operation);
+            if let Ok(broker) = machine.start_on(Arc::new(machine.disk.clone())).await {
+                machine.crash(broker).await;
+            }
+            machine.disk.kill();
+            let mut broker = machine.start().await;
+            check_contents(&mut broker.client).await;
+            machine.crash(broker).await;
+        });
+    }
+}
+
+/// An epoch is not led twice, though the file that says which was the last is lost.
+#[test]
+fn the_log_tells_its_last_epoch_too() {
+    let mut all = killed();
+    all.retain(|(path, _)| *path != QUORUM);
+    let machine = machine(&files(&all));
+    machine.world.block_on(async { machine.crash(machine.start().await).await });
+    let state = String::from_utf8(machine.read(QUORUM)).unwrap();
+    assert!(state.contains("\"leaderEpoch\":2"), "{state}");
+}
+
 #[test]
 fn a_log_that_begins_behind_a_snapshot_is_served() {
     let mut all = killed();

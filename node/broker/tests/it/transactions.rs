@@ -4,10 +4,11 @@
 //! `testdata/kafka-4.3.1-transactions` has the files and the answers; its README tells how they came about.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ottla_records::BatchHeader;
+use ottla_storage::disk::{Disk, read_file};
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::describe_producers_request::TopicRequest;
 use ottla_wire::messages::{
@@ -15,6 +16,7 @@ use ottla_wire::messages::{
     OffsetFetchRequest, OffsetFetchRequestTopic,
 };
 
+use crate::directories::{TWO, ask_move, until_moved};
 use crate::support::*;
 
 const CONFIGS: [(&str, &str); 3] = [("segment.ms", "1000"), ("index.interval.bytes", "100"), ("retention.ms", "-1")];
@@ -190,6 +192,29 @@ fn a_log_that_was_closed_cleanly_is_read_as_kafka_reads_it() {
         taken.check("closed cleanly").await;
         taken.check("closed by Ottla").await;
         assert_eq!(taken.read_all("txnindex"), of_kafka("t-0", "txnindex"));
+    });
+}
+
+#[test]
+fn a_log_that_was_moved_knows_what_was_aborted() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let taken = Taken::over(&machine, "t-0").await;
+        taken.checkpoint(END);
+        let mut broker = machine.start_set_up(TWO).await;
+        assert_eq!(ask_move(&mut broker.client, "t", "/b").await, ErrorCode::None);
+        until_moved(&mut broker, &["/data: ", "/b: t"]).await;
+        // Its segments are others than Kafka's.
+        let lists = |files: Vec<(String, Vec<u8>)>| files.into_iter().flat_map(|(_, bytes)| bytes).collect::<Vec<u8>>();
+        let replica = Path::new("/b/t-0");
+        let names = machine.disk.list(replica).unwrap().into_iter().map(|entry| entry.name);
+        let moved = names.filter(|name| name.ends_with("txnindex")).map(|name| {
+            let bytes = read_file(&machine.disk, &replica.join(&name)).unwrap();
+            (name, bytes)
+        });
+        assert_eq!(lists(moved.collect()), lists(of_kafka("t-0", "txnindex")));
+        let ends = |lines: Vec<String>| lines.into_iter().filter(|line| !line.starts_with("fetch")).collect::<Vec<_>>();
+        assert_eq!(ends(told(&mut broker.client, "t-0").await), ends(answers("t.tsv")));
     });
 }
 

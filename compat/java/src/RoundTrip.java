@@ -1,0 +1,181 @@
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.stream.LongStream;
+import java.util.stream.Stream;
+import java.util.zip.CRC32;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.common.acl.AccessControlEntry;
+import org.apache.kafka.common.acl.AclBinding;
+import org.apache.kafka.common.acl.AclBindingFilter;
+import org.apache.kafka.common.acl.AclOperation;
+import org.apache.kafka.common.acl.AclPermissionType;
+import org.apache.kafka.common.resource.PatternType;
+import org.apache.kafka.common.resource.ResourcePattern;
+import org.apache.kafka.common.resource.ResourceType;
+
+/**
+ * One log directory, opened in turn by Apache Kafka and by Ottla: nothing of it is lost, whoever opens it, and however the one
+ * before has ended.
+ *
+ * <p>{@code java -cp CLASSES:JARS/* RoundTrip --server OTTLA --dir DIR}; DIR is emptied. Each step needs those before it, so
+ * the first that fails is the last that runs.
+ */
+public final class RoundTrip {
+    /** Metadata snapshots, and an end of the log before them, after a few topics. */
+    private static final String[] SHORT = {
+        "metadata.log.max.record.bytes.between.snapshots=500", "internal.metadata.log.segment.bytes=4096",
+        "metadata.max.retention.bytes=9000", "internal.metadata.delete.delay.millis=0"};
+
+    private final Nodes nodes;
+    private final Path data;
+    private final Contents contents = new Contents();
+
+    private RoundTrip(String server, Path dir) {
+        nodes = new Nodes(server, dir);
+        data = dir.resolve("data");
+    }
+
+    interface Step {
+        void run() throws Exception;
+    }
+
+    public static void main(String[] args) throws Exception {
+        Compat.check(args.length == 4 && args[0].equals("--server") && args[2].equals("--dir"), "--server OTTLA --dir DIR");
+        Path dir = Path.of(args[3]);
+        Nodes.empty(dir);
+        RoundTrip trip = new RoundTrip(args[1], dir);
+        Map<String, Step> steps = new TreeMap<>(Map.of(
+            "1 kafka fills a directory", trip::kafkaBegins,
+            "2 ottla refuses acls", trip::ottlaRefuses,
+            "3 kafka removes the acl", trip::kafkaRemovesAcl,
+            "4 ottla takes it over", trip::ottlaTakesOver,
+            "5 kafka takes it back and is killed", trip::kafkaTakesBack,
+            "6 ottla takes it over again", trip::ottlaTakesOverAgain,
+            "7 kafka opens what ottla began", trip::kafkaOpensOttlas));
+        int passed = 0;
+        String failed = null;
+        for (var step : steps.entrySet()) {
+            long start = System.nanoTime();
+            try {
+                step.getValue().run();
+            } catch (Throwable e) {
+                e.printStackTrace();
+                System.out.printf("FAIL %s: %s%n", step.getKey(), e);
+                failed = step.getKey();
+                break;
+            }
+            passed++;
+            System.out.printf("PASS %s %.2fs%n", step.getKey(), (System.nanoTime() - start) / 1e9);
+        }
+        trip.nodes.endAll();
+        int skipped = steps.size() - passed - (failed == null ? 0 : 1);
+        System.out.printf("%d passed, %d failed, %d skipped%n", passed, failed == null ? 0 : 1, skipped);
+        System.out.flush();
+        Runtime.getRuntime().halt(failed == null ? 0 : 1);
+    }
+
+    private void kafkaBegins() throws Exception {
+        nodes.format(data);
+        try (var kafka = nodes.kafka(data, Nodes.Quorum.OF_THE_LOG); Admin admin = kafka.admin()) {
+            contents.begin(kafka);
+            contents.add(kafka, "kafka-1");
+            contents.check(kafka);
+            Calls.get(admin.createAcls(List.of(ACL)).all());
+            long end = newest(".checkpoint");
+            Calls.until(() -> newest(".checkpoint") > end, "Kafka writes no snapshots");
+        }
+    }
+
+    private void ottlaRefuses() throws Exception {
+        Map<Path, Long> before = checksums();
+        String said = nodes.refusal(data);
+        Compat.check(said.contains("1 ACLs, among them: User:alice ALLOW READ on topic plain from host *"), said);
+        Compat.equal(checksums(), before, "the directory");
+    }
+
+    private void kafkaRemovesAcl() throws Exception {
+        try (var kafka = nodes.kafka(data, Nodes.Quorum.OF_THE_LOG); Admin admin = kafka.admin()) {
+            Compat.equal(Calls.get(admin.deleteAcls(List.of(AclBindingFilter.ANY)).all()).size(), 1, "removed ACLs");
+        }
+    }
+
+    private void ottlaTakesOver() throws Exception {
+        try (var ottla = nodes.ottla(data, SHORT)) {
+            contents.check(ottla);
+            contents.add(ottla, "ottla-1");
+            contents.check(ottla);
+            Compat.check(ottla.said().contains("SCRAM credentials (1), client quotas (1)"), "no word of what has no effect");
+            Calls.until(() -> newest(".checkpoint") > 0 && first(".log") > 0, "the metadata log was not trimmed");
+        }
+    }
+
+    private void kafkaTakesBack() throws Exception {
+        try (var kafka = nodes.kafkaToKill(data)) {
+            contents.check(kafka);
+            contents.checkSecurity(kafka);
+            contents.add(kafka, "kafka-2");
+            kafka.kill();
+        }
+    }
+
+    private void ottlaTakesOverAgain() throws Exception {
+        try (var ottla = nodes.ottla(data)) {
+            contents.check(ottla);
+            contents.add(ottla, "ottla-2");
+        }
+        try (var ottla = nodes.ottla(data)) {
+            contents.check(ottla);
+        }
+    }
+
+    private void kafkaOpensOttlas() throws Exception {
+        Path own = data.resolveSibling("own");
+        Contents contents = new Contents();
+        try (var ottla = nodes.ottla(own, SHORT)) {
+            contents.add(ottla, "ottla-1");
+        }
+        try (var kafka = nodes.kafka(own, Nodes.Quorum.OF_THE_CONFIGURATION)) {
+            contents.check(kafka);
+            contents.add(kafka, "kafka-1");
+        }
+        try (var ottla = nodes.ottla(own)) {
+            contents.check(ottla);
+        }
+    }
+
+    private static final AclBinding ACL = new AclBinding(
+        new ResourcePattern(ResourceType.TOPIC, "plain", PatternType.LITERAL),
+        new AccessControlEntry("User:alice", "*", AclOperation.READ, AclPermissionType.ALLOW));
+
+    /** Largest offset in the names of the metadata log's files of a kind. */
+    private long newest(String ending) throws Exception {
+        return offsets(ending).max().orElse(-1);
+    }
+
+    private long first(String ending) throws Exception {
+        return offsets(ending).min().orElse(-1);
+    }
+
+    private LongStream offsets(String ending) {
+        String[] names = data.resolve("__cluster_metadata-0").toFile().list((dir, name) -> name.endsWith(ending));
+        return Arrays.stream(names).mapToLong(name -> Long.parseLong(name.substring(0, 20)));
+    }
+
+    private Map<Path, Long> checksums() throws Exception {
+        Map<Path, Long> all = new TreeMap<>();
+        try (Stream<Path> files = Files.walk(data)) {
+            for (Path file : (Iterable<Path>) files.filter(Files::isRegularFile)::iterator) {
+                if (!file.endsWith(".lock")) {
+                    CRC32 crc = new CRC32();
+                    crc.update(Files.readAllBytes(file));
+                    all.put(file, crc.getValue());
+                }
+            }
+        }
+        return all;
+    }
+}
