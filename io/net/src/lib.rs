@@ -22,7 +22,7 @@ mod send;
 mod shared;
 mod stream;
 
-pub use limits::Limits;
+pub use limits::{ConnectionLimits, Limits};
 pub use listen::{Bound, Listening, Network, SocketOptions, Visits};
 pub use memory::{MemoryNetwork, MemoryStream, Weather};
 pub use plain::ByteStream;

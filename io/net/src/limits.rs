@@ -1,11 +1,12 @@
-//! How many connections there may be.
+//! How many connections there may be. That may change while they are there: those that are too many by then stay.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
 /// Limits of a process's connections; each field is the Kafka key of that name.
 #[derive(Clone, Debug)]
@@ -14,47 +15,79 @@ pub struct Limits {
     pub request_bytes_max: usize,
     /// `connections.max.idle.ms`
     pub idle_max: Duration,
+    pub connections: ConnectionLimits,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectionLimits {
     /// `max.connections`: of further ones each listener accepts one, which waits; the others wait in the kernel's backlog.
-    pub connections_max: usize,
+    pub max: usize,
     /// `max.connections.per.ip`: further ones are closed.
-    pub connections_per_ip_max: usize,
+    pub per_ip_max: usize,
     /// `max.connections.per.ip.overrides`
-    pub connections_per_ip_overrides: BTreeMap<IpAddr, usize>,
+    pub per_ip_overrides: BTreeMap<IpAddr, usize>,
 }
 
 /// Counts the connections of a process.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    places: Arc<Semaphore>,
-    per_ip: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
+    limits: RwLock<ConnectionLimits>,
+    taken: Arc<Taken>,
 }
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: AtomicUsize,
+    per_ip: Mutex<BTreeMap<IpAddr, usize>>,
+    /// Told when there may be room.
+    freed: Notify,
+}
+
+/// Room for a connection; free again when dropped.
+#[derive(Debug)]
+pub(crate) struct Room(Arc<Taken>);
 
 /// One connection's place; free again when dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
-    _permit: OwnedSemaphorePermit,
+    room: Room,
     ip: IpAddr,
-    per_ip: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
 }
 
 impl Connections {
-    pub(crate) fn new(limits: &Limits) -> Connections {
-        Connections {
-            places: Arc::new(Semaphore::new(limits.connections_max.min(Semaphore::MAX_PERMITS))),
-            per_ip: Arc::default(),
-        }
+    pub(crate) fn new(limits: ConnectionLimits) -> Connections {
+        Connections { limits: RwLock::new(limits), taken: Arc::default() }
+    }
+
+    pub(crate) fn set_limits(&self, limits: ConnectionLimits) {
+        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+        self.taken.freed.notify_waiters();
     }
 
     /// Waits until there may be one more connection.
-    pub(crate) async fn room(&self) -> OwnedSemaphorePermit {
-        self.places.clone().acquire_owned().await.expect("this semaphore is never closed")
+    pub(crate) async fn room(&self) -> Room {
+        loop {
+            let freed = self.taken.freed.notified();
+            if let Some(room) = self.try_room() {
+                return room;
+            }
+            freed.await;
+        }
+    }
+
+    fn try_room(&self) -> Option<Room> {
+        let max = self.limits.read().unwrap_or_else(PoisonError::into_inner).max;
+        let one_more = |all| (all < max).then_some(all + 1);
+        let taken = self.taken.all.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
+        taken.is_ok().then(|| Room(self.taken.clone()))
     }
 
     /// `None` where `ip` has all the connections it may have.
-    pub(crate) fn enter(&self, permit: OwnedSemaphorePermit, ip: IpAddr, limits: &Limits) -> Option<Place> {
+    pub(crate) fn enter(&self, room: Room, ip: IpAddr) -> Option<Place> {
         let ip = ip.to_canonical();
-        let most = limits.connections_per_ip_overrides.get(&ip).copied().unwrap_or(limits.connections_per_ip_max);
-        let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
+        let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
+        let most = limits.per_ip_overrides.get(&ip).copied().unwrap_or(limits.per_ip_max);
+        let mut per_ip = self.taken.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
         let count = per_ip.entry(ip).or_default();
         if *count >= most {
             if *count == 0 {
@@ -63,13 +96,20 @@ impl Connections {
             return None;
         }
         *count += 1;
-        Some(Place { _permit: permit, ip, per_ip: self.per_ip.clone() })
+        Some(Place { room, ip })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.0.all.fetch_sub(1, Ordering::SeqCst);
+        self.0.freed.notify_waiters();
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut per_ip = self.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut per_ip = self.room.0.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = per_ip.get_mut(&self.ip) {
             *count -= 1;
             if *count == 0 {
@@ -83,24 +123,40 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
+    fn limits(max: usize, per_ip_max: usize, own: &[(IpAddr, usize)]) -> ConnectionLimits {
+        ConnectionLimits { max, per_ip_max, per_ip_overrides: own.iter().copied().collect() }
+    }
+
     #[test]
     fn an_address_has_so_many_connections_and_no_more() {
         let [a, b] = ["10.0.0.1", "10.0.0.2"].map(|ip| ip.parse::<IpAddr>().unwrap());
-        let limits = Limits {
-            request_bytes_max: 0,
-            idle_max: Duration::ZERO,
-            connections_max: 9,
-            connections_per_ip_max: 2,
-            connections_per_ip_overrides: BTreeMap::from([(b, 0)]),
-        };
-        let connections = Connections::new(&limits);
-        let enter = |ip| connections.enter(connections.places.clone().try_acquire_owned().unwrap(), ip, &limits);
+        let connections = Connections::new(limits(9, 2, &[(b, 0)]));
+        let enter = |ip| connections.enter(connections.try_room().unwrap(), ip);
         let first = enter(a);
         let second = enter(a);
         assert!(first.is_some() && second.is_some() && enter(a).is_none() && enter(b).is_none());
         drop(first);
         assert!(enter("::ffff:10.0.0.1".parse().unwrap()).is_some());
-        drop(second);
-        assert!(connections.per_ip.lock().unwrap().is_empty());
+        connections.set_limits(limits(9, 3, &[(b, 1)]));
+        let more = [enter(a), enter(a), enter(b)];
+        assert!(more.iter().all(Option::is_some) && enter(a).is_none() && enter(b).is_none());
+        drop((second, more));
+        assert!(connections.taken.per_ip.lock().unwrap().is_empty());
+        assert_eq!(connections.taken.all.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn there_are_so_many_connections_and_no_more() {
+        let connections = Connections::new(limits(2, 9, &[]));
+        let both = [connections.try_room(), connections.try_room()];
+        assert!(both.iter().all(Option::is_some) && connections.try_room().is_none());
+        connections.set_limits(limits(3, 9, &[]));
+        let third = connections.try_room();
+        assert!(third.is_some());
+        connections.set_limits(limits(1, 9, &[]));
+        drop(third);
+        assert!(connections.try_room().is_none());
+        drop(both);
+        assert!(connections.try_room().is_some());
     }
 }

@@ -187,7 +187,7 @@ async fn accept<S: Service>(mut listener: Listener, keeper: Keeper<S>, stopped: 
         if std::mem::take(&mut is_failing) {
             tracing::info!("connections are accepted again");
         }
-        let Some(place) = shared.connections.enter(room, peer.ip(), &shared.limits) else { continue };
+        let Some(place) = shared.connections.enter(room, peer.ip()) else { continue };
         if stream.set_nodelay().is_err() {
             continue;
         }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use ottla_rt::Rt;
 
-use crate::Limits;
 use crate::budget::Budget;
 use crate::limits::Connections;
 use crate::pool::Pool;
+use crate::{ConnectionLimits, Limits};
 
 /// Made once for a process, and given to each of its listeners.
 #[derive(Debug)]
@@ -22,8 +22,13 @@ pub struct Shared {
 impl Shared {
     /// `queued_bytes_max` is `queued.max.request.bytes`.
     pub fn new(rt: Rt, limits: Limits, queued_bytes_max: usize) -> Arc<Shared> {
-        let (connections, budget) = (Connections::new(&limits), Budget::new(queued_bytes_max));
+        let (connections, budget) = (Connections::new(limits.connections.clone()), Budget::new(queued_bytes_max));
         Arc::new(Shared { rt, limits, connections, budget, pool: Pool::default() })
+    }
+
+    /// Other limits hold from now on. Connections that are there stay.
+    pub fn set_connection_limits(&self, limits: ConnectionLimits) {
+        self.connections.set_limits(limits);
     }
 
     /// Of `queued.max.request.bytes`, what large frames have taken, and what is free.

@@ -15,8 +15,8 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ottla_base::{NodeId, Seed};
-use ottla_config::{Listener, ServerConfig, keys};
-use ottla_net::{Bound, Limits, Listening, Network, Shared, SocketOptions};
+use ottla_config::{Listener, ServerConfig, ServerLayers, keys};
+use ottla_net::{Bound, ConnectionLimits, Limits, Listening, Network, Shared, SocketOptions};
 use ottla_rt::{Lane, Rt, Stopper};
 use ottla_storage::disk::Disk;
 use ottla_storage::{FlushOptions, Flusher, LogError, OpenDirError};
@@ -149,11 +149,13 @@ pub async fn start(
         rt.spawn(Lane::Control, "flush", flushing::run(rt.clone(), logs, flusher, tasks.listener()))
     };
     let mut running: Vec<_> = directories.iter().map(flush).collect();
+    let shared = Shared::new(rt.clone(), limits(&config), queued_bytes(&config));
     let publisher = Publisher {
         rt: rt.clone(),
         host: host.clone(),
         replicas: replicas.clone(),
         groups: groups.clone(),
+        network: shared.clone(),
         published: published.clone(),
         state: State { image, topics, is_serving: false },
     };
@@ -257,7 +259,6 @@ pub async fn start(
         config: config.clone(),
     });
     let addresses = bound.iter().map(|bound| bound.address).collect();
-    let shared = Shared::new(rt.clone(), limits(&config), queued_bytes(&config));
     let listen = |(bound, listener): (Bound, &Listener)| {
         let service = Served { broker: broker.clone(), listener: listener.name.as_str().into() };
         Listening::start(&shared, bound, Arc::new(service))
@@ -310,14 +311,22 @@ fn address_of(host: &str, port: u16) -> io::Result<SocketAddr> {
 fn limits(config: &ServerConfig) -> Limits {
     let count = |count: i32| usize::try_from(count).unwrap_or(0);
     let idle_ms = config.get(keys::CONNECTIONS_MAX_IDLE_MS);
-    let overrides = config.connections_per_ip_overrides();
     Limits {
         request_bytes_max: count(config.get(keys::SOCKET_REQUEST_MAX_BYTES)),
         // Kafka takes a negative time for "never".
         idle_max: u64::try_from(idle_ms).map_or(Duration::MAX, Duration::from_millis),
-        connections_max: count(config.get(keys::MAX_CONNECTIONS)),
-        connections_per_ip_max: count(config.get(keys::MAX_CONNECTIONS_PER_IP)),
-        connections_per_ip_overrides: overrides.iter().map(|(ip, most)| (*ip, count(*most))).collect(),
+        connections: connection_limits(&ServerLayers::of(config)),
+    }
+}
+
+/// What may be otherwise while the broker runs.
+pub fn connection_limits(layers: &ServerLayers<'_>) -> ConnectionLimits {
+    let count = |count: i32| usize::try_from(count).unwrap_or(0);
+    let overrides = layers.connections_per_ip_overrides();
+    ConnectionLimits {
+        max: count(layers.get(keys::MAX_CONNECTIONS)),
+        per_ip_max: count(layers.get(keys::MAX_CONNECTIONS_PER_IP)),
+        per_ip_overrides: overrides.into_iter().map(|(ip, most)| (ip, count(most))).collect(),
     }
 }
 

@@ -25,7 +25,6 @@ pub struct ServerConfig {
     /// What was set, as it was written; keys that nobody knows among it.
     pub(crate) set: BTreeMap<String, String>,
     listeners: Listeners,
-    connections_per_ip_overrides: BTreeMap<IpAddr, i32>,
 }
 
 impl ServerConfig {
@@ -70,11 +69,6 @@ impl ServerConfig {
         self.get(METADATA_LOG_DIR).unwrap_or_else(|| self.log_dirs().swap_remove(0))
     }
 
-    /// `max.connections.per.ip.overrides`
-    pub fn connections_per_ip_overrides(&self) -> &BTreeMap<IpAddr, i32> {
-        &self.connections_per_ip_overrides
-    }
-
     /// The value of a known key in its canonical form; `None` is null.
     pub(crate) fn value(&self, name: &str) -> Option<String> {
         let def = find(name)?;
@@ -109,11 +103,10 @@ impl Loader {
 
     fn finish(mut self) -> Result<(ServerConfig, Vec<Warning>), ConfigErrors> {
         let set = self.check_each();
-        let mut config =
-            ServerConfig { set, listeners: Listeners::default(), connections_per_ip_overrides: BTreeMap::new() };
+        let mut config = ServerConfig { set, listeners: Listeners::default() };
         self.check_node(&mut config);
         config.listeners = listener_settings(&config).resolve(&mut self.errors);
-        config.connections_per_ip_overrides = self.overrides_per_ip(&config);
+        self.check_overrides_per_ip(&config);
         self.check_quorum(&config);
         self.check_limits(&config);
         self.check_http(&config);
@@ -238,29 +231,31 @@ impl Loader {
         }
     }
 
-    fn overrides_per_ip(&mut self, config: &ServerConfig) -> BTreeMap<IpAddr, i32> {
-        let mut limits = BTreeMap::new();
-        let text = config.get(MAX_CONNECTIONS_PER_IP_OVERRIDES);
-        for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
-            let limit = entry.rsplit_once(':').and_then(|(address, count)| {
-                let address = address.strip_prefix('[').and_then(|v6| v6.strip_suffix(']')).unwrap_or(address);
-                let count = count.trim().parse().ok().filter(|&count: &i32| count >= 0)?;
-                Some((address.trim().parse::<IpAddr>().ok()?.to_canonical(), count))
-            });
-            match limit {
-                Some((address, count)) => _ = limits.insert(address, count),
-                None => {
-                    let why = format!("`{entry}` is not address:count; Ottla takes IP addresses, no host names");
-                    self.conflict(MAX_CONNECTIONS_PER_IP_OVERRIDES, why);
-                }
-            }
-        }
-        limits
+    fn check_overrides_per_ip(&mut self, config: &ServerConfig) {
+        let (_, wrong) = parse_overrides_per_ip(&config.get(MAX_CONNECTIONS_PER_IP_OVERRIDES));
+        wrong.into_iter().for_each(|why| self.conflict(MAX_CONNECTIONS_PER_IP_OVERRIDES, why));
     }
 
     fn conflict<T>(&mut self, key: Key<T>, why: impl Into<String>) {
         self.errors.push(ConfigError::conflict(key.name, why));
     }
+}
+
+/// The limits for single addresses, and what is wrong with others.
+pub(crate) fn parse_overrides_per_ip(text: &str) -> (BTreeMap<IpAddr, i32>, Vec<String>) {
+    let (mut limits, mut wrong) = (BTreeMap::new(), Vec::new());
+    for entry in text.split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+        let limit = entry.rsplit_once(':').and_then(|(address, count)| {
+            let address = address.strip_prefix('[').and_then(|v6| v6.strip_suffix(']')).unwrap_or(address);
+            let count = count.trim().parse().ok().filter(|&count: &i32| count >= 0)?;
+            Some((address.trim().parse::<IpAddr>().ok()?.to_canonical(), count))
+        });
+        match limit {
+            Some((address, count)) => _ = limits.insert(address, count),
+            None => wrong.push(format!("`{entry}` is not address:count; Ottla takes IP addresses, no host names")),
+        }
+    }
+    (limits, wrong)
 }
 
 /// The first of some directories that the server does not have. `*`, by itself, is all that it has.

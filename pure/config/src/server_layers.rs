@@ -3,15 +3,15 @@
 //! Dynamic settings are in the metadata log, those of one broker and those of all ("cluster-wide"). The more specific goes
 //! first: the broker's, the cluster's, the server's own file, the default.
 
-use std::collections::BTreeSet;
+use core::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::broker;
-use crate::broker::groups::GROUP_CONSUMER_ASSIGNMENT_INTERVAL_MS;
 use crate::broker::log::CORDONED_LOG_DIRS;
-use crate::broker::network::{MAX_CONNECTIONS, MAX_CONNECTIONS_PER_IP, MAX_CONNECTIONS_PER_IP_OVERRIDES};
+use crate::broker::network::{MAX_CONNECTIONS_PER_IP, MAX_CONNECTIONS_PER_IP_OVERRIDES};
 use crate::describe::Source;
 use crate::key::{Def, Effect, Key, Scope};
-use crate::server::{Effective, ServerConfig, unknown_dir};
+use crate::server::{Effective, ServerConfig, parse_overrides_per_ip, unknown_dir};
 use crate::topic_config::{Overrides, TopicLayers};
 use crate::value::Value;
 
@@ -49,14 +49,6 @@ pub enum BrokerConfigError {
     Conflict { key: String, why: String },
 }
 
-/// Keys that Kafka lets change while it runs, and that are read at the start here.
-const AT_START: [&str; 4] = [
-    MAX_CONNECTIONS.name,
-    MAX_CONNECTIONS_PER_IP.name,
-    MAX_CONNECTIONS_PER_IP_OVERRIDES.name,
-    GROUP_CONSUMER_ASSIGNMENT_INTERVAL_MS.name,
-];
-
 static NONE: Overrides = Overrides::new();
 
 impl<'a> ServerLayers<'a> {
@@ -69,6 +61,11 @@ impl<'a> ServerLayers<'a> {
     pub fn cordoned_log_dirs(&self) -> Vec<String> {
         let (cordoned, all) = (self.get(CORDONED_LOG_DIRS), self.server.log_dirs());
         if cordoned == ["*"] { all } else { cordoned }
+    }
+
+    /// `max.connections.per.ip.overrides`
+    pub fn connections_per_ip_overrides(&self) -> BTreeMap<IpAddr, i32> {
+        parse_overrides_per_ip(&self.get(MAX_CONNECTIONS_PER_IP_OVERRIDES)).0
     }
 
     pub fn get<T: Value>(&self, key: Key<T>) -> T {
@@ -107,6 +104,15 @@ impl<'a> ServerLayers<'a> {
                 (CORDONED_LOG_DIRS.name.to_owned(), format!("names {dir}, which is no log directory here"));
             return Err(BrokerConfigError::Conflict { key, why });
         }
+        let (overrides, wrong) = parse_overrides_per_ip(&self.get(MAX_CONNECTIONS_PER_IP_OVERRIDES));
+        if let Some(why) = wrong.into_iter().next() {
+            return Err(BrokerConfigError::Conflict { key: MAX_CONNECTIONS_PER_IP_OVERRIDES.name.to_owned(), why });
+        }
+        if self.get(MAX_CONNECTIONS_PER_IP) == 0 && overrides.is_empty() {
+            let key = MAX_CONNECTIONS_PER_IP.name.to_owned();
+            let why = format!("of 0 lets nobody in without {}", MAX_CONNECTIONS_PER_IP_OVERRIDES.name);
+            return Err(BrokerConfigError::Conflict { key, why });
+        }
         // What is set for all must be good also where one broker has something else.
         let server = match target {
             Target::OneBroker => *self,
@@ -132,15 +138,15 @@ fn check_one(target: Target, key: &str, value: &str) -> Result<(), BrokerConfigE
     match def.read(value) {
         Err(bad) => Err(BrokerConfigError::BadValue { key, value: text, expected: bad.to_string() }),
         Ok(canonical) if def.refuses(&canonical) => Err(BrokerConfigError::Refused { key, value: text }),
-        Ok(_) if is_read_at_start(def) => Err(BrokerConfigError::AtStart { key, value: text }),
+        Ok(_) if is_read_at_start(def, &key) => Err(BrokerConfigError::AtStart { key, value: text }),
         Ok(_) => Ok(()),
     }
 }
 
-/// Listeners among them: Kafka opens and closes its sockets, and here nothing would come of it.
-fn is_read_at_start(def: &Def) -> bool {
-    let of_one = def.scope == Scope::PerBroker && def.effect == Effect::Acts && def.name != CORDONED_LOG_DIRS.name;
-    of_one || AT_START.contains(&def.name)
+/// Listeners, which Kafka opens and closes, and what is for one of them: here nothing would come of it.
+fn is_read_at_start(def: &Def, key: &str) -> bool {
+    let is_of_listeners = def.scope == Scope::PerBroker && def.name != CORDONED_LOG_DIRS.name || key != def.name;
+    is_of_listeners && def.effect == Effect::Acts
 }
 
 #[cfg(test)]
@@ -192,7 +198,16 @@ mod tests {
         let one = "ssl.keystore.location can only be set for one broker";
         check(AllBrokers, "ssl.keystore.location", "/k", one);
         check(OneBroker, "ssl.keystore.location", "/k", "ssl.keystore.location = /k: Ottla does not give this yet");
-        check(AllBrokers, "max.connections", "5", "max.connections = 5: Ottla cannot change this while it runs yet");
+        check(AllBrokers, "max.connections", "5", "");
+        check(AllBrokers, "group.consumer.assignment.interval.ms", "5", "");
+        check(AllBrokers, "max.connections.per.ip.overrides", "127.0.0.1:5", "");
+        let wrong =
+            "max.connections.per.ip.overrides `host:5` is not address:count; Ottla takes IP addresses, no host names";
+        check(AllBrokers, "max.connections.per.ip.overrides", "host:5", wrong);
+        let nobody = "max.connections.per.ip of 0 lets nobody in without max.connections.per.ip.overrides";
+        check(AllBrokers, "max.connections.per.ip", "0", nobody);
+        let of_a_listener = "listener.name.plaintext.max.connections = 5: Ottla cannot change this while it runs yet";
+        check(OneBroker, "listener.name.plaintext.max.connections", "5", of_a_listener);
         check(
             OneBroker,
             "listeners",

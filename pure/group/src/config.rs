@@ -93,8 +93,14 @@ pub struct GroupConfig {
     pub assignment_interval_ms: Option<i32>,
 }
 
-/// The groups that have a configuration of their own. A clone shares all that is in it.
-pub type GroupConfigs = OrdMap<Arc<str>, GroupConfig>;
+/// What was set since the start. A clone shares all that is in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroupConfigs {
+    /// The groups that have a configuration of their own.
+    pub own: OrdMap<Arc<str>, GroupConfig>,
+    /// What holds for the others, in place of [`Config`].
+    pub all: GroupConfig,
+}
 
 impl Default for Config {
     /// Kafka's defaults.

@@ -135,7 +135,7 @@ impl Soft {
     pub fn new(config: Config) -> Soft {
         Soft {
             config,
-            group_configs: GroupConfigs::new(),
+            group_configs: GroupConfigs::default(),
             topics: Topics::default(),
             classic: classic::Alive::default(),
             consumer: BTreeMap::new(),

@@ -10,7 +10,7 @@ use ottla_wire::frame::SIZE_BYTES;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::{BoxFuture, Limits, Listening, MemoryNetwork, MemoryStream, Network, Out, SocketOptions};
+use crate::{BoxFuture, ConnectionLimits, Limits, Listening, MemoryNetwork, MemoryStream, Network, Out, SocketOptions};
 
 const KIB: usize = 1 << 10;
 const IDLE: Duration = Duration::from_secs(600);
@@ -102,9 +102,11 @@ fn run<F: Future>(setting: Setting, story: impl FnOnce(Site) -> F) -> F::Output 
     let limits = Limits {
         request_bytes_max: 100 * KIB * KIB,
         idle_max: IDLE,
-        connections_max: setting.connections_max,
-        connections_per_ip_max: setting.connections_per_ip_max,
-        connections_per_ip_overrides: Default::default(),
+        connections: ConnectionLimits {
+            max: setting.connections_max,
+            per_ip_max: setting.connections_per_ip_max,
+            per_ip_overrides: Default::default(),
+        },
     };
     world.block_on(async {
         let shared = Shared::new(rt.clone(), limits, setting.budget_bytes);

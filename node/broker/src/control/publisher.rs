@@ -14,6 +14,7 @@ use ottla_base::Uuid;
 use ottla_group::DeletedTopic;
 use ottla_machine::At;
 use ottla_metadata::{ConfigResource, Image, Record};
+use ottla_net::Shared;
 use ottla_rt::{Lane, Rt, Stop};
 use ottla_wire::TopicKey;
 
@@ -22,6 +23,7 @@ use super::replicas::Replicas;
 use crate::coordinate::groups::Groups;
 use crate::directory::Directory;
 use crate::partition::Gone;
+use crate::start::connection_limits;
 use crate::topics::{Published, Topic, Topics};
 
 /// How often partitions that could not be opened, or failed, are tried again; and a controller that was dropped is loaded.
@@ -35,6 +37,7 @@ pub struct Publisher {
     pub host: Arc<Host>,
     pub replicas: Arc<Replicas>,
     pub groups: Arc<Groups>,
+    pub network: Arc<Shared>,
     pub published: Arc<ArcSwap<Published>>,
     pub state: State,
 }
@@ -99,7 +102,7 @@ impl Publisher {
 
     /// Gives the offset before which everything is published.
     async fn publish_committed(self) -> (Publisher, i64) {
-        let Publisher { rt, host, replicas, groups, published, mut state } = self;
+        let Publisher { rt, host, replicas, groups, network, published, mut state } = self;
         let (records, committed) = host.take_committed();
         let (blocking_host, blocking_replicas) = (host.clone(), replicas.clone());
         let (mut state, Changes { removals, deleted, group_configs, brokers_reconfigured, reconfigured, mut topics }) =
@@ -129,6 +132,8 @@ impl Publisher {
         if brokers_reconfigured {
             // Which log directories are cordoned is among what they say.
             replicas.directories.signals.report.notify_one();
+            let layers = next.image.configs().layers(&replicas.config);
+            network.set_connection_limits(connection_limits(&layers));
         }
         groups.follow(&next, &change);
         host.release(committed);
@@ -139,7 +144,7 @@ impl Publisher {
                 later.blocking(move || home.remove(&name)).await;
             });
         }
-        (Publisher { rt, host, replicas, groups, published, state }, committed)
+        (Publisher { rt, host, replicas, groups, network, published, state }, committed)
     }
 }
 
@@ -148,6 +153,7 @@ impl State {
     fn apply(&mut self, records: Vec<(i64, Record)>, replicas: &Replicas) -> Changes {
         let mut changed = BTreeSet::new();
         let mut group_configs = false;
+        let mut is_first = false;
         let mut configured = Configured::default();
         for (offset, record) in records {
             changed.extend(topic_of(&record));
@@ -159,6 +165,7 @@ impl State {
         if !self.is_serving && replicas.is_unfenced(&self.image) {
             self.is_serving = true;
             group_configs = true;
+            is_first = true;
             changed.extend(self.image.topics().iter().map(|topic| topic.id));
         }
         if !self.is_serving {
@@ -174,7 +181,7 @@ impl State {
             removals: gone.iter().flat_map(|topic| replicas.delete(topic)).collect(),
             deleted: deleted.collect(),
             group_configs,
-            brokers_reconfigured: configured.brokers,
+            brokers_reconfigured: configured.brokers || is_first,
             reconfigured: configured.topics(&self.image),
             topics: stays.iter().filter_map(|id| self.follow(id)).collect(),
         }

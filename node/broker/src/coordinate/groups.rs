@@ -296,7 +296,7 @@ impl Groups {
         self.shards.load().iter().flatten().for_each(|host| host.nudge());
     }
 
-    /// Of each group that has a configuration of its own, what is so for it.
+    /// Of each group that has a configuration of its own, what is so for it; and of the others.
     fn group_configs(&self, image: &Image) -> GroupConfigs {
         let server = image.configs().layers(&self.server);
         let own = image.configs().groups().map(|(name, group)| {
@@ -308,7 +308,10 @@ impl Groups {
             };
             (name.clone(), config)
         });
-        own.collect()
+        // Of what is so for all, this alone can be changed while the broker runs.
+        let assignment_interval_ms = Some(server.get(keys::GROUP_CONSUMER_ASSIGNMENT_INTERVAL_MS));
+        let all = ottla_group::GroupConfig { assignment_interval_ms, ..Default::default() };
+        GroupConfigs { own: own.collect(), all }
     }
 }
 

@@ -239,8 +239,11 @@ fn the_command_line_wins_over_the_file_and_the_last_over_the_first() {
 #[test]
 fn limits_per_address_are_read() {
     let (config, _) = load("max.connections.per.ip.overrides=127.0.0.1:5, [::1]:6,::ffff:10.0.0.1:7,::2:0").unwrap();
-    let limits: Vec<_> =
-        config.connections_per_ip_overrides().iter().map(|(address, count)| format!("{address} {count}")).collect();
+    let limits: Vec<_> = crate::ServerLayers::of(&config)
+        .connections_per_ip_overrides()
+        .iter()
+        .map(|(address, count)| format!("{address} {count}"))
+        .collect();
     assert_eq!(limits, ["10.0.0.1 7", "127.0.0.1 5", "::1 6", "::2 0"]);
 }
 

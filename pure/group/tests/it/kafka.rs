@@ -41,7 +41,7 @@ fn loaded(file: &str, end: usize) -> Node {
     node.topics = topics();
     node.log = log(file);
     node.log.truncate(end);
-    let soft = Soft::new(node.config).with(node.topics.clone(), GroupConfigs::new());
+    let soft = Soft::new(node.config).with(node.topics.clone(), GroupConfigs::default());
     let (shard, batch) = node.load().start(end as i64, soft, node.now);
     assert_eq!(batch.records, []);
     node.shard = shard;

@@ -26,7 +26,7 @@ impl Node {
         let now = Now { mono_ms: 0, wall_ms: START_MS };
         let (shard, batch) = Load::default().start(0, Soft::new(config), now);
         assert_eq!(batch.records, []);
-        Node { shard, config, topics: Topics::default(), group_configs: GroupConfigs::new(), log: Vec::new(), now }
+        Node { shard, config, topics: Topics::default(), group_configs: GroupConfigs::default(), log: Vec::new(), now }
     }
 
     pub fn submit(&mut self, asker: Waiter, command: Command) -> Done {

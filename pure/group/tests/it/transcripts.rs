@@ -398,7 +398,7 @@ impl Session {
                     heartbeat_interval_ms: number("heartbeat"),
                     assignment_interval_ms: number("interval"),
                 };
-                self.node.group_configs.insert(group_id, config);
+                self.node.group_configs.own.insert(group_id, config);
                 Command::GroupConfigsChanged(self.node.group_configs.clone())
             }
             "commit" => {
