@@ -13,17 +13,26 @@ use crate::{FirstBatch, Log, Piece, Place, Reader, View, Want};
 /// Bytes that are copied at once, where no batch is larger.
 const COPY_BYTES: u64 = 1 << 20;
 
+/// What was copied at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// 0 once all is there.
+    pub bytes: u64,
+    /// It is of the last segment: what is left is what that one has behind it.
+    pub is_last: bool,
+}
+
 impl Log {
     /// Appends what `from` has behind the end of this log, or behind its own start if that is later, and before `limit`: some of
-    /// it, in memory that is used again. Gives how many bytes; 0 once all is there.
-    pub fn copy(&mut self, from: &Reader, limit: Place, buffer: &mut Vec<u8>) -> Result<u64, LogError> {
+    /// it, in memory that is used again.
+    pub fn copy(&mut self, from: &Reader, limit: Place, buffer: &mut Vec<u8>) -> Result<Stretch, LogError> {
         let end = self.end().offset;
         let offset = end.max(from.start());
         if offset >= limit.offset {
-            return Ok(0);
+            return Ok(Stretch { bytes: 0, is_last: true });
         }
         let want = Want { offset, limit, bytes_max: COPY_BYTES, first: FirstBatch::Whole, wait: Wait::Yes };
-        let View { file, range, .. } = match from.view(&want) {
+        let View { file, range, has_more_behind, .. } = match from.view(&want) {
             // It has begun later since it was asked where it begins.
             Err(LogError::OutOfRange { .. }) if from.start() > offset => return self.copy(from, limit, buffer),
             found => found?,
@@ -49,6 +58,7 @@ impl Log {
             rest = after;
         }
         self.append(&pieces)?;
-        Ok(pieces.iter().map(|piece| piece.header.size_bytes() as u64).sum())
+        let bytes = pieces.iter().map(|piece| piece.header.size_bytes() as u64).sum();
+        Ok(Stretch { bytes, is_last: !has_more_behind })
     }
 }

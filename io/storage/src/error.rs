@@ -35,6 +35,14 @@ impl LogError {
         matches!(self, LogError::Io { cause, .. } if is_broken(cause))
     }
 
+    /// The file or directory that it is about.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            LogError::Io { path, .. } | LogError::Corrupt { path, .. } | LogError::Lost { path, .. } => Some(path),
+            LogError::OutOfRange { .. } | LogError::Cold | LogError::Deleted => None,
+        }
+    }
+
     /// The disk is full, or a quota of the file system is: what was refused may be tried again later.
     pub fn is_out_of_space(&self) -> bool {
         let full = |kind| matches!(kind, ErrorKind::StorageFull | ErrorKind::QuotaExceeded);

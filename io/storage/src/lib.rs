@@ -39,6 +39,7 @@ use std::sync::{Mutex, MutexGuard};
 
 pub use aborted::{ABORTED_MAX, AbortedTransaction};
 pub use clean::{CleanError, Cleaned, Cleaner, CleanerOptions, Cleaning, Job};
+pub use copy::Stretch;
 pub use error::LogError;
 pub use flush::{FlushOptions, Flushed, Flusher};
 pub use log::{Appended, Log, LogOptions, Piece};

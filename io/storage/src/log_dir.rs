@@ -78,6 +78,11 @@ impl LogDir {
         self.backlog.flushed_bytes()
     }
 
+    /// Bytes that can still be written.
+    pub fn free_bytes(&self) -> Result<u64, LogError> {
+        self.disk.free_bytes(&self.path).doing("stat", &self.path)
+    }
+
     /// Names of the directories in it.
     pub fn list(&self) -> Result<Vec<String>, LogError> {
         let entries = self.disk.list(&self.path).doing("list", &self.path)?;
@@ -117,11 +122,10 @@ impl LogDir {
         if future.starts_with(name) { Ok(future) } else { Err(NameTooLong) }
     }
 
-    /// Gives a replica that was copied, and is closed, its own name. Durable when this returns.
-    pub fn take_over(&self, future: &str, name: &str) -> Result<(), LogError> {
-        let from = self.path.join(future);
-        self.disk.rename(&from, &self.path.join(name)).doing("rename", &from)?;
-        self.sync()
+    /// Gives the directory of a replica that is not open another name.
+    pub fn rename_replica(&self, name: &str, new: &str) -> Result<(), LogError> {
+        let from = self.path.join(name);
+        self.disk.rename(&from, &self.path.join(new)).doing("rename", &from)
     }
 
     /// Makes the names in the directory survive a power loss.
@@ -137,8 +141,7 @@ impl LogDir {
 
     fn rename(&self, name: &str, id: Uuid, fate: &str) -> Result<String, LogError> {
         let new = with_fate(name, id, fate);
-        let from = self.path.join(name);
-        self.disk.rename(&from, &self.path.join(&new)).doing("rename", &from)?;
+        self.rename_replica(name, &new)?;
         Ok(new)
     }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ottla_base::Uuid;
+use ottla_base::{LeaderEpoch, Uuid};
 use ottla_net::BoxFuture;
 use ottla_storage::checkpoint::topic_id;
 use ottla_storage::{LogDir, LogError};
@@ -131,10 +131,16 @@ impl Directories {
         self.opened.iter().find(|directory| directory.is_metadata).expect("no broker starts without it")
     }
 
-    /// Where the replica `name` of a topic is; or, if it is new, where it is to be: `assigned`, by the metadata.
-    pub fn home(&self, name: &str, topic: Uuid, assigned: Uuid) -> Result<&Arc<Directory>, Homeless> {
+    /// Where the replica `name` of a topic is; or, if it is new, where the metadata say it is to be: `assigned`.
+    pub fn home(
+        &self,
+        name: &str,
+        topic: Uuid,
+        assigned: Uuid,
+        epoch: LeaderEpoch,
+    ) -> Result<&Arc<Directory>, Homeless> {
         let at = self.online().find(|directory| directory.id == assigned);
-        if let Some(only) = at.filter(|_| self.opened.len() == 1) {
+        if let Some(only) = at.filter(|_| self.opened.len() + self.unopened.len() == 1) {
             return Ok(only);
         }
         for directory in at.into_iter().chain(self.online().filter(|directory| directory.id != assigned)) {
@@ -142,8 +148,11 @@ impl Directories {
                 return Ok(directory);
             }
         }
+        // One that was led before a start is not new: it may have gone to one that is offline.
+        let may_be_elsewhere = epoch > LeaderEpoch(0) && self.offline_count() > 0;
         match at {
-            Some(directory) => Ok(directory),
+            Some(directory) if !may_be_elsewhere => Ok(directory),
+            Some(_) => Err(Homeless::Offline),
             // The metadata does not know yet, and it may be in one that is offline.
             None if !is_directory(assigned) && self.offline_count() == 0 => {
                 self.online().next().ok_or(Homeless::Offline)

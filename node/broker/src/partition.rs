@@ -304,7 +304,7 @@ impl Partition {
     ) -> AfterAppend {
         let mut guard = self.state.lock();
         let Some(State { leader, log }) = guard.as_deref_mut().ok().and_then(Option::as_mut) else {
-            refuse(batches, outcomes, outcome::STORAGE);
+            refuse(batches, outcomes, self.gone());
             return AfterAppend::default();
         };
         let health = self.health.load(Ordering::Relaxed);
@@ -515,9 +515,14 @@ impl Partition {
         self.tail().gone == Some(Gone::Moved)
     }
 
+    /// Why there is no state.
+    fn gone(&self) -> ErrorCode {
+        self.tail().gone.map_or(outcome::STORAGE, Gone::error)
+    }
+
     fn with_leader<T>(&self, ask: impl FnOnce(&Leader) -> T) -> Result<T, ErrorCode> {
         let guard = self.state.lock();
-        let state = guard.as_deref().ok().and_then(Option::as_ref).ok_or(outcome::STORAGE)?;
+        let state = guard.as_deref().ok().and_then(Option::as_ref).ok_or_else(|| self.gone())?;
         Ok(ask(&state.leader))
     }
 

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ottla_storage::{LogDir, LogError};
 
 /// So much must be free before producers are served again.
-const ROOM_BYTES_MIN: u64 = 8 << 20;
+pub const ROOM_BYTES_MIN: u64 = 8 << 20;
 
 #[derive(Debug, Default)]
 pub struct Room {

@@ -212,13 +212,14 @@ pub async fn start(
         metrics: metrics.clone(),
         taken: Default::default(),
     });
-    running.push(rt.spawn(Lane::Control, "compaction", compaction::run(compaction, tasks.listener())));
+    running.push(rt.spawn(Lane::Control, "compaction", compaction::run(compaction.clone(), tasks.listener())));
     let rest = resting::run(rt.clone(), published.clone(), tasks.listener());
     running.push(rt.spawn(Lane::Control, "rest", rest));
     let moving = Arc::new(Moving {
         rt: rt.clone(),
         replicas: replicas.clone(),
         control: control.clone(),
+        compaction: compaction.clone(),
         published: published.clone(),
         config: config.clone(),
         moves: Default::default(),

@@ -227,9 +227,11 @@ fn unopened(broker: &Broker) -> Option<StopError> {
         let home = partition.map_or(Uuid::ZERO, |partition| partition.directory_on(broker.identity.node_id));
         !broker.directories.may_hold(home)
     };
+    // One that was on its way to another directory is not open either.
+    let is_open = |open: &Option<Arc<Partition>>| open.as_ref().is_some_and(|partition| !partition.has_moved());
     let mut missing = published.topics.iter().flat_map(|topic| {
         let partitions =
-            (0..).zip(&topic.partitions).filter(|(index, open)| open.is_none() && !is_offline(topic, *index));
+            (0..).zip(&topic.partitions).filter(|(index, open)| !is_open(open) && !is_offline(topic, *index));
         partitions.map(|(index, _)| format!("{}-{index}", topic.name))
     });
     let name = missing.next()?;

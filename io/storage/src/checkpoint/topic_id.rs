@@ -19,7 +19,7 @@ pub fn store(disk: &dyn Disk, replica: &Path, id: Uuid) -> Result<(), LogError> 
 }
 
 /// Makes what [`store`] wrote survive a power loss: before the first records do, or nobody knows whose they are.
-pub(crate) fn settle(disk: &dyn Disk, replica: &Path) -> Result<(), LogError> {
+pub fn settle(disk: &dyn Disk, replica: &Path) -> Result<(), LogError> {
     let path = replica.join(FILE);
     // Written again, and not only synced: an earlier sync of it may have failed.
     read(disk, &path)?.map_or(Ok(()), |bytes| write(disk, &path, &bytes))

@@ -11,7 +11,7 @@ use crate::support::*;
 /// Copies all there is, and gives what a reader finds in the copy.
 fn copy(from: &Log, to: &mut Log) -> Result<Vec<u8>, LogError> {
     let mut buffer = Vec::new();
-    while to.copy(&from.reader(), from.end(), &mut buffer)? > 0 {}
+    while to.copy(&from.reader(), from.end(), &mut buffer)?.bytes > 0 {}
     Ok(read(&to.reader(), to.reader().segments().unwrap()[0].base_offset, to.end(), 3000))
 }
 

@@ -68,6 +68,14 @@ pub struct Control {
     producer_ids: Mutex<VecDeque<Range<i64>>>,
 }
 
+/// What a broker tells of its log directories.
+#[derive(Debug)]
+pub struct Report {
+    pub failed: Vec<Uuid>,
+    pub cordoned: Vec<Uuid>,
+    pub is_any_left: bool,
+}
+
 /// What a start tells the controller.
 #[derive(Debug)]
 pub struct Registration {
@@ -313,9 +321,15 @@ impl Control {
     }
 
     /// Tells the controller which log directories have failed since the start, and which take no new replicas.
-    pub async fn report_directories(&self, failed: Vec<Uuid>, cordoned: Vec<Uuid>) -> Result<(), NoReply> {
-        let request =
-            BrokerHeartbeatRequest { offline_log_dirs: failed, cordoned_log_dirs: Some(cordoned), ..self.heartbeat() };
+    /// Where none is left, the broker is to be fenced: it serves nothing.
+    pub async fn report_directories(&self, report: Report) -> Result<(), NoReply> {
+        let Report { failed, cordoned, is_any_left } = report;
+        let request = BrokerHeartbeatRequest {
+            want_fence: !is_any_left,
+            offline_log_dirs: failed,
+            cordoned_log_dirs: Some(cordoned),
+            ..self.heartbeat()
+        };
         submit!(self.host, PATIENCE, BrokerHeartbeat(request)).map(drop)
     }
 

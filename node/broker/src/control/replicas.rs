@@ -40,22 +40,16 @@ pub struct Replicas {
     /// Replicas that could not be opened when it was tried last.
     pub closed: Mutex<BTreeSet<(Uuid, i32)>>,
     /// Those that go from one directory to another at this moment, and are not to be opened.
-    pub moving: Mutex<BTreeSet<ReplicaId>>,
+    pub moving: Mutex<BTreeMap<ReplicaId, Meanwhile>>,
     /// What is known of those that have come.
     pub adopted: Mutex<BTreeMap<ReplicaId, Checkpointed>>,
 }
 
-/// A replica that is not to be opened.
-#[derive(Debug)]
-pub struct Held<'a> {
-    replicas: &'a Replicas,
-    replica: ReplicaId,
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        lock(&self.replicas.moving).remove(&self.replica);
-    }
+/// What has happened to a topic while a replica of it was held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meanwhile {
+    Nothing,
+    Deleted,
 }
 
 /// What opening replicas has taken since the last report.
@@ -93,6 +87,8 @@ impl Replicas {
                 }
                 Some(Arc::new(partition))
             }
+            // That was said when its directory failed, and nothing is tried until there is another start.
+            Err(Homeless::Offline) => None,
             Err(error) => {
                 if self.closed().insert((topic.id, index)) {
                     let trouble = "cannot open the log, which is tried again";
@@ -104,7 +100,7 @@ impl Replicas {
     }
 
     pub fn is_moving(&self, topic: Uuid, index: i32) -> bool {
-        lock(&self.moving).contains(&ReplicaId { topic, index })
+        lock(&self.moving).contains_key(&ReplicaId { topic, index })
     }
 
     fn closed(&self) -> MutexGuard<'_, BTreeSet<(Uuid, i32)>> {
@@ -120,7 +116,8 @@ impl Replicas {
     ) -> Result<Partition, Homeless> {
         let settings = self.settings(image, &topic.name);
         let name = format!("{}-{index}", topic.name);
-        let home = self.directories.home(&name, topic.id, partition.directory_on(self.identity.node_id))?;
+        let assigned = partition.directory_on(self.identity.node_id);
+        let home = self.directories.home(&name, topic.id, assigned, partition.leader_epoch)?;
         let path = home.path().join(&name);
         self.claim(home, topic.id, &name)?;
         let adopted = lock(&self.adopted).remove(&ReplicaId { topic: topic.id, index });
@@ -207,9 +204,15 @@ impl Replicas {
         let mut removals = Vec::new();
         for (index, partition) in topic.partitions.iter().enumerate() {
             self.closed().remove(&(topic.id, index as i32));
+            let replica = ReplicaId { topic: topic.id, index: index as i32 };
+            if let Some(meanwhile) = lock(&self.moving).get_mut(&replica) {
+                *meanwhile = Meanwhile::Deleted;
+                continue;
+            }
             let deleted = match partition {
-                Some(partition) => self.delete_open(partition),
-                None => self.delete_closed(topic.id, &format!("{}-{index}", topic.name)),
+                Some(partition) if !partition.has_moved() => self.delete_open(partition),
+                // It may be in another directory by now.
+                _ => self.delete_closed(topic.id, &format!("{}-{index}", topic.name)),
             };
             match deleted {
                 Ok(removal) => removals.extend(removal),
@@ -284,10 +287,20 @@ impl Replicas {
         }
     }
 
-    /// Keeps a replica from being opened until what is returned is dropped.
-    pub fn hold(&self, replica: ReplicaId) -> Held<'_> {
-        lock(&self.moving).insert(replica);
-        Held { replicas: self, replica }
+    /// Keeps a replica from being opened until it is let go.
+    pub fn hold(&self, replica: ReplicaId) {
+        lock(&self.moving).insert(replica, Meanwhile::Nothing);
+    }
+
+    /// It may be opened again; or, if its topic was deleted meanwhile, it goes.
+    pub fn let_go(&self, replica: ReplicaId, name: &str) -> Option<Removal> {
+        match lock(&self.moving).remove(&replica)? {
+            Meanwhile::Nothing => None,
+            Meanwhile::Deleted => self.delete_closed(replica.topic, name).unwrap_or_else(|error| {
+                tracing::error!("cannot delete {name}: {error}");
+                None
+            }),
+        }
     }
 
     /// What the image says of a topic. The last one is given again where it says the same: most topics are alike.

@@ -2,8 +2,8 @@
 //!
 //! The metadata says in which directory a replica is. It can be elsewhere: a move was done, and its record was lost with the
 //! power; or somebody moved it while the broker was down. Then the metadata follows. It can be there twice, if a move was cut
-//! short between its last two steps: the copy, which is complete then, is where the metadata does not expect it, and the
-//! other one is set aside. What is a copy in the making (`-future`) is begun anew, because what it is a copy of may have lost
+//! short between its last two steps: the one that has more counts, or of equals that where the metadata does not expect it,
+//! which is the copy; the other is set aside. What is a copy in the making (`-future`) is begun anew, because what it is a copy of may have lost
 //! its end since.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use ottla_base::Uuid;
 use ottla_metadata::Image;
+use ottla_storage::Log;
 
 use super::replicas::Replicas;
 use crate::directory::Directory;
@@ -33,9 +34,7 @@ pub struct Settled {
 /// Looks through the directories, and sets aside what is there twice. What cannot be read is told, and left.
 pub fn settle(replicas: &Replicas, image: &Image) -> Settled {
     let mut settled = Settled::default();
-    if replicas.directories.online().nth(1).is_none() {
-        return settled;
-    }
+    let is_alone = replicas.directories.online().nth(1).is_none();
     let mut places = BTreeMap::<(ReplicaId, String), Vec<&Arc<Directory>>>::new();
     for directory in replicas.directories.online() {
         let names = match directory.log_dir.list() {
@@ -46,19 +45,26 @@ pub fn settle(replicas: &Replicas, image: &Image) -> Settled {
             }
         };
         for name in names {
-            if let Some(replica) = replica_of(directory, image, &name) {
-                places.entry((replica, name)).or_default().push(directory);
-            } else if let Some(whole) = future_of(&name) {
+            if let Some(whole) = future_of(&name) {
                 if let Some(replica) = replica_of(directory, image, whole) {
                     settled.moves.push((directory.clone(), replica));
                 }
                 directory.remove(&name);
+            } else if !is_alone && let Some(replica) = replica_of(directory, image, &name) {
+                places.entry((replica, name)).or_default().push(directory);
             }
         }
     }
     for ((replica, name), homes) in places {
         let expected = expected(replicas, image, replica);
-        let home = homes.iter().find(|home| home.id != expected).unwrap_or(&homes[0]);
+        let home = match homes[..] {
+            [only] => only,
+            // Of equals the last.
+            _ => homes
+                .iter()
+                .max_by_key(|home| (end_of(replicas, image, home, &name), home.id != expected))
+                .unwrap_or(&homes[0]),
+        };
         for other in homes.iter().filter(|other| !Arc::ptr_eq(other, home)) {
             match other.log_dir.set_aside(&name, replica.topic) {
                 Ok(stray) => tracing::warn!("{name} is in {} too; renamed to {stray}", home.path().display()),
@@ -70,6 +76,16 @@ pub fn settle(replicas: &Replicas, image: &Image) -> Settled {
         }
     }
     settled
+}
+
+/// Where a log ends; `None` if it cannot be opened.
+fn end_of(replicas: &Replicas, image: &Image, home: &Directory, name: &str) -> Option<i64> {
+    let (topic, _) = name.rsplit_once('-')?;
+    let options = replicas.settings(image, &topic.into()).log_options(0);
+    let opened = Log::open(&home.log_dir, name, options, home.checkpoints.known(name));
+    let opened =
+        opened.inspect_err(|error| tracing::error!("{name} is there twice, and one cannot be opened: {error}"));
+    opened.ok().map(|(log, _)| log.end().offset)
 }
 
 /// Where the metadata says that this node's replica is.

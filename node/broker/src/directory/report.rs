@@ -10,7 +10,7 @@ use ottla_metadata::Image;
 use ottla_rt::{Rt, Stop};
 
 use super::Directories;
-use crate::control::Control;
+use crate::control::{Control, Report};
 use crate::topics::Published;
 
 /// The pause after the controller could not be told.
@@ -31,8 +31,12 @@ impl Reporter {
         loop {
             let failed =
                 self.directories.iter().filter(|directory| directory.has_failed()).map(|directory| directory.id);
-            let cordoned = cordoned(&self.directories, &self.config, &self.published.load().image);
-            let told = self.control.report_directories(failed.collect(), cordoned).await;
+            let report = Report {
+                failed: failed.collect(),
+                cordoned: cordoned(&self.directories, &self.config, &self.published.load().image),
+                is_any_left: self.directories.online().next().is_some(),
+            };
+            let told = self.control.report_directories(report).await;
             tokio::select! {
                 biased;
                 () = stop.told() => return,

@@ -85,7 +85,7 @@ impl Partition {
 
     fn with_state<T>(&self, f: impl FnOnce(&mut State) -> T) -> Result<T, ErrorCode> {
         let mut guard = self.state.lock();
-        let state = guard.as_deref_mut().ok().and_then(Option::as_mut).ok_or(outcome::STORAGE)?;
+        let state = guard.as_deref_mut().ok().and_then(Option::as_mut).ok_or_else(|| self.gone())?;
         Ok(f(state))
     }
 

@@ -48,7 +48,8 @@ pub struct Compaction {
 }
 
 /// A log that is compacted, until it is dropped, by a panic too.
-struct Taken<'a> {
+#[derive(Debug)]
+pub struct Taken<'a> {
     compaction: &'a Compaction,
     name: String,
 }
@@ -244,6 +245,12 @@ impl Compaction {
             tracing::error!("cannot write down how far logs are compacted: {error}");
         }
         Ok(cleaned)
+    }
+
+    /// Keeps a log from being compacted until what is returned is dropped. `None` while it is being compacted.
+    pub fn hold(&self, partition: &Partition) -> Option<Taken<'_>> {
+        let name = partition.directory();
+        self.taken().insert(name.clone()).then(|| Taken { compaction: self, name })
     }
 
     fn taken(&self) -> MutexGuard<'_, BTreeSet<String>> {

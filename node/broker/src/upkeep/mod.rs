@@ -6,10 +6,12 @@
 //! compaction  keeps the newest record of each key
 //! resting     closes the files of idle logs
 //! moving      takes replicas from one log directory to another
+//!   swapping    its last step
 //! ```
 
 pub mod compaction;
 pub mod moving;
 pub mod resting;
 pub mod retention;
+pub mod swapping;
 pub mod trimming;
