@@ -432,9 +432,9 @@ async fn errors(client: &mut Client) -> Vec<ErrorCode> {
     described(client).await.iter().map(|dir| code(dir.error_code)).collect()
 }
 
-/// A topic of many segments, `bytes` in all.
+/// A topic of many segments, `bytes` in all. What is copied of a segment at last is little.
 async fn make_large(client: &mut Client, topic: &str, bytes: usize) -> i64 {
-    let configs = [("segment.bytes", "1048576"), ("file.delete.delay.ms", "1000")];
+    let configs = [("segment.bytes", "1400000"), ("file.delete.delay.ms", "1000")];
     assert_eq!(client.create(topic, &configs).await, ErrorCode::None);
     let value = vec![7; 200_000];
     let record = NewRecord { timestamp: 1_767_225_600_000, value: Some(&value), ..NewRecord::default() };
