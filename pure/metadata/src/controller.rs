@@ -24,6 +24,7 @@ mod internal_topics;
 mod leadership;
 mod placement;
 mod producer_ids;
+mod reassignments;
 mod registration;
 mod topic_configs;
 
@@ -37,10 +38,11 @@ use ottla_base::Uuid;
 use ottla_machine::{At, Machine, Waiter};
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::{
-    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsResponse, AssignReplicasToDirsRequest,
-    AssignReplicasToDirsResponse, BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest,
-    BrokerRegistrationResponse, ControllerRegistrationRequest, ControllerRegistrationResponse, CreatableTopicResult,
-    CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse, AlterConfigsResponse, AlterPartitionReassignmentsRequest,
+    AlterPartitionReassignmentsResponse, AssignReplicasToDirsRequest, AssignReplicasToDirsResponse,
+    BrokerHeartbeatRequest, BrokerHeartbeatResponse, BrokerRegistrationRequest, BrokerRegistrationResponse,
+    ControllerRegistrationRequest, ControllerRegistrationResponse, CreatableTopicResult, CreatePartitionsRequest,
+    CreatePartitionsResponse, CreateTopicsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
     IncrementalAlterConfigsResponse,
 };
 
@@ -80,6 +82,7 @@ pub enum Command {
     AlterConfigs(AlterConfigs),
     IncrementalAlterConfigs(IncrementalAlterConfigs),
     AssignReplicasToDirs(AssignReplicasToDirsRequest),
+    AlterPartitionReassignments(AlterPartitionReassignmentsRequest),
 }
 
 /// To each command its own.
@@ -97,6 +100,7 @@ pub enum Reply {
     AlterConfigs(AlterConfigsResponse),
     IncrementalAlterConfigs(IncrementalAlterConfigsResponse),
     AssignReplicasToDirs(AssignReplicasToDirsResponse),
+    AlterPartitionReassignments(AlterPartitionReassignmentsResponse),
 }
 
 /// The image, and what only the controller needs to find in it. Reads as the image.
@@ -145,6 +149,9 @@ impl Machine for Controller {
                 Reply::IncrementalAlterConfigs(incremental_alter_configs::decide(step, command))
             }
             Command::AssignReplicasToDirs(request) => Reply::AssignReplicasToDirs(directories::assign(step, request)),
+            Command::AlterPartitionReassignments(request) => {
+                Reply::AlterPartitionReassignments(reassignments::decide(step, request))
+            }
         };
         step.reply(asker, reply);
     }

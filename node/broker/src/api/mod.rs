@@ -32,6 +32,8 @@ mod k35_describe_log_dirs;
 mod k37_create_partitions;
 mod k42_delete_groups;
 mod k44_incremental_alter_configs;
+mod k45_alter_partition_reassignments;
+mod k46_list_partition_reassignments;
 mod k47_offset_delete;
 mod k60_describe_cluster;
 mod k61_describe_producers;
@@ -82,6 +84,8 @@ pub const TABLE: &[Api] = &[
     k37_create_partitions::API,
     k42_delete_groups::API,
     k44_incremental_alter_configs::API,
+    k45_alter_partition_reassignments::API,
+    k46_list_partition_reassignments::API,
     k47_offset_delete::API,
     k60_describe_cluster::API,
     k61_describe_producers::API,

@@ -44,11 +44,11 @@ use ottla_wire::messages::alter_configs_response::AlterConfigsResourceResponse a
 use ottla_wire::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
 use ottla_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use ottla_wire::messages::{
-    AllocateProducerIdsRequest, AlterConfigsRequest, AlterConfigsResponse, AssignReplicasToDirsRequest,
-    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreatableTopic, CreatableTopicResult, CreatePartitionsRequest,
-    CreatePartitionsResponse, CreatePartitionsTopicResult, CreateTopicsRequest, CreateTopicsResponse,
-    DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse,
+    AllocateProducerIdsRequest, AlterConfigsRequest, AlterConfigsResponse, AlterPartitionReassignmentsRequest,
+    AlterPartitionReassignmentsResponse, AssignReplicasToDirsRequest, BrokerHeartbeatRequest,
+    BrokerRegistrationRequest, CreatableTopic, CreatableTopicResult, CreatePartitionsRequest, CreatePartitionsResponse,
+    CreatePartitionsTopicResult, CreateTopicsRequest, CreateTopicsResponse, DeletableTopicResult, DeleteTopicsRequest,
+    DeleteTopicsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
 
 use crate::api::outcome;
@@ -292,6 +292,19 @@ impl Control {
             ..self.heartbeat()
         };
         submit!(self.host, patience, BrokerHeartbeat(heartbeat)).map(drop)
+    }
+
+    /// Waits for no longer than `timeout_ms`.
+    pub async fn alter_partition_reassignments(
+        &self,
+        request: AlterPartitionReassignmentsRequest,
+    ) -> AlterPartitionReassignmentsResponse {
+        let patience = millis(request.timeout_ms);
+        submit!(self.host, patience, AlterPartitionReassignments(request)).unwrap_or_else(|no_reply| {
+            let error_code = outcome::of_controller(no_reply).code();
+            let error_message = Some(no_reply.to_string().into());
+            AlterPartitionReassignmentsResponse { error_code, error_message, ..Default::default() }
+        })
     }
 
     /// Tells the controller in which log directory each of these replicas is.

@@ -16,10 +16,11 @@ use ottla_wire::messages::alter_configs_request::{
 use ottla_wire::messages::assign_replicas_to_dirs_request::{DirectoryData, PartitionData, TopicData};
 use ottla_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use ottla_wire::messages::{
-    AllocateProducerIdsRequest, AlterConfigsRequest, AssignReplicasToDirsRequest, ControllerRegistrationRequest,
-    CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreatableTopicResult, CreatePartitionsAssignment,
-    CreatePartitionsRequest, CreatePartitionsTopic, CreateTopicsRequest, DeleteTopicState, DeleteTopicsRequest,
-    IncrementalAlterConfigsRequest,
+    AllocateProducerIdsRequest, AlterConfigsRequest, AlterPartitionReassignmentsRequest, AssignReplicasToDirsRequest,
+    ControllerRegistrationRequest, CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
+    CreatableTopicResult, CreatePartitionsAssignment, CreatePartitionsRequest, CreatePartitionsTopic,
+    CreateTopicsRequest, DeleteTopicState, DeleteTopicsRequest, IncrementalAlterConfigsRequest, ReassignablePartition,
+    ReassignableTopic,
 };
 
 use crate::node::{DIRECTORY, Node, heartbeat, registration};
@@ -53,6 +54,11 @@ fn broker_configs() {
 #[test]
 fn create_partitions() {
     check("create_partitions.txt");
+}
+
+#[test]
+fn reassignments() {
+    check("reassignments.txt");
 }
 
 #[test]
@@ -193,6 +199,10 @@ impl Session {
                 ..Default::default()
             }),
             "delete" => self.delete(&words[1..]),
+            "reassign" => Command::AlterPartitionReassignments(AlterPartitionReassignmentsRequest {
+                topics: details.iter().map(|line| reassigned(line)).collect(),
+                ..Default::default()
+            }),
             "assign" => self.assign(directory(number("directory", 0)), epoch, details),
             other => panic!("no such command: {other}"),
         };
@@ -277,6 +287,12 @@ impl Session {
             Reply::CreatePartitions(r) => r.results.iter().for_each(|topic| {
                 line(format!("{:?} {}", topic.name, outcome(topic.error_code, &topic.error_message)));
             }),
+            Reply::AlterPartitionReassignments(r) => r.responses.iter().for_each(|topic| {
+                topic.partitions.iter().for_each(|partition| {
+                    let told = outcome(partition.error_code, &partition.error_message);
+                    line(format!("{}-{} {told}", topic.name, partition.partition_index));
+                });
+            }),
             Reply::AssignReplicasToDirs(r) => {
                 line(outcome(r.error_code, &None));
                 r.directories.iter().flat_map(|directory| &directory.topics).for_each(|topic| {
@@ -314,6 +330,15 @@ impl Session {
             set.join(", ")
         )
     }
+}
+
+/// `name index [<broker>+<broker>]`; without brokers it is called off.
+fn reassigned(line: &str) -> ReassignableTopic {
+    let words = words(line);
+    let replicas = words.get(2).map(|ids| ids.split('+').map(|id| id.parse().unwrap()).collect());
+    let partition =
+        ReassignablePartition { partition_index: words[1].parse().unwrap(), replicas, ..Default::default() };
+    ReassignableTopic { name: words[0].as_str().into(), partitions: vec![partition], ..Default::default() }
 }
 
 /// The ids of the broker's log directories, from 1 on.
