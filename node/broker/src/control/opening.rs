@@ -162,11 +162,14 @@ fn check_begun(found: &Found<'_>, snapshots: &Listed, quorum: Option<&QuorumStat
 fn bootstrap(dir: &LogDir, node: NodeId) -> Result<Vec<Record>, OpenError> {
     let path = dir.path().join(BOOTSTRAP);
     let Some(bytes) = snapshot_files::read(dir.disk(), &path)? else { return Ok(Vec::new()) };
+    let unusable = |cause| refusal(dir.path(), cause);
     let contents = snapshot::read(&bytes);
-    let records = contents.map_err(|cause| refusal(&path, LoadError::Snapshot { path: path.clone(), cause }))?.records;
+    let records =
+        contents.map_err(|cause| unusable(LoadError::Snapshot { file: BOOTSTRAP.to_owned(), cause }))?.records;
     let mut image = Image::default();
     for (offset, record) in (0..).zip(&records) {
-        image.apply(At { offset }, record).map_err(|cause| refusal(&path, cause.into()))?;
+        let applied = image.apply(At { offset }, record);
+        applied.map_err(|cause| unusable(LoadError::SnapshotApply { file: BOOTSTRAP.to_owned(), cause }))?;
     }
     takeover::check(&image, node).map_err(|cause| OpenError::Unfit { path, cause })?;
     Ok(records)
