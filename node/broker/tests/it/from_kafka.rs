@@ -12,8 +12,8 @@ use ottla_wire::messages::{ApiVersionsRequest, DescribeConfigsRequest, DescribeC
 use ottla_wire::records::control::LeaderChangeMessage;
 use ottla_wire::records::control::leader_change_message::Voter;
 use ottla_wire::records::{
-    AccessControlEntryRecord, BeginTransactionRecord, ControlRecord, FeatureLevelRecord, RegisterBrokerRecord,
-    RemoveAccessControlEntryRecord, TopicRecord,
+    AccessControlEntryRecord, BeginTransactionRecord, ControlRecord, FeatureLevelRecord, PartitionChangeRecord,
+    RegisterBrokerRecord, RemoveAccessControlEntryRecord, TopicRecord,
 };
 
 use crate::support::*;
@@ -333,6 +333,19 @@ fn clusters_of_other_nodes_are_not_taken_over() {
     batch.push(&NewRecord { key: Some(&key), value: Some(&value), ..NewRecord::default() });
     let files: [(&str, &[u8]); 3] = [(META, kafkas(META)), (LOG, &batch.finish()), (QUORUM, kafkas(QUORUM))];
     check_refused(&machine(&files), &["controllers are [1, 2]", "Nothing was changed"]);
+}
+
+#[test]
+fn a_reassignment_must_have_come_to_its_end() {
+    let topic_id = "22CmaR9NRySqCOLi3zlY0A".parse().unwrap();
+    let change = PartitionChangeRecord { topic_id, partition_id: 1, ..Default::default() };
+    let begin = PartitionChangeRecord { adding_replicas: Some(vec![2]), ..change.clone() };
+    let end = PartitionChangeRecord { adding_replicas: Some(vec![]), ..change };
+    let (begin, end) = (Record::PartitionChange(begin), Record::PartitionChange(end));
+    let words =
+        ["partition 1 of topic plain is being reassigned", "kafka-reassign-partitions.sh", "Nothing was changed"];
+    check_refused(&killed_and(std::slice::from_ref(&begin)), &words);
+    check_served(&killed_and(&[begin, end]));
 }
 
 #[test]
