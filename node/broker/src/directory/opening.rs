@@ -126,9 +126,6 @@ impl Identified {
             meta::store(log_dir.disk(), log_dir.path(), meta)?;
         }
         let mut epoch = of_metadata.filter(|_| self.directories.unopened().is_empty());
-        for directory in self.directories.iter() {
-            directory.room.keep_reserve(&directory.log_dir);
-        }
         for directory in self.directories.iter().filter(|directory| !directory.is_metadata) {
             let is_new = self.new.iter().any(|(log_dir, _)| Arc::ptr_eq(log_dir, &directory.log_dir));
             let here = clean::take(directory.log_dir.disk(), directory.path())?;
