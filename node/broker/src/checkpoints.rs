@@ -3,6 +3,11 @@
 //! The lines of Kafka's files name a log by topic and partition. When a topic is deleted and another one of its name is made,
 //! a line that was left over would say of the new log that it is on the disk when it is not: its end would never be synced,
 //! and torn batches would not be looked for. So a log is begun only when the files have no line for its name.
+//!
+//! Kafka writes down how far a log is compacted when that is long done. If it was killed in between there are gaps behind that
+//! offset, where segments do not begin where the ones before end; and to repair such a log would be to remove what is behind
+//! a gap. So where Kafka wrote the directories last, gaps are taken for its compaction, wherever they are. It has no line for
+//! the metadata log, and we always have one: but only after everything was synced, which puts the gaps behind us.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +36,15 @@ pub struct Checkpoints {
     /// [`LogDir::flushed_bytes`] when the task was last woken for them.
     woken_at_bytes: AtomicU64,
     wake: Notify,
+    gaps: Gaps,
+}
+
+/// Where segments of a log need not begin where the ones before end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gaps {
+    /// Where the files say that it is compacted.
+    Compacted,
+    Anywhere,
 }
 
 #[derive(Debug)]
@@ -111,7 +125,31 @@ impl Checkpoints {
             first_dirty: load(FIRST_DIRTY)?,
         };
         let written = Mutex::new(Written { offsets, in_doubt: false });
-        Ok(Checkpoints { dir: dir.clone(), written, woken_at_bytes: AtomicU64::new(0), wake: Notify::new() })
+        let (woken_at_bytes, wake) = (AtomicU64::new(0), Notify::new());
+        Ok(Checkpoints { dir: dir.clone(), written, woken_at_bytes, wake, gaps: Gaps::Compacted })
+    }
+
+    /// Whether Kafka wrote these files last, of the directory of the metadata log.
+    pub fn are_by_kafka(&self) -> bool {
+        !self.written().offsets.recovery_points.contains_key(opening::DIR)
+    }
+
+    /// For logs that Kafka may have been compacting when it ended.
+    pub fn with_gaps(self) -> Checkpoints {
+        Checkpoints { gaps: Gaps::Anywhere, ..self }
+    }
+
+    /// Sees to it that the next start finds the gaps before the recovery points. Before [`run`]. What fails here fails with the
+    /// flusher, too.
+    pub fn settle_gaps(&self, directory: &Arc<Directory>, published: &Published) {
+        if self.gaps == Gaps::Anywhere {
+            let all = published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten());
+            for partition in all.filter(|partition| Arc::ptr_eq(&partition.home, directory)) {
+                if let Err(error) = partition.reader.flush() {
+                    tracing::error!("cannot sync {}: {error}", partition.directory());
+                }
+            }
+        }
     }
 
     /// Something was flushed. Where it was much the files are written at once: what they do not say is read again after a
@@ -132,8 +170,17 @@ impl Checkpoints {
             recovery_point: of(&offsets.recovery_points),
             kept: 0,
             log_start: of(&offsets.log_starts),
-            cleaned: of(&offsets.first_dirty),
+            cleaned: match self.gaps {
+                // The metadata log is never compacted.
+                Gaps::Anywhere if name != opening::DIR => i64::MAX,
+                _ => of(&offsets.first_dirty),
+            },
         }
+    }
+
+    /// Up to where the files say that a log is compacted.
+    pub fn first_dirty(&self, name: &str) -> i64 {
+        self.written().offsets.first_dirty.get(name).copied().unwrap_or(0)
     }
 
     /// Takes out what is said of a log that is not there any more.

@@ -175,7 +175,14 @@ pub async fn start(
     {
         // Before anybody can make a topic, whose directory would be there before the topic is published.
         let (replicas, published) = (replicas.clone(), published.load_full());
-        rt.blocking(move || replicas.set_strays_aside(&published.image)).await;
+        let finish = move || {
+            replicas.set_strays_aside(&published.image);
+            for directory in replicas.directories.iter() {
+                directory.room.keep_reserve(&directory.log_dir);
+                directory.checkpoints.settle_gaps(directory, &published);
+            }
+        };
+        rt.blocking(finish).await;
     }
 
     let interval = config.get(keys::LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS);
@@ -340,9 +347,7 @@ fn queued_bytes(config: &ServerConfig) -> usize {
 fn open_metadata(rt: &Rt, config: &ServerConfig, identified: &Identified) -> Result<Opened, StartError> {
     let Identified { directories, meta, is_new, .. } = identified;
     let home = directories.metadata();
-    let checkpoints = &home.checkpoints;
-    let found = opening::Found { dir: &home.log_dir, meta, is_new: *is_new, checkpoints, config };
-    let opened = opening::open(rt, &found, home.flushing.wake.clone())?;
+    let opened = opening::open(rt, &opening::Found { home, meta, is_new: *is_new, config })?;
     let clean_epoch = identified.begin(opened.clean_epoch)?;
     Ok(Opened { clean_epoch, ..opened })
 }

@@ -64,18 +64,8 @@ impl Record {
         let unsupported = |what| Err(RecordError::Unsupported(what));
         Ok(match record {
             MetadataRecord::TopicRecord(record) => Record::Topic(record),
-            MetadataRecord::PartitionRecord(record) => {
-                if !record.removing_replicas.is_empty() || !record.adding_replicas.is_empty() {
-                    return unsupported("a reassignment of partitions");
-                }
-                Record::Partition(record)
-            }
-            MetadataRecord::PartitionChangeRecord(record) => {
-                if record.removing_replicas.is_some() || record.adding_replicas.is_some() {
-                    return unsupported("a reassignment of partitions");
-                }
-                Record::PartitionChange(record)
-            }
+            MetadataRecord::PartitionRecord(record) => Record::Partition(record),
+            MetadataRecord::PartitionChangeRecord(record) => Record::PartitionChange(record),
             MetadataRecord::ClearElrRecord(record) => Record::ClearElr(record),
             MetadataRecord::RemoveTopicRecord(record) => Record::RemoveTopic(record),
             MetadataRecord::ConfigRecord(record) => match config_resource(&record) {
@@ -219,15 +209,6 @@ mod tests {
             let record = ConfigRecord { resource_type, resource_name: name.into(), ..Default::default() };
             check(MetadataRecord::ConfigRecord(record), &unsupported("configs of an unknown kind of resources"));
         }
-        let reassigned = unsupported("a reassignment of partitions");
-        let record = PartitionRecord { adding_replicas: vec![2], ..Default::default() };
-        check(MetadataRecord::PartitionRecord(record), &reassigned);
-        let record = PartitionRecord { removing_replicas: vec![2], ..Default::default() };
-        check(MetadataRecord::PartitionRecord(record), &reassigned);
-        let record = PartitionChangeRecord { adding_replicas: Some(vec![2]), ..Default::default() };
-        check(MetadataRecord::PartitionChangeRecord(record), &reassigned);
-        let record = PartitionChangeRecord { removing_replicas: Some(vec![]), ..Default::default() };
-        check(MetadataRecord::PartitionChangeRecord(record), &reassigned);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 use ottla_base::NodeId;
 use ottla_wire::records::AccessControlEntryRecord;
 
+use crate::image::Partition;
 use crate::{Image, features};
 
 /// Why a log is not served by this node.
@@ -34,6 +35,11 @@ pub enum Unfit {
     )]
     ReplicasElsewhere { topic: String, partition: i32, replicas: Vec<i32>, node: NodeId },
     #[error(
+        "partition {partition} of topic {topic} is being reassigned: replicas {adding:?} are to come, {removing:?} to go. Let \
+         Apache Kafka finish it, or cancel it (kafka-reassign-partitions.sh --cancel)"
+    )]
+    Reassigned { topic: String, partition: i32, adding: Vec<i32>, removing: Vec<i32> },
+    #[error(
         "its controllers are {voters:?}, and this is node {node}. Ottla takes over clusters of one node. Remove the other \
          controllers with Apache Kafka (kafka-metadata-quorum.sh remove-controller)"
     )]
@@ -46,6 +52,7 @@ pub fn check(image: &Image, node: NodeId) -> Result<(), Unfit> {
     if let Some(other) = image.brokers().iter().find(|broker| broker.id != node) {
         return Err(Unfit::OtherBroker { other: other.id, node });
     }
+    check_reassignments(image)?;
     check_replicas(image, node)?;
     match image.kept().acls().next() {
         Some(first) => Err(Unfit::Acls { count: image.kept().acls().len(), example: words_of(first) }),
@@ -84,11 +91,26 @@ fn check_levels(image: &Image) -> Result<(), Unfit> {
     Ok(())
 }
 
+fn check_reassignments(image: &Image) -> Result<(), Unfit> {
+    for topic in image.topics().iter() {
+        let is_reassigned = |p: &Partition| !p.adding_replicas.is_empty() || !p.removing_replicas.is_empty();
+        if let Some((index, partition)) = topic.partitions().find(|(_, partition)| is_reassigned(partition)) {
+            let (adding, removing) = (ids(&partition.adding_replicas), ids(&partition.removing_replicas));
+            return Err(Unfit::Reassigned { topic: topic.name.to_string(), partition: index, adding, removing });
+        }
+    }
+    Ok(())
+}
+
+fn ids(nodes: &[NodeId]) -> Vec<i32> {
+    nodes.iter().map(|node| node.0).collect()
+}
+
 fn check_replicas(image: &Image, node: NodeId) -> Result<(), Unfit> {
     for topic in image.topics().iter() {
         let elsewhere = topic.partitions().find(|(_, partition)| partition.replicas != [node]);
         if let Some((index, partition)) = elsewhere {
-            let replicas = partition.replicas.iter().map(|replica| replica.0).collect();
+            let replicas = ids(&partition.replicas);
             return Err(Unfit::ReplicasElsewhere { topic: topic.name.to_string(), partition: index, replicas, node });
         }
     }
@@ -138,8 +160,8 @@ mod tests {
     use ottla_base::Uuid;
     use ottla_machine::At;
     use ottla_wire::records::{
-        ClientQuotaRecord, FeatureLevelRecord, PartitionRecord, RegisterBrokerRecord, RemoveAccessControlEntryRecord,
-        TopicRecord, UnregisterBrokerRecord, UserScramCredentialRecord,
+        ClientQuotaRecord, FeatureLevelRecord, PartitionChangeRecord, PartitionRecord, RegisterBrokerRecord,
+        RemoveAccessControlEntryRecord, TopicRecord, UnregisterBrokerRecord, UserScramCredentialRecord,
     };
 
     fn level(name: &str, feature_level: i16) -> Record {
@@ -211,6 +233,33 @@ mod tests {
         check_image(&[topic, partition(vec![2, 1])], Some("partition 3 of topic t has replicas on [2, 1]"));
         assert_eq!(check_voters(&[1], NodeId(1)), Ok(()));
         assert!(check_voters(&[1, 2], NodeId(1)).is_err() && check_voters(&[2], NodeId(1)).is_err());
+    }
+
+    #[test]
+    fn only_a_reassignment_that_is_under_way_is_refused() {
+        let topic = Record::Topic(TopicRecord { name: "t".into(), ..Default::default() });
+        let made = PartitionRecord { partition_id: 3, replicas: vec![2, 1], ..Default::default() };
+        let in_snapshot = PartitionRecord { adding_replicas: vec![1], removing_replicas: vec![2], ..made.clone() };
+        let change = PartitionChangeRecord { partition_id: 3, ..Default::default() };
+        let begin = |adding: &[i32], removing: &[i32]| {
+            let some = |ids: &[i32]| Some(ids.to_vec()).filter(|ids| !ids.is_empty());
+            let (adding_replicas, removing_replicas) = (some(adding), some(removing));
+            Record::PartitionChange(PartitionChangeRecord { adding_replicas, removing_replicas, ..change.clone() })
+        };
+        let end = Record::PartitionChange(PartitionChangeRecord {
+            replicas: Some(vec![1]),
+            adding_replicas: Some(vec![]),
+            removing_replicas: Some(vec![]),
+            ..change.clone()
+        });
+        let (made, in_snapshot) = (Record::Partition(made), Record::Partition(in_snapshot));
+        let words = "partition 3 of topic t is being reassigned: replicas [1] are to come, [2] to go. Let";
+        check_image(&[topic.clone(), in_snapshot.clone()], Some(words));
+        check_image(&[topic.clone(), in_snapshot, end.clone()], None);
+        check_image(&[topic.clone(), made.clone(), begin(&[1], &[2])], Some(words));
+        check_image(&[topic.clone(), made.clone(), begin(&[1], &[])], Some("replicas [1] are to come, [] to go"));
+        check_image(&[topic.clone(), made.clone(), begin(&[], &[2])], Some("replicas [] are to come, [2] to go"));
+        check_image(&[topic, made, begin(&[], &[2]), end], None);
     }
 
     #[test]

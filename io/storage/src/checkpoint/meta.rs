@@ -44,7 +44,7 @@ fn parse(bytes: &[u8]) -> Option<Meta> {
         let (key, value) = line.split_once('=')?;
         match key.trim_end() {
             "version" => version = Some(value.trim()),
-            "cluster.id" => cluster_id = Some(value.trim().to_owned()),
+            "cluster.id" => cluster_id = Some(unescaped(value.trim())),
             "node.id" => node_id = Some(value.trim().parse().ok()?),
             "directory.id" => directory_id = Some(value.trim().parse().ok()?),
             _ => {}
@@ -52,6 +52,16 @@ fn parse(bytes: &[u8]) -> Option<Meta> {
     }
     version.filter(|version| *version == "1")?;
     Some(Meta { cluster_id: cluster_id?, node_id: node_id?, directory_id: directory_id? })
+}
+
+/// Java writes a backslash before some signs, such as colons.
+fn unescaped(value: &str) -> String {
+    let mut signs = value.chars();
+    std::iter::from_fn(|| match signs.next() {
+        Some('\\') => signs.next(),
+        sign => sign,
+    })
+    .collect()
 }
 
 #[cfg(test)]
@@ -64,6 +74,8 @@ mod tests {
         let meta = Meta { cluster_id: "MkU3OEVBNTcwNTJENDM2Qg".into(), node_id: 1, directory_id: Uuid::METADATA_TOPIC };
         assert_eq!(parse(text.as_bytes()), Some(meta.clone()));
         assert_eq!(parse(format(&meta).as_bytes()), Some(meta));
+        let text = "node.id=1\ndirectory.id=AAAAAAAAAAAAAAAAAAAAAQ\nversion=1\ncluster.id=a\\:b\\\\c\n";
+        assert_eq!(parse(text.as_bytes()).unwrap().cluster_id, "a:b\\c");
         for text in ["", "version=0\nnode.id=1", "version=1\nnode.id=x"] {
             assert_eq!(parse(text.as_bytes()), None, "{text:?}");
         }

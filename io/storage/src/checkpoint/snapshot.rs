@@ -90,8 +90,14 @@ pub fn store(
     }
     file.sync_data().doing("sync", &draft)?;
     disk.rename(&draft, &path).doing("rename", &draft)?;
-    disk.sync_dir(replica).doing("sync", replica)?;
+    sync(disk, replica)?;
     Ok(position)
+}
+
+/// Makes the names of the snapshots that are there survive a loss of power: the process may have ended between the renaming of one
+/// and that.
+pub fn sync(disk: &dyn Disk, replica: &Path) -> Result<(), LogError> {
+    disk.sync_dir(replica).doing("sync", replica)
 }
 
 pub fn remove(disk: &dyn Disk, replica: &Path, name: Name) -> Result<(), LogError> {

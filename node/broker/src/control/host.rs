@@ -3,7 +3,8 @@
 //! A command is decided, its records are appended and the asker is parked, all in one go and in the order of arrival. The
 //! records count as committed when they are flushed; only when the broker has applied them as well does the reply leave
 //! ([`Host::release`]). If the log refuses records, the machine's state is ahead of the log: the machine is dropped, the
-//! asker is told to try again, and it is loaded anew from the log. Those who wait for records that are in the log wait on.
+//! asker is told to try again, and it is loaded anew from the log, once that may take records again. Those who wait for records
+//! that are in the log wait on. Where the disk is full there was room kept for this log: see [`crate::room`].
 //!
 //! While the log cannot be synced no command is decided: who is refused then can rely on it that nothing comes of what it
 //! asked. Who was waiting by then cannot, and is not told anything but that it took too long.
@@ -17,12 +18,16 @@ use ottla_machine::{Load, Output, OutputOf, Shard, Waiter};
 use ottla_metadata::snapshot::SnapshotId;
 use ottla_metadata::{Command, Controller, Image, Record, Reply, State as ControllerState};
 use ottla_rt::Rt;
-use ottla_storage::{LogDir, LogError, Reader, Removed};
+use ottla_storage::{LogError, Reader, Removed};
 use tokio::sync::{Notify, oneshot, watch};
 
 use super::loading::{self, LoadError, Loaded};
 use super::log::MetadataLog;
 use super::quorum::Quorum;
+use crate::directory::Directory;
+
+/// So much must be free before a log that had no room is tried again.
+const ROOM_BYTES_MIN: u64 = 64 << 10;
 
 /// Why a command has no reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,7 +43,7 @@ pub enum NoReply {
 #[derive(Debug)]
 pub struct Host {
     rt: Rt,
-    dir: Arc<LogDir>,
+    home: Arc<Directory>,
     reader: Reader,
     /// What snapshots say of the quorum.
     quorum: Quorum,
@@ -76,23 +81,30 @@ struct State {
     unapplied: VecDeque<(i64, Record)>,
     /// Everything before this offset is applied.
     released: i64,
+    refusal: Option<Refusal>,
+}
+
+/// Why the log's last append failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    NoRoom,
+    Other,
 }
 
 /// A log in which an epoch has begun, and what was loaded from it before.
 #[derive(Debug)]
 pub struct Begun {
-    pub dir: Arc<LogDir>,
+    pub home: Arc<Directory>,
     pub log: MetadataLog,
     pub loaded: Loaded,
     /// What the log is to begin with.
     pub first_records: Vec<Record>,
-    pub flush_asked: Arc<Notify>,
 }
 
 impl Host {
     /// The machine goes on from the end of the log.
     pub fn new(rt: Rt, begun: Begun) -> Host {
-        let Begun { dir, log, loaded, first_records, flush_asked } = begun;
+        let Begun { home, log, loaded, first_records } = begun;
         let Loaded { image, quorum, snapshot, bytes_behind, .. } = loaded;
         let reader = log.reader();
         let state = State {
@@ -104,6 +116,7 @@ impl Host {
             next_waiter: 0,
             unapplied: VecDeque::new(),
             released: 0,
+            refusal: None,
         };
         let (flushed, released, is_failing) = (watch::Sender::new(0), watch::Sender::new(0), watch::Sender::new(false));
         let snapshot_ms = AtomicI64::new(rt.now().mono_ms);
@@ -111,7 +124,8 @@ impl Host {
         let state = Mutex::new(state);
         Host {
             rt,
-            dir,
+            flush_asked: home.flushing.wake.clone(),
+            home,
             reader,
             quorum,
             base: snapshot,
@@ -122,7 +136,6 @@ impl Host {
             flushed,
             released,
             is_failing,
-            flush_asked,
         }
     }
 
@@ -147,14 +160,22 @@ impl Host {
         let mut state = self.state();
         let waiter = Waiter(state.next_waiter);
         state.next_waiter += 1;
-        let State { shard, log, .. } = &mut *state;
+        let State { shard, log, refusal, .. } = &mut *state;
         let (shard, log) = shard.as_mut().zip(log.as_mut()).ok_or(NoReply::Unavailable)?;
         let batch = shard.submit(now, waiter, command);
         if !batch.records.is_empty() {
-            match log.append(&batch.records, now.wall_ms) {
-                Ok(bytes) => _ = self.bytes_behind.fetch_add(bytes, Ordering::Relaxed),
+            match self.append(log, &batch.records, now.wall_ms) {
+                Ok(bytes) => {
+                    self.bytes_behind.fetch_add(bytes, Ordering::Relaxed);
+                    if refusal.take().is_some() {
+                        tracing::info!("the metadata log takes records again");
+                    }
+                }
                 Err(error) => {
-                    tracing::error!("the metadata log refuses records: {error}");
+                    let why = if error.is_out_of_space() { Refusal::NoRoom } else { Refusal::Other };
+                    if refusal.replace(why).is_none() {
+                        tracing::error!("the metadata log refuses records, which is tried again: {error}");
+                    }
                     state.drop_shard();
                     self.flush_asked.notify_one();
                     return Err(NoReply::Unavailable);
@@ -170,6 +191,14 @@ impl Host {
         drop(state);
         self.flush_asked.notify_one();
         Ok(receiver)
+    }
+
+    /// Where there is no room, it takes what was kept for that.
+    fn append(&self, log: &mut MetadataLog, records: &[Record], wall_ms: i64) -> Result<u64, LogError> {
+        log.append(records, wall_ms).or_else(|error| {
+            self.home.note(&error);
+            if error.is_out_of_space() { log.append(records, wall_ms) } else { Err(error) }
+        })
     }
 
     /// The log is flushed up to this offset.
@@ -237,19 +266,28 @@ impl Host {
         self.released.subscribe()
     }
 
-    /// Loads the machine anew if it was dropped.
+    /// Loads the machine anew if it was dropped, unless it would be dropped again.
     pub fn reload_if_dropped(&self) -> Result<(), LoadError> {
         let mut state = self.state();
         let end = match &state.log {
             Some(log) if state.shard.is_none() => log.end_offset(),
             _ => return Ok(()),
         };
-        let loaded = loading::load(loading::base(&self.dir)?, &self.reader)?;
+        if state.refusal == Some(Refusal::NoRoom) && !self.has_room() {
+            return Ok(());
+        }
+        let loaded = loading::load(loading::base(&self.home.log_dir)?, &self.reader)?;
         state.shard = Some(shard_of(loaded.image, end));
         let released = state.released;
         state.release(released);
-        tracing::info!("the controller has loaded its log again, up to offset {end}");
+        tracing::debug!("the controller has loaded its log again, up to offset {end}");
         Ok(())
+    }
+
+    /// If nobody can tell, an append will.
+    fn has_room(&self) -> bool {
+        let dir = &self.home.log_dir;
+        dir.disk().free_bytes(dir.path()).map_or(true, |free| free >= ROOM_BYTES_MIN)
     }
 
     pub fn reader(&self) -> &Reader {

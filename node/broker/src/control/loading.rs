@@ -4,8 +4,6 @@
 //! find the same. The log is checked batch by batch, a snapshot before any of it is used; one that is damaged is passed
 //! over for an older one, as long as the log reaches back to that.
 
-use std::path::PathBuf;
-
 use ottla_machine::At;
 use ottla_metadata::snapshot::SnapshotId;
 use ottla_metadata::{ApplyError, Image, Record, RecordError};
@@ -30,10 +28,10 @@ pub enum LoadError {
     Control { offset: i64, cause: DecodeError },
     #[error(transparent)]
     Apply(#[from] ApplyError),
-    #[error("{path}: {cause}")]
-    Snapshot { path: PathBuf, cause: SnapshotError },
-    #[error("the snapshot {path} contradicts itself: {cause}")]
-    SnapshotApply { path: PathBuf, cause: ApplyError },
+    #[error("{file}: {cause}")]
+    Snapshot { file: String, cause: SnapshotError },
+    #[error("{file}: {cause}")]
+    SnapshotApply { file: String, cause: ApplyError },
     #[error("the log begins at offset {start}, and no snapshot that is whole reaches it")]
     NoSnapshot { start: i64 },
 }
@@ -63,22 +61,22 @@ pub struct Loaded {
 pub fn base(dir: &LogDir) -> Result<Base, LoadError> {
     let path = dir.path().join(DIR);
     for name in files::list(dir.disk(), &path)?.complete.into_iter().rev() {
-        let file = name.path(&path);
-        let Some(bytes) = files::read(dir.disk(), &file)? else { continue };
+        let Some(bytes) = files::read(dir.disk(), &name.path(&path))? else { continue };
+        let file = format!("{name}.checkpoint");
         match snapshot::read(&bytes) {
             Ok(contents) => {
                 let mut image = Image::default();
                 let at = At { offset: name.end_offset - 1 };
                 for record in contents.records {
                     let applied = image.apply(at, &record);
-                    applied.map_err(|cause| LoadError::SnapshotApply { path: file.clone(), cause })?;
+                    applied.map_err(|cause| LoadError::SnapshotApply { file: file.clone(), cause })?;
                 }
                 return Ok(Base { snapshot: Some(id(name)), image, quorum: contents.quorum });
             }
             Err(error @ SnapshotError::Damaged { .. }) => {
-                tracing::warn!("the snapshot {} is not used: {error}", file.display());
+                tracing::warn!("the metadata snapshot {file} is not used: {error}");
             }
-            Err(cause) => return Err(LoadError::Snapshot { path: file, cause }),
+            Err(cause) => return Err(LoadError::Snapshot { file, cause }),
         }
     }
     Ok(Base::default())

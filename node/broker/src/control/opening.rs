@@ -13,6 +13,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::host::{Begun, Host};
+use super::loading::{self, LoadError};
+use super::log::MetadataLog;
+use super::quorum::{Quorum, leader_change};
+use super::snapshot::{self, SnapshotError};
+use crate::directory::Directory;
+use crate::reading::ReadingError;
 use ottla_base::{NodeId, Uuid};
 use ottla_config::{ServerConfig, keys};
 use ottla_machine::At;
@@ -24,15 +31,6 @@ use ottla_storage::checkpoint::quorum::QuorumState;
 use ottla_storage::checkpoint::snapshot::{self as snapshot_files, Listed};
 use ottla_storage::checkpoint::{clean, meta, quorum, topic_id};
 use ottla_storage::{Checkpointed, Log, LogDir, LogError, LogOptions};
-use tokio::sync::Notify;
-
-use super::host::{Begun, Host};
-use super::loading::{self, LoadError};
-use super::log::MetadataLog;
-use super::quorum::{Quorum, leader_change};
-use super::snapshot::{self, SnapshotError};
-use crate::checkpoints::Checkpoints;
-use crate::reading::ReadingError;
 
 pub const DIR: &str = "__cluster_metadata-0";
 const SEGMENT: &str = "00000000000000000000.log";
@@ -76,11 +74,10 @@ impl From<LogError> for OpenError {
 /// A log directory, as it was found.
 #[derive(Debug)]
 pub struct Found<'a> {
-    pub dir: &'a Arc<LogDir>,
+    pub home: &'a Arc<Directory>,
     pub meta: &'a meta::Meta,
     /// `meta` was made up: the directory does not say whose it is.
     pub is_new: bool,
-    pub checkpoints: &'a Checkpoints,
     pub config: &'a ServerConfig,
 }
 
@@ -94,8 +91,9 @@ pub struct Opened {
 }
 
 /// Loads the controller from the metadata log, and begins a new epoch of it.
-pub fn open(rt: &Rt, found: &Found<'_>, flush_asked: Arc<Notify>) -> Result<Opened, OpenError> {
-    let Found { dir, meta, is_new, checkpoints, config } = *found;
+pub fn open(rt: &Rt, found: &Found<'_>) -> Result<Opened, OpenError> {
+    let Found { home, meta, is_new, config } = *found;
+    let dir = &home.log_dir;
     let (disk, path) = (dir.disk(), dir.path().join(DIR));
     let quorum_state = quorum::load(disk, &path)?;
     let snapshots = snapshot_files::list(disk, &path)?;
@@ -108,7 +106,7 @@ pub fn open(rt: &Rt, found: &Found<'_>, flush_asked: Arc<Notify>) -> Result<Open
     }
     let mut first_records = if has_records { Vec::new() } else { bootstrap(dir, node)? };
     let base = loading::base(dir).map_err(|cause| refusal(&path, cause))?;
-    let known = checkpoints.known(DIR);
+    let known = home.checkpoints.known(DIR);
     let kept = snapshots.complete.last().map_or(0, |newest| newest.end_offset).max(known.recovery_point);
     let (log, recovered) = Log::open(dir, DIR, options(config), Checkpointed { kept, ..known })?;
     let loaded = loading::load(base, &log.reader()).map_err(|cause| refusal(&path, cause))?;
@@ -129,6 +127,8 @@ pub fn open(rt: &Rt, found: &Found<'_>, flush_asked: Arc<Notify>) -> Result<Open
     if let Some(kept) = takeover::without_effect(&loaded.image) {
         tracing::warn!("{kept}");
     }
+    // On a full disk this is the room for what follows. It is taken again when the broker has registered.
+    dir.release_reserve()?;
     if is_new {
         meta::store(disk, dir.path(), meta)?;
     }
@@ -139,13 +139,14 @@ pub fn open(rt: &Rt, found: &Found<'_>, flush_asked: Arc<Notify>) -> Result<Open
     snapshot_files::remove_leftovers(disk, &path, &snapshots.leftovers)?;
     let log = begin_epoch(rt, found, log, leader_epoch, &loaded.quorum)?;
     let image = loaded.image.clone();
-    let begun = Begun { dir: dir.clone(), log, loaded, first_records, flush_asked };
+    let begun = Begun { home: home.clone(), log, loaded, first_records };
     Ok(Opened { host: Host::new(rt.clone(), begun), image, clean_epoch })
 }
 
 /// Sees to it that a log without records is one that never had any.
 fn check_begun(found: &Found<'_>, snapshots: &Listed, quorum: Option<&QuorumState>) -> Result<(), OpenError> {
-    let Found { dir, is_new, .. } = *found;
+    let Found { home, is_new, .. } = *found;
+    let dir = &home.log_dir;
     let path = dir.path().join(DIR);
     let put_aside = dir.path().join(BOOTSTRAP);
     if is_new && snapshot_files::read(dir.disk(), &put_aside)?.is_some() {
@@ -162,11 +163,14 @@ fn check_begun(found: &Found<'_>, snapshots: &Listed, quorum: Option<&QuorumStat
 fn bootstrap(dir: &LogDir, node: NodeId) -> Result<Vec<Record>, OpenError> {
     let path = dir.path().join(BOOTSTRAP);
     let Some(bytes) = snapshot_files::read(dir.disk(), &path)? else { return Ok(Vec::new()) };
+    let unusable = |cause| refusal(dir.path(), cause);
     let contents = snapshot::read(&bytes);
-    let records = contents.map_err(|cause| refusal(&path, LoadError::Snapshot { path: path.clone(), cause }))?.records;
+    let records =
+        contents.map_err(|cause| unusable(LoadError::Snapshot { file: BOOTSTRAP.to_owned(), cause }))?.records;
     let mut image = Image::default();
     for (offset, record) in (0..).zip(&records) {
-        image.apply(At { offset }, record).map_err(|cause| refusal(&path, cause.into()))?;
+        let applied = image.apply(At { offset }, record);
+        applied.map_err(|cause| unusable(LoadError::SnapshotApply { file: BOOTSTRAP.to_owned(), cause }))?;
     }
     takeover::check(&image, node).map_err(|cause| OpenError::Unfit { path, cause })?;
     Ok(records)
@@ -212,7 +216,8 @@ fn begin_epoch(
     leader_epoch: i32,
     put_aside: &Quorum,
 ) -> Result<MetadataLog, LogError> {
-    let Found { dir, meta, .. } = *found;
+    let Found { home, meta, .. } = *found;
+    let dir = &home.log_dir;
     let (disk, path, wall_ms) = (dir.disk(), dir.path().join(DIR), rt.now().wall_ms);
     let is_first = log.end().offset == 0;
     let mut log = MetadataLog::new(log, leader_epoch);

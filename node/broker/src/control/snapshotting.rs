@@ -239,10 +239,11 @@ impl Snapshotting {
         });
     }
 
-    /// The snapshots that were there at the start.
+    /// The snapshots that were there at the start, and will be there after a power loss.
     fn find_whole(&self) -> Result<Vec<Stored>, LogError> {
         let dir = self.dir();
         let path = dir.path().join(DIR);
+        files::sync(dir.disk(), &path)?;
         let mut whole = Vec::new();
         for name in files::list(dir.disk(), &path)?.complete {
             let bytes = files::read(dir.disk(), &name.path(&path))?.unwrap_or_default();

@@ -93,9 +93,11 @@ impl Locked {
         let is_new = told.is_none();
         let meta = told.unwrap_or_else(make);
         let dirty_bytes_max = dirty_bytes_max / found.len() as u64;
+        let by_kafka = found.iter().any(|(dir, _, checkpoints)| dir.is_metadata && checkpoints.are_by_kafka());
         let mut new = Vec::new();
         let mut opened = Vec::new();
         for (dir, told, checkpoints) in found {
+            let checkpoints = if by_kafka { checkpoints.with_gaps() } else { checkpoints };
             let LockedDir { log_dir, is_metadata, is_data } = dir;
             let id = match told {
                 Some(told) => told.directory_id,
@@ -126,9 +128,6 @@ impl Identified {
             meta::store(log_dir.disk(), log_dir.path(), meta)?;
         }
         let mut epoch = of_metadata.filter(|_| self.directories.unopened().is_empty());
-        for directory in self.directories.iter() {
-            directory.room.keep_reserve(&directory.log_dir);
-        }
         for directory in self.directories.iter().filter(|directory| !directory.is_metadata) {
             let is_new = self.new.iter().any(|(log_dir, _)| Arc::ptr_eq(log_dir, &directory.log_dir));
             let here = clean::take(directory.log_dir.disk(), directory.path())?;

@@ -88,7 +88,7 @@ enum Ended {
 
 /// What there is to begin with.
 enum Begun {
-    Log(Log),
+    Log(Box<Log>),
     /// The other directory has so many bytes free.
     TooSmall {
         bytes: u64,
@@ -211,7 +211,7 @@ impl Moving {
         let (log, _) = Log::open(dir, &one.future, options, Checkpointed { log_start: first, ..Default::default() })?;
         one.copied_bytes.store(0, Ordering::Relaxed);
         topic_id::store(dir.disk(), &dir.path().join(&one.future), one.replica.topic)?;
-        Ok(Begun::Log(log))
+        Ok(Begun::Log(Box::new(log)))
     }
 
     /// Copies some of the log. Where not much is left, what there is is on the disk.
@@ -310,7 +310,7 @@ async fn move_one(moving: &Arc<Moving>, one: &Arc<Move>, stop: &mut Stop) -> End
     let begin = (moving.clone(), one.clone(), partition.clone());
     let log = moving.rt.blocking(move || begin.0.begin(&begin.1, &begin.2)).await;
     let copied = match log {
-        Ok(Begun::Log(log)) => copy(moving, one, &partition, log, stop).await,
+        Ok(Begun::Log(log)) => copy(moving, one, &partition, *log, stop).await,
         Ok(Begun::TooSmall { bytes, free }) => {
             let (topic, index) = (&partition.topic, partition.index);
             return Ended::Impossible(format!("{topic}-{index} has {bytes} bytes, and {free} are free there"));

@@ -111,6 +111,67 @@ fn an_append_that_fails_does_not_fail_those_before_it() {
     });
 }
 
+const RESERVE: &str = "ottla.reserve";
+
+/// What was kept for the time when the disk is full goes to the metadata log.
+#[test]
+fn a_full_disk_takes_commands_yet() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start().await;
+        let rt = broker.process.rt();
+        assert_eq!(broker.client.create("t", &[]).await, ErrorCode::None);
+        rt.sleep(SOON).await;
+        assert!(machine.list("").contains(&RESERVE.to_owned()));
+        machine.fill_disk();
+        machine.disk.fail_next(Operation::Write, METADATA, ErrorKind::StorageFull);
+        assert_eq!(broker.client.delete("t", 1000).await, ErrorCode::None);
+        assert!(!machine.list("").contains(&RESERVE.to_owned()));
+        assert_eq!(broker.client.topics().await, [""; 0]);
+        machine.disk.set_capacity(None);
+        rt.sleep(SOON).await;
+        assert!(machine.list("").contains(&RESERVE.to_owned()));
+    });
+}
+
+#[test]
+fn a_metadata_log_without_any_room_is_not_read_again_and_again() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start().await;
+        let rt = broker.process.rt();
+        machine.disk.set_capacity(Some(0));
+        machine.disk.fail_all(Operation::Write, METADATA, ErrorKind::StorageFull);
+        assert_eq!(broker.client.create("t", &[]).await, ErrorCode::KafkaStorageError);
+        rt.sleep(LONG).await;
+        let before = machine.disk.operations();
+        for _ in 0..30 {
+            assert_eq!(broker.client.create("t", &[]).await, ErrorCode::KafkaStorageError);
+            rt.sleep(SOON).await;
+        }
+        let operations = machine.disk.operations() - before;
+        assert!(operations < 20, "{operations}");
+        machine.disk.set_capacity(None);
+        machine.disk.mend();
+        rt.sleep(Duration::from_secs(6)).await;
+        assert_eq!(broker.client.create("t", &[]).await, ErrorCode::None);
+    });
+}
+
+#[test]
+fn a_broker_starts_on_a_full_disk() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start().await;
+        assert_eq!(broker.client.create("t", &[]).await, ErrorCode::None);
+        assert!(machine.stop(broker).await.is_ok());
+        machine.fill_disk();
+        let mut broker = machine.start().await;
+        assert_eq!(broker.client.delete("t", 1000).await, ErrorCode::None);
+        assert!(machine.stop(broker).await.is_ok());
+    });
+}
+
 #[test]
 fn a_stop_is_not_clean_where_a_log_could_not_be_opened() {
     let machine = Machine::new();

@@ -73,7 +73,8 @@ fn snapshots_take_the_place_of_the_log() {
 fn a_snapshot_is_written_when_the_last_one_is_old_and_anything_is_new() {
     let machine = Machine::new();
     machine.world.block_on(async {
-        let mut broker = machine.start_set_up(&[LISTENER, ("metadata.log.max.snapshot.interval.ms", "60000")]).await;
+        let (interval, http) = (("metadata.log.max.snapshot.interval.ms", "60000"), "127.0.0.1:9644");
+        let mut broker = machine.start_set_up(&[LISTENER, interval, ("ottla.http.listener", http)]).await;
         let rt = broker.process.rt();
         let minute = Duration::from_secs(61);
         rt.sleep(minute).await;
@@ -84,6 +85,15 @@ fn a_snapshot_is_written_when_the_last_one_is_old_and_anything_is_new() {
         make_topics(&mut broker, 0..1).await;
         rt.sleep(SOON).await;
         assert_eq!(count(&machine), 2);
+        let newest = machine.list(DIR).into_iter().rfind(|name| name.ends_with(".checkpoint")).unwrap();
+        let bytes = machine.read(&format!("{DIR}/{newest}")).len();
+        let (_, text) = machine.get(9644, "/metrics").await.unwrap();
+        let value = |name: &str| -> f64 {
+            let line = text.lines().find(|line| line.starts_with(&format!("kafka_server_snapshotemitter_{name} ")));
+            line.unwrap().rsplit_once(' ').unwrap().1.parse().unwrap()
+        };
+        assert_eq!(value("latestsnapshotgeneratedbytes"), bytes as f64);
+        assert!((1.0..1000.0).contains(&value("latestsnapshotgeneratedagems")));
     });
 }
 

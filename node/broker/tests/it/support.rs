@@ -16,7 +16,8 @@ use ottla_storage::disk::{Disk, FaultyDisk, Open, read_file};
 use ottla_wire::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use ottla_wire::messages::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest, DeleteTopicState, DeleteTopicsRequest,
-    IncrementalAlterConfigsRequest, InitProducerIdRequest, MetadataRequest,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+    MetadataRequest,
 };
 use ottla_wire::{ApiKey, ErrorCode, Form, Message, Reader, Request, Writer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -179,6 +180,14 @@ impl Machine {
         assert_eq!(file.write_vectored_at(&[IoSlice::new(bytes)], 0).unwrap(), bytes.len());
     }
 
+    /// Takes all the room that the disk has.
+    pub fn fill_disk(&self) {
+        let much = 1 << 40;
+        self.disk.set_capacity(Some(much));
+        let used = much - self.disk.free_bytes(Path::new(DATA)).unwrap();
+        self.disk.set_capacity(Some(used));
+    }
+
     pub fn list(&self, path: &str) -> Vec<String> {
         self.disk.list(&Path::new(DATA).join(path)).unwrap().into_iter().map(|entry| entry.name).collect()
     }
@@ -306,6 +315,20 @@ impl Client {
         let request =
             InitProducerIdRequest { transactional_id: None, producer_id: -1, producer_epoch: -1, ..Default::default() };
         code(self.call(&request, 4).await.error_code)
+    }
+
+    /// First offset and end of partition 0.
+    pub async fn range(&mut self, topic: &str) -> (i64, i64) {
+        (self.offset_at(topic, -2).await, self.offset_at(topic, -1).await)
+    }
+
+    async fn offset_at(&mut self, topic: &str, timestamp: i64) -> i64 {
+        let partition = ListOffsetsPartition { timestamp, current_leader_epoch: -1, ..Default::default() };
+        let topic = ListOffsetsTopic { name: topic.into(), partitions: vec![partition], ..Default::default() };
+        let request = ListOffsetsRequest { replica_id: -1, topics: vec![topic], ..Default::default() };
+        let answer = &self.call(&request, 6).await.topics[0].partitions[0];
+        assert_eq!(code(answer.error_code), ErrorCode::None);
+        answer.offset
     }
 
     /// Names of all topics.

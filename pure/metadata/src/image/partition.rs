@@ -19,6 +19,10 @@ pub struct Partition {
     pub eligible_leader_replicas: Vec<NodeId>,
     /// Who led last, while the ISR and the eligible replicas are empty or too few.
     pub last_known_elr: Vec<NodeId>,
+    /// Of a reassignment that is under way: those of the replicas that are to come, and those that are to go. Nothing here
+    /// reassigns: see [`crate::takeover`].
+    pub adding_replicas: Vec<NodeId>,
+    pub removing_replicas: Vec<NodeId>,
 }
 
 /// Whether the leader may have lost records that were acknowledged (KIP-704).
@@ -50,6 +54,8 @@ impl Partition {
             leader_recovery: LeaderRecovery::of(record.leader_recovery_state).unwrap_or(LeaderRecovery::Recovered),
             eligible_leader_replicas: nodes(record.eligible_leader_replicas.as_deref().unwrap_or_default()),
             last_known_elr: nodes(record.last_known_elr.as_deref().unwrap_or_default()),
+            adding_replicas: nodes(&record.adding_replicas),
+            removing_replicas: nodes(&record.removing_replicas),
         }
     }
 
@@ -63,6 +69,8 @@ impl Partition {
         set(&mut self.isr, &record.isr);
         set(&mut self.eligible_leader_replicas, &record.eligible_leader_replicas);
         set(&mut self.last_known_elr, &record.last_known_elr);
+        set(&mut self.adding_replicas, &record.adding_replicas);
+        set(&mut self.removing_replicas, &record.removing_replicas);
         if let Some(directories) = &record.directories {
             self.directories.clone_from(directories);
         }
@@ -92,6 +100,8 @@ impl Partition {
             leader_recovery_state: self.leader_recovery.code(),
             eligible_leader_replicas: if_any(&self.eligible_leader_replicas),
             last_known_elr: if_any(&self.last_known_elr),
+            adding_replicas: ids(&self.adding_replicas),
+            removing_replicas: ids(&self.removing_replicas),
             ..Default::default()
         }
     }

@@ -33,6 +33,8 @@ fn partition(topic_id: Uuid, partition_id: i32) -> Record {
         leader_recovery_state: 1,
         eligible_leader_replicas: Some(vec![2]),
         last_known_elr: Some(vec![3]),
+        adding_replicas: vec![2],
+        removing_replicas: vec![4],
         ..Default::default()
     })
 }
@@ -118,6 +120,8 @@ fn a_change_of_a_partition_says_what_changes() {
         leader_recovery_state: 0,
         eligible_leader_replicas: Some(vec![6]),
         last_known_elr: Some(vec![]),
+        adding_replicas: Some(vec![6]),
+        removing_replicas: Some(vec![]),
         directories: Some(vec![A, B]),
         ..change(A, 1)
     };
@@ -127,6 +131,8 @@ fn a_change_of_a_partition_says_what_changes() {
     expected.leader_recovery = LeaderRecovery::Recovered;
     expected.eligible_leader_replicas = vec![NodeId(6)];
     expected.last_known_elr = vec![];
+    expected.adding_replicas = vec![NodeId(6)];
+    expected.removing_replicas = vec![];
     expected.directories = vec![A, B];
     assert_eq!(changed(all), expected);
 }
