@@ -48,7 +48,8 @@ pub struct Checkpointed {
     /// be there again after a power loss; so it should know every start but 0.
     pub log_start: i64,
     /// Below it, segments need not begin where the one before ends: compaction by Kafka leaves such gaps. The first dirty
-    /// offset of `cleaner-offset-checkpoint`, or 0. (Compaction by Ottla leaves none.)
+    /// offset of `cleaner-offset-checkpoint`, or 0; `i64::MAX` if Kafka may have ended before it had written that. (Compaction
+    /// by Ottla leaves none.)
     pub cleaned: i64,
 }
 

@@ -3,6 +3,12 @@
 //! The lines of Kafka's files name a log by topic and partition. When a topic is deleted and another one of its name is made,
 //! a line that was left over would say of the new log that it is on the disk when it is not: its end would never be synced,
 //! and torn batches would not be looked for. So a log is begun only when the files have no line for its name.
+//!
+//! Kafka writes down how far a log is compacted when that is long done. If it was killed in between there are gaps behind that
+//! offset, where segments do not begin where the ones before end; and to repair such a log would be to remove what is behind
+//! a gap. So where Kafka wrote a directory last, gaps are taken for its compaction, wherever they are. It has no line for the
+//! metadata log, and we always have one, in every directory: but only after everything was synced, which puts the gaps behind
+//! us.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,6 +37,15 @@ pub struct Checkpoints {
     /// [`LogDir::flushed_bytes`] when the task was last woken for them.
     woken_at_bytes: AtomicU64,
     wake: Notify,
+    gaps: Gaps,
+}
+
+/// Where segments of a log need not begin where the ones before end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gaps {
+    /// Where the files say that it is compacted.
+    Compacted,
+    Anywhere,
 }
 
 #[derive(Debug)]
@@ -52,11 +67,16 @@ pub struct Offsets {
 }
 
 impl Offsets {
-    pub fn add_metadata(&mut self, metadata: &Reader) {
-        self.recovery_points.insert(opening::DIR.to_owned(), metadata.recovery_point());
-        if let start @ 1.. = metadata.start() {
-            self.log_starts.insert(opening::DIR.to_owned(), start);
+    /// Of the metadata log alone.
+    pub fn new(directory: &Directory, metadata: &Reader) -> Offsets {
+        let mut offsets = Offsets::default();
+        offsets.recovery_points.insert(opening::DIR.to_owned(), metadata.recovery_point());
+        if let start @ 1.. = metadata.start()
+            && directory.is_metadata
+        {
+            offsets.log_starts.insert(opening::DIR.to_owned(), start);
         }
+        offsets
     }
 
     pub fn add(&mut self, partition: &Partition) {
@@ -73,10 +93,7 @@ impl Offsets {
 
     /// Of all logs of a directory that are open.
     pub fn now(directory: &Arc<Directory>, published: &Published, metadata: &Reader) -> Offsets {
-        let mut offsets = Offsets::default();
-        if directory.is_metadata {
-            offsets.add_metadata(metadata);
-        }
+        let mut offsets = Offsets::new(directory, metadata);
         let all = published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten());
         let here = all.filter(|partition| Arc::ptr_eq(&partition.home, directory) && partition.marks().is_ok());
         here.for_each(|partition| offsets.add(partition));
@@ -110,8 +127,23 @@ impl Checkpoints {
             log_starts: load(LOG_STARTS)?,
             first_dirty: load(FIRST_DIRTY)?,
         };
+        let is_ours = offsets.recovery_points.contains_key(opening::DIR);
+        let gaps = if is_ours { Gaps::Compacted } else { Gaps::Anywhere };
         let written = Mutex::new(Written { offsets, in_doubt: false });
-        Ok(Checkpoints { dir: dir.clone(), written, woken_at_bytes: AtomicU64::new(0), wake: Notify::new() })
+        Ok(Checkpoints { dir: dir.clone(), written, woken_at_bytes: AtomicU64::new(0), wake: Notify::new(), gaps })
+    }
+
+    /// Sees to it that the next start finds the gaps before the recovery points. Before [`run`]. What fails here fails with the
+    /// flusher, too.
+    pub fn settle_gaps(&self, directory: &Arc<Directory>, published: &Published) {
+        if self.gaps == Gaps::Anywhere {
+            let all = published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten());
+            for partition in all.filter(|partition| Arc::ptr_eq(&partition.home, directory)) {
+                if let Err(error) = partition.reader.flush() {
+                    tracing::error!("cannot sync {}: {error}", partition.directory());
+                }
+            }
+        }
     }
 
     /// Something was flushed. Where it was much the files are written at once: what they do not say is read again after a
@@ -132,8 +164,17 @@ impl Checkpoints {
             recovery_point: of(&offsets.recovery_points),
             kept: 0,
             log_start: of(&offsets.log_starts),
-            cleaned: of(&offsets.first_dirty),
+            cleaned: match self.gaps {
+                // The metadata log is never compacted.
+                Gaps::Anywhere if name != opening::DIR => i64::MAX,
+                _ => of(&offsets.first_dirty),
+            },
         }
+    }
+
+    /// Up to where the files say that a log is compacted.
+    pub fn first_dirty(&self, name: &str) -> i64 {
+        self.written().offsets.first_dirty.get(name).copied().unwrap_or(0)
     }
 
     /// Takes out what is said of a log that is not there any more.

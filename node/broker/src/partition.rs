@@ -161,7 +161,7 @@ pub struct Opening {
     pub leader: Leader,
     pub log: Log,
     pub stored_epochs: Vec<EpochEntry>,
-    /// What `cleaner-offset-checkpoint` says; 0 if nothing.
+    /// [`ottla_storage::Checkpointed::cleaned`]. Where Kafka's gaps may be anywhere, the log is compacted less far.
     pub first_dirty: i64,
 }
 
@@ -180,6 +180,7 @@ impl Partition {
             stored_epochs,
             first_dirty,
         } = opening;
+        let first_dirty = first_dirty.min(home.checkpoints.first_dirty(&format!("{topic}-{index}")));
         let marks = leader.marks();
         // Where only what is flushed counts, the high watermark begins where the flushed part ends.
         let reader = log.reader();

@@ -177,6 +177,7 @@ pub async fn start(
             replicas.set_strays_aside(&published.image);
             for directory in replicas.directories.iter() {
                 directory.room.keep_reserve(&directory.log_dir);
+                directory.checkpoints.settle_gaps(directory, &published);
             }
         };
         rt.blocking(finish).await;

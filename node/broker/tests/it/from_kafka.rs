@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ottla_metadata::Record;
 use ottla_metadata::image::KeptRecord;
 use ottla_records::{Attributes, BatchBuilder, BatchHeader, BatchOptions, NewRecord};
-use ottla_storage::disk::Disk;
+use ottla_storage::disk::{Disk, read_file};
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::{ApiVersionsRequest, DescribeConfigsRequest, DescribeConfigsResource, MetadataRequest};
 use ottla_wire::records::control::LeaderChangeMessage;
@@ -333,6 +333,42 @@ fn clusters_of_other_nodes_are_not_taken_over() {
     batch.push(&NewRecord { key: Some(&key), value: Some(&value), ..NewRecord::default() });
     let files: [(&str, &[u8]); 3] = [(META, kafkas(META)), (LOG, &batch.finish()), (QUORUM, kafkas(QUORUM))];
     check_refused(&machine(&files), &["controllers are [1, 2]", "Nothing was changed"]);
+}
+
+/// Kafka writes down how far a log is compacted only after it has put the compacted segments in place; and they need not begin
+/// where the ones before them end.
+#[test]
+fn what_kafka_was_compacting_when_it_was_killed_is_all_there() {
+    for dirs in ["/data", "/data,/b"] {
+        let settings = [("listeners", "PLAINTEXT://127.0.0.1:9092"), ("log.dirs", dirs)];
+        let machine = Machine::new();
+        machine.world.block_on(async {
+            let mut broker = machine.start_set_up(&settings).await;
+            // The last one is in the last directory.
+            for topic in ["s", "t"] {
+                assert_eq!(broker.client.create(topic, &[("segment.ms", "10")]).await, ErrorCode::None);
+            }
+            for n in 0..4 {
+                let timestamp = 1_767_225_600_000 + 1000 * n;
+                let record = NewRecord { timestamp, value: Some(b"v"), ..NewRecord::default() };
+                assert_eq!(broker.client.send("t", &record, 1000).await, ErrorCode::None);
+            }
+            machine.crash(broker).await;
+            let home = Path::new(dirs.rsplit(',').next().unwrap());
+            // Of the other one nothing is known: Kafka does not write there if only the metadata log is in it.
+            for file in ["t-0/00000000000000000001.log", "recovery-point-offset-checkpoint"] {
+                machine.disk.remove_file(&home.join(file)).unwrap();
+            }
+            // Not the next start either takes what is missing for lost.
+            for _ in 0..3 {
+                let mut broker = machine.start_set_up(&settings).await;
+                assert_eq!(broker.client.range("t").await, (0, 4));
+                machine.crash(broker).await;
+            }
+            let checkpoint = read_file(&machine.disk, &home.join("cleaner-offset-checkpoint"));
+            assert!(checkpoint.is_err(), "nothing was compacted by this one");
+        });
+    }
 }
 
 #[test]
