@@ -150,12 +150,21 @@ final class Nodes {
 
     private List<String> ottlaCommand(Path data, String... settings) {
         List<String> command = new ArrayList<>(List.of(server, "server", "--set", "listeners=PLAINTEXT://127.0.0.1:0", "--set",
-            "ottla.http.listener=", "--set", "log.dirs=" + data));
+            "ottla.http.listener=", "--set", "log.dirs=" + dirs(data)));
         command.addAll(QUICK);
         for (String setting : settings) {
             command.addAll(List.of("--set", setting));
         }
         return command;
+    }
+
+    /** The log directories of a node: one that has the metadata log too, and one that has only replicas. */
+    private static String dirs(Path data) {
+        return data + "," + second(data);
+    }
+
+    static Path second(Path data) {
+        return data.resolveSibling(data.getFileName() + "-2");
     }
 
     private static Process start(List<String> command, File log) throws IOException {
@@ -175,7 +184,7 @@ final class Nodes {
         };
         Path file = dir.resolve("server.properties");
         Files.writeString(file, String.join("\n",
-            "process.roles=broker,controller", "node.id=1", "log.dirs=" + data, voters,
+            "process.roles=broker,controller", "node.id=1", "log.dirs=" + dirs(data), voters,
             "listeners=PLAINTEXT://127.0.0.1:" + port + ",CONTROLLER://" + controller,
             "advertised.listeners=PLAINTEXT://127.0.0.1:" + port, "controller.listener.names=CONTROLLER",
             "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer", "super.users=User:ANONYMOUS",

@@ -18,8 +18,8 @@ import org.apache.kafka.common.resource.ResourcePattern;
 import org.apache.kafka.common.resource.ResourceType;
 
 /**
- * One log directory, opened in turn by Apache Kafka and by Ottla: nothing of it is lost, whoever opens it, and however the one
- * before has ended.
+ * Two log directories, opened in turn by Apache Kafka and by Ottla: nothing of them is lost, whoever opens them, and however
+ * the one before has ended.
  *
  * <p>{@code java -cp CLASSES:JARS/* RoundTrip --server OTTLA --dir DIR}; DIR is emptied. Each step needs those before it, so
  * the first that fails is the last that runs.
@@ -84,6 +84,7 @@ public final class RoundTrip {
             contents.begin(kafka);
             contents.add(kafka, "kafka-1");
             contents.check(kafka);
+            checkBoth(data);
             Calls.get(admin.createAcls(List.of(ACL)).all());
             long end = newest(".checkpoint");
             Calls.until(() -> newest(".checkpoint") > end, "Kafka writes no snapshots");
@@ -108,6 +109,7 @@ public final class RoundTrip {
             contents.check(ottla);
             contents.add(ottla, "ottla-1");
             contents.check(ottla);
+            checkBoth(data);
             Compat.check(ottla.said().contains("SCRAM credentials (1), client quotas (1)"), "no word of what has no effect");
             Calls.until(() -> newest(".checkpoint") > 0 && first(".log") > 0, "the metadata log was not trimmed");
         }
@@ -137,6 +139,7 @@ public final class RoundTrip {
         Contents contents = new Contents();
         try (var ottla = nodes.ottla(own, SHORT)) {
             contents.add(ottla, "ottla-1");
+            checkBoth(own);
         }
         try (var kafka = nodes.kafka(own, Nodes.Quorum.OF_THE_CONFIGURATION)) {
             contents.check(kafka);
@@ -144,6 +147,14 @@ public final class RoundTrip {
         }
         try (var ottla = nodes.ottla(own)) {
             contents.check(ottla);
+        }
+    }
+
+    /** Each of the directories has replicas. */
+    private static void checkBoth(Path data) {
+        for (Path dir : List.of(data, Nodes.second(data))) {
+            String[] replicas = dir.toFile().list((parent, name) -> name.matches("[a-z].*-\\d+"));
+            Compat.check(replicas.length > 0, "no topic is in " + dir);
         }
     }
 
@@ -167,7 +178,7 @@ public final class RoundTrip {
 
     private Map<Path, Long> checksums() throws Exception {
         Map<Path, Long> all = new TreeMap<>();
-        try (Stream<Path> files = Files.walk(data)) {
+        try (Stream<Path> files = Stream.concat(Files.walk(data), Files.walk(Nodes.second(data)))) {
             for (Path file : (Iterable<Path>) files.filter(Files::isRegularFile)::iterator) {
                 if (!file.endsWith(".lock")) {
                     CRC32 crc = new CRC32();

@@ -6,8 +6,9 @@
 //!
 //! Kafka writes down how far a log is compacted when that is long done. If it was killed in between there are gaps behind that
 //! offset, where segments do not begin where the ones before end; and to repair such a log would be to remove what is behind
-//! a gap. So where Kafka wrote the directories last, gaps are taken for its compaction, wherever they are. It has no line for
-//! the metadata log, and we always have one: but only after everything was synced, which puts the gaps behind us.
+//! a gap. So where Kafka wrote a directory last, gaps are taken for its compaction, wherever they are. It has no line for the
+//! metadata log, and we always have one, in every directory: but only after everything was synced, which puts the gaps behind
+//! us.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,11 +67,16 @@ pub struct Offsets {
 }
 
 impl Offsets {
-    pub fn add_metadata(&mut self, metadata: &Reader) {
-        self.recovery_points.insert(opening::DIR.to_owned(), metadata.recovery_point());
-        if let start @ 1.. = metadata.start() {
-            self.log_starts.insert(opening::DIR.to_owned(), start);
+    /// Of the metadata log alone.
+    pub fn new(directory: &Directory, metadata: &Reader) -> Offsets {
+        let mut offsets = Offsets::default();
+        offsets.recovery_points.insert(opening::DIR.to_owned(), metadata.recovery_point());
+        if let start @ 1.. = metadata.start()
+            && directory.is_metadata
+        {
+            offsets.log_starts.insert(opening::DIR.to_owned(), start);
         }
+        offsets
     }
 
     pub fn add(&mut self, partition: &Partition) {
@@ -87,10 +93,7 @@ impl Offsets {
 
     /// Of all logs of a directory that are open.
     pub fn now(directory: &Arc<Directory>, published: &Published, metadata: &Reader) -> Offsets {
-        let mut offsets = Offsets::default();
-        if directory.is_metadata {
-            offsets.add_metadata(metadata);
-        }
+        let mut offsets = Offsets::new(directory, metadata);
         let all = published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten());
         let here = all.filter(|partition| Arc::ptr_eq(&partition.home, directory) && partition.marks().is_ok());
         here.for_each(|partition| offsets.add(partition));
@@ -124,19 +127,10 @@ impl Checkpoints {
             log_starts: load(LOG_STARTS)?,
             first_dirty: load(FIRST_DIRTY)?,
         };
+        let is_ours = offsets.recovery_points.contains_key(opening::DIR);
+        let gaps = if is_ours { Gaps::Compacted } else { Gaps::Anywhere };
         let written = Mutex::new(Written { offsets, in_doubt: false });
-        let (woken_at_bytes, wake) = (AtomicU64::new(0), Notify::new());
-        Ok(Checkpoints { dir: dir.clone(), written, woken_at_bytes, wake, gaps: Gaps::Compacted })
-    }
-
-    /// Whether Kafka wrote these files last, of the directory of the metadata log.
-    pub fn are_by_kafka(&self) -> bool {
-        !self.written().offsets.recovery_points.contains_key(opening::DIR)
-    }
-
-    /// For logs that Kafka may have been compacting when it ended.
-    pub fn with_gaps(self) -> Checkpoints {
-        Checkpoints { gaps: Gaps::Anywhere, ..self }
+        Ok(Checkpoints { dir: dir.clone(), written, woken_at_bytes: AtomicU64::new(0), wake: Notify::new(), gaps })
     }
 
     /// Sees to it that the next start finds the gaps before the recovery points. Before [`run`]. What fails here fails with the

@@ -178,14 +178,11 @@ fn close(broker: &Broker, host: &Host, partitions: Vec<Closed>) -> Result<(), St
     let metadata_closed = host.close_log().map_err(Unclosed::Log);
     let online: Vec<_> = broker.directories.iter().filter(|directory| !directory.has_failed()).collect();
     for directory in &online {
-        let mut offsets = Offsets::default();
+        let mut offsets = Offsets::new(directory, host.reader());
         // One that could not be opened is not mentioned: all of its log will be read again.
         let here = |partition: &Partition| Arc::ptr_eq(&partition.home, directory) && !partition.has_moved();
         for (partition, _) in partitions.iter().filter(|(partition, _)| here(partition)) {
             offsets.add(partition);
-        }
-        if directory.is_metadata {
-            offsets.add_metadata(host.reader());
         }
         written = written.and(directory.checkpoints.write(|| offsets));
     }

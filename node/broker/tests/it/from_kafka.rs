@@ -335,6 +335,33 @@ fn clusters_of_other_nodes_are_not_taken_over() {
     check_refused(&machine(&files), &["controllers are [1, 2]", "Nothing was changed"]);
 }
 
+/// Kafka with several directories makes a topic before it says in which of them: it may be killed in between.
+#[test]
+fn a_replica_that_is_not_assigned_is_found_where_it_is() {
+    let topic_id = "22CmaR9NRySqCOLi3zlY0A".parse().unwrap();
+    let unassigned = Some(vec![ottla_base::Uuid::ZERO]);
+    let change = PartitionChangeRecord { topic_id, partition_id: 0, directories: unassigned, ..Default::default() };
+    let machine = killed_and(&[Record::PartitionChange(change)]);
+    let mut batch = BatchBuilder::new(BatchOptions::default());
+    batch.push(&NewRecord { value: Some(b"v"), ..NewRecord::default() });
+    for dir in ["/b", "/b/plain-0"] {
+        machine.disk.create_dir(Path::new(dir)).unwrap();
+    }
+    let meta = String::from_utf8(kafkas(META).to_vec()).unwrap();
+    let meta = meta.replace("DG9Hj4YKTXe1LwNU-Uvi2Q", "DG9Hj4YKTXe1LwNU-Uvi2w");
+    machine.write("/b/meta.properties", meta.as_bytes());
+    machine.write("/b/plain-0/partition.metadata", b"version: 0\ntopic_id: 22CmaR9NRySqCOLi3zlY0A");
+    machine.write("/b/plain-0/00000000000000000000.log", &batch.finish());
+    machine.world.block_on(async {
+        let settings = [("listeners", "PLAINTEXT://127.0.0.1:9092"), ("log.dirs", "/data,/b")];
+        let mut broker = machine.start_set_up(&settings).await;
+        assert_eq!(broker.client.range("plain").await, (0, 1));
+        assert_eq!(broker.client.produce("plain", 1000).await, ErrorCode::None);
+        machine.crash(broker).await;
+        assert_eq!(machine.start_set_up(&settings).await.client.range("plain").await, (0, 2));
+    });
+}
+
 /// Kafka writes down how far a log is compacted only after it has put the compacted segments in place; and they need not begin
 /// where the ones before them end.
 #[test]
@@ -354,16 +381,18 @@ fn what_kafka_was_compacting_when_it_was_killed_is_all_there() {
                 assert_eq!(broker.client.send("t", &record, 1000).await, ErrorCode::None);
             }
             machine.crash(broker).await;
-            let home = dirs.rsplit(',').next().unwrap();
-            machine.disk.remove_file(&Path::new(home).join("t-0/00000000000000000001.log")).unwrap();
-            machine.remove("recovery-point-offset-checkpoint");
+            let home = Path::new(dirs.rsplit(',').next().unwrap());
+            // Of the other one nothing is known: Kafka does not write there if only the metadata log is in it.
+            for file in ["t-0/00000000000000000001.log", "recovery-point-offset-checkpoint"] {
+                machine.disk.remove_file(&home.join(file)).unwrap();
+            }
             // Not the next start either takes what is missing for lost.
             for _ in 0..3 {
                 let mut broker = machine.start_set_up(&settings).await;
                 assert_eq!(broker.client.range("t").await, (0, 4));
                 machine.crash(broker).await;
             }
-            let checkpoint = read_file(&machine.disk, &Path::new(home).join("cleaner-offset-checkpoint"));
+            let checkpoint = read_file(&machine.disk, &home.join("cleaner-offset-checkpoint"));
             assert!(checkpoint.is_err(), "nothing was compacted by this one");
         });
     }

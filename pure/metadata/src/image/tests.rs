@@ -333,3 +333,11 @@ fn what_is_kept_goes_when_it_is_removed() {
     image.records().for_each(|record| restored.apply(At { offset: 9 }, &record).unwrap());
     assert_eq!(restored, image);
 }
+
+#[test]
+fn all_of_a_partition_is_in_its_records() {
+    let image = two_topics();
+    let mut restored = Image::default();
+    image.records().for_each(|record| restored.apply(At { offset: 9 }, &record).unwrap());
+    assert_eq!(restored.topics(), image.topics());
+}
