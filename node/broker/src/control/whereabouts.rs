@@ -3,8 +3,8 @@
 //! The metadata says in which directory a replica is. It can be elsewhere: a move was done, and its record was lost with the
 //! power; or somebody moved it while the broker was down. Then the metadata follows. It can be there twice, if a move was cut
 //! short between its last two steps: the one that has more counts, or of equals that where the metadata does not expect it,
-//! which is the copy; the other is set aside. What is a copy in the making (`-future`) is begun anew, because what it is a copy of may have lost
-//! its end since.
+//! which is the copy; the other is set aside. What is a copy in the making (`-future`) is begun anew, because what it is a
+//! copy of may have lost its end since.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -93,11 +93,9 @@ impl Locked {
         let is_new = told.is_none();
         let meta = told.unwrap_or_else(make);
         let dirty_bytes_max = dirty_bytes_max / found.len() as u64;
-        let by_kafka = found.iter().any(|(dir, _, checkpoints)| dir.is_metadata && checkpoints.are_by_kafka());
         let mut new = Vec::new();
         let mut opened = Vec::new();
         for (dir, told, checkpoints) in found {
-            let checkpoints = if by_kafka { checkpoints.with_gaps() } else { checkpoints };
             let LockedDir { log_dir, is_metadata, is_data } = dir;
             let id = match told {
                 Some(told) => told.directory_id,
