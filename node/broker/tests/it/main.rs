@@ -7,6 +7,7 @@ mod failing;
 mod from_kafka;
 mod group_configs;
 mod groups;
+mod moves;
 mod opening;
 mod panics;
 mod snapshots;
