@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ottla_base::{LeaderEpoch, Uuid};
+use ottla_metadata::image::is_directory;
 use ottla_net::BoxFuture;
 use ottla_storage::checkpoint::topic_id;
 use ottla_storage::{LogDir, LogError};
@@ -231,9 +232,4 @@ impl Unopened {
 fn shown(path: &Path) -> String {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     absolute.to_string_lossy().into_owned()
-}
-
-/// Whether this is the id of a directory. Kafka's ids up to 99 say what is known of one.
-fn is_directory(id: Uuid) -> bool {
-    u128::from_be_bytes(id.0) > 99
 }

@@ -161,26 +161,12 @@ pub struct Opening {
     pub leader: Leader,
     pub log: Log,
     pub stored_epochs: Vec<EpochEntry>,
-    /// [`ottla_storage::Checkpointed::cleaned`]. Where Kafka's gaps may be anywhere, the log is compacted less far.
-    pub first_dirty: i64,
 }
 
 impl Partition {
     pub fn new(opening: Opening) -> Partition {
-        let Opening {
-            topic,
-            index,
-            node_id,
-            replicas,
-            settings,
-            home,
-            traffic,
-            leader,
-            log,
-            stored_epochs,
-            first_dirty,
-        } = opening;
-        let first_dirty = first_dirty.min(home.checkpoints.first_dirty(&format!("{topic}-{index}")));
+        let Opening { topic, index, node_id, replicas, settings, home, traffic, leader, log, stored_epochs } = opening;
+        let first_dirty = home.checkpoints.first_dirty(&format!("{topic}-{index}"));
         let marks = leader.marks();
         // Where only what is flushed counts, the high watermark begins where the flushed part ends.
         let reader = log.reader();

@@ -20,7 +20,7 @@ mod partition;
 mod producer_ids;
 mod topics;
 
-pub use brokers::{Broker, Brokers, Endpoint};
+pub use brokers::{Broker, Brokers, Endpoint, is_directory};
 pub use configs::{ConfigResource, Configs};
 pub use controllers::{ControllerRegistration, Controllers};
 pub use features::{Features, SupportedLevels};

@@ -174,7 +174,6 @@ impl Replicas {
             leader,
             log,
             stored_epochs: epochs,
-            first_dirty: known.cleaned,
         }))
     }
 

@@ -290,8 +290,13 @@ async fn move_one(moving: &Arc<Moving>, one: &Arc<Move>, stop: &mut Stop) -> End
     let Some(partition) = moving.partition(one.replica) else {
         return if moving.is_deleted(one.replica) { Ended::GivenUp } else { Ended::NotNow };
     };
-    if Arc::ptr_eq(&partition.home, &one.to) || one.to.has_failed() {
+    // One that is held was to be moved, and that could not be undone: only a start sees to it.
+    let is_held = moving.replicas.is_moving(one.replica.topic, one.replica.index);
+    if Arc::ptr_eq(&partition.home, &one.to) || one.to.has_failed() || is_held {
         return Ended::GivenUp;
+    }
+    if partition.has_moved() {
+        return Ended::NotNow;
     }
     // What is copied before and what is copied after a compaction do not belong together.
     let _uncompacted = loop {

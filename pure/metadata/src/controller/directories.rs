@@ -17,16 +17,14 @@ use crate::image::{Broker, Partition};
 use crate::{Image, Record};
 
 /// Directories for so many new replicas: each goes where there are the fewest, and of equals to the first. Zeros, with which the
-/// broker chooses, where it has not said what it has.
-pub(super) fn fewest_first(image: &Image, broker: &Broker, count: i32) -> Vec<Uuid> {
+/// broker chooses, where it has not said what it has. `None` where all are cordoned (KIP-1066).
+pub(super) fn fewest_first(image: &Image, broker: &Broker, count: i32) -> Option<Vec<Uuid>> {
     let count = usize::try_from(count).unwrap_or(0);
     let cordoned = broker.cordoned_log_dirs.as_deref().unwrap_or_default();
-    let open: Vec<Uuid> = broker.log_dirs.iter().filter(|id| !cordoned.contains(id)).copied().collect();
-    // Where all are cordoned the replicas have to be somewhere: none of this broker's is better than another.
-    let dirs = if open.is_empty() { broker.log_dirs.clone() } else { open };
+    let dirs: Vec<Uuid> = broker.log_dirs.iter().filter(|id| !cordoned.contains(id)).copied().collect();
     match dirs[..] {
-        [] => return vec![Uuid::ZERO; count],
-        [only] => return vec![only; count],
+        [] => return broker.log_dirs.is_empty().then(|| vec![Uuid::ZERO; count]),
+        [only] => return Some(vec![only; count]),
         _ => {}
     }
     let mut replicas: Vec<usize> = dirs.iter().map(|_| 0).collect();
@@ -41,7 +39,7 @@ pub(super) fn fewest_first(image: &Image, broker: &Broker, count: i32) -> Vec<Uu
         replicas[place] += 1;
         dirs[place]
     };
-    (0..count).map(next).collect()
+    Some((0..count).map(next).collect())
 }
 
 /// These directories have failed.

@@ -52,12 +52,12 @@ pub(super) fn place(image: &Image, topic: &CreatableTopic, server: &ServerConfig
 
 /// Everything on the broker, unless it is starting or stopping.
 pub(super) fn on_the_broker(image: &Image, partition_count: i32, otherwise: ErrorCode) -> Result<Placement, Refusal> {
-    match image.brokers().iter().find(|broker| broker.is_usable()) {
-        Some(broker) => {
-            let directories = directories::fewest_first(image, broker, partition_count);
-            Ok(Placement { partition_count, broker: broker.id, directories })
-        }
-        None => refuse(otherwise, "no broker serves at the moment"),
+    let Some(broker) = image.brokers().iter().find(|broker| broker.is_usable()) else {
+        return refuse(otherwise, "no broker serves at the moment");
+    };
+    match directories::fewest_first(image, broker, partition_count) {
+        Some(directories) => Ok(Placement { partition_count, broker: broker.id, directories }),
+        None => refuse(otherwise, "all log directories are cordoned (cordoned.log.dirs)"),
     }
 }
 

@@ -129,11 +129,16 @@ const LOST: Uuid = Uuid([0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 /// Ids up to this one name no directory, but say what is known of it (KIP-858).
 const RESERVED: u128 = 99;
 
+/// Whether this is the id of a log directory, and not one that says what is known of it.
+pub fn is_directory(id: Uuid) -> bool {
+    u128::from_be_bytes(id.0) > RESERVED
+}
+
 impl Broker {
     /// Whether a replica that is in this log directory can be served. One that is in none yet can.
     pub fn has_online(&self, directory: Uuid) -> bool {
         let is_known = self.log_dirs.is_empty() || self.log_dirs.contains(&directory);
-        is_known || u128::from_be_bytes(directory.0) <= RESERVED && directory != LOST
+        is_known || !is_directory(directory) && directory != LOST
     }
 
     /// Whether new replicas can be put here and led from here.

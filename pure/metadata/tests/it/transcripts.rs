@@ -164,6 +164,9 @@ impl Session {
                 if let cordoned @ 1.. = number("cordoned", 0) {
                     request.cordoned_log_dirs = Some(vec![directory(cordoned)]);
                 }
+                if has("all-cordoned") {
+                    request.cordoned_log_dirs = Some((1..=3).map(directory).collect());
+                }
                 if let offline @ 1.. = number("offline", 0) {
                     request.offline_log_dirs = vec![directory(offline)];
                 }
