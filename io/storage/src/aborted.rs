@@ -16,6 +16,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use ottla_base::AbortedTransaction;
+
 use crate::disk::{Entry, Open, Wait, missing, read_file, replace_file};
 use crate::error::{Doing, LogError};
 use crate::index::{FileEntries, IndexEntry};
@@ -33,17 +35,6 @@ pub(crate) const EXTENSION: &str = "txnindex";
 pub const ABORTED_MAX: usize = 50_000;
 
 const VERSION: i16 = 0;
-
-/// A transaction that was aborted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AbortedTransaction {
-    pub producer_id: i64,
-    pub first_offset: i64,
-    /// That of the marker.
-    pub last_offset: i64,
-    /// No transaction that was aborted later has a record below.
-    pub last_stable: i64,
-}
 
 /// As it stands in a file: only an entry of version 0 says anything.
 #[derive(Clone, Copy, Debug)]

@@ -37,7 +37,7 @@ mod walk;
 
 use std::sync::{Mutex, MutexGuard};
 
-pub use aborted::{ABORTED_MAX, AbortedTransaction};
+pub use aborted::ABORTED_MAX;
 pub use clean::{CleanError, Cleaned, Cleaner, CleanerOptions, Cleaning, Job};
 pub use copy::Stretch;
 pub use error::LogError;

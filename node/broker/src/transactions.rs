@@ -2,10 +2,9 @@
 //!
 //! There is no coordinator of transactions yet: what is in a log comes from elsewhere.
 
-use ottla_base::TxnOutcome;
+use ottla_base::{AbortedTransaction, TxnOutcome};
 use ottla_partition::Marker;
 use ottla_records::{Record, Scratch, records};
-use ottla_storage::AbortedTransaction;
 use ottla_wire::fetch;
 use ottla_wire::records::ControlRecord;
 
@@ -31,11 +30,6 @@ fn of_record(control: &Record<'_>) -> Option<Marker> {
         _ => return None,
     };
     Some(Marker { outcome, coordinator_epoch: marker.coordinator_epoch })
-}
-
-pub fn for_file(aborted: ottla_partition::AbortedTransaction) -> AbortedTransaction {
-    let ottla_partition::AbortedTransaction { producer_id, first_offset, last_offset, last_stable } = aborted;
-    AbortedTransaction { producer_id, first_offset, last_offset, last_stable }
 }
 
 pub fn for_reader(aborted: AbortedTransaction) -> fetch::AbortedTransaction {

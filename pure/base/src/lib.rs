@@ -23,6 +23,17 @@ pub enum TxnOutcome {
     Aborted,
 }
 
+/// A transaction that was aborted, as an entry of Kafka's `.txnindex` says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AbortedTransaction {
+    pub producer_id: i64,
+    pub first_offset: i64,
+    /// That of the marker.
+    pub last_offset: i64,
+    /// The last stable offset that the marker led to, were it kept: no aborted transaction that ends later has a record below.
+    pub last_stable: i64,
+}
+
 /// `node.id` of a broker or a controller. -1 stands for "none" on the wire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub i32);

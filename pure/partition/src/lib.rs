@@ -45,4 +45,4 @@ pub use producers::{Expiry, PRODUCERS_PER_PARTITION_MAX, ProducerEntry, Producer
 pub use recovery::Recovery;
 pub use refusal::Refusal;
 pub use retention::{Expired, LogAt, LogSegment, Retention, Why, expired};
-pub use transactions::{AbortedTransaction, Marker};
+pub use transactions::Marker;

@@ -11,12 +11,12 @@
 
 use std::collections::hash_map::Entry;
 
-use ottla_base::{Map, Seed, TxnOutcome};
+use ottla_base::{AbortedTransaction, Map, Seed, TxnOutcome};
 use ottla_records::{BatchHeader, LastBatch};
 
 use crate::producer::{Batch, NO_COORDINATOR, NO_TRANSACTION, Producer, REMEMBERED, Undo};
 use crate::refusal::Refusal;
-use crate::transactions::{AbortedTransaction, Marker, Transactions};
+use crate::transactions::{Marker, Transactions};
 
 /// About 12 MiB of memory, when each of them has written five batches.
 pub const PRODUCERS_PER_PARTITION_MAX: usize = 65_536;

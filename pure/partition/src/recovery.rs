@@ -3,12 +3,12 @@
 //! `leader-epoch-checkpoint` and the newest `.snapshot` are written now and then; what came after them is read from the
 //! heads of the batches. A head may be seen that one of the files already accounts for, which changes nothing.
 
-use ottla_base::Seed;
+use ottla_base::{AbortedTransaction, Seed};
 use ottla_records::BatchHeader;
 
 use crate::epochs::{EpochEntry, Epochs};
 use crate::producers::{ProducerSnapshot, Producers};
-use crate::transactions::{AbortedTransaction, Marker};
+use crate::transactions::Marker;
 
 #[derive(Debug)]
 pub struct Recovery {

@@ -3,7 +3,7 @@
 //! A transaction begins with a producer's first transactional batch, and a marker ends it. Until then nobody knows whether its
 //! records count: the *last stable offset* lies before the first of them, and those who read committed records stop there. The
 //! marker counts once the high watermark has passed it, as everything does. What was aborted has to be skipped by the reader,
-//! which is told of it: [`AbortedTransaction`] is what `.txnindex` says.
+//! which is told of it: [`ottla_base::AbortedTransaction`] is what `.txnindex` says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,17 +15,6 @@ pub struct Marker {
     pub outcome: TxnOutcome,
     /// The leader epoch of the coordinator's own partition.
     pub coordinator_epoch: i32,
-}
-
-/// A transaction that was aborted: an entry of `.txnindex`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AbortedTransaction {
-    pub producer_id: i64,
-    pub first_offset: i64,
-    /// That of the marker.
-    pub last_offset: i64,
-    /// The last stable offset that the marker led to, were it kept: no aborted transaction that ends later has a record below.
-    pub last_stable: i64,
 }
 
 /// Those that are not over.

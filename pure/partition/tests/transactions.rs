@@ -1,8 +1,8 @@
 //! Transactions that a log tells of: where committed records end, what was aborted, and what snapshots say.
 
-use ottla_base::{LeaderEpoch, Seed, TxnOutcome};
+use ottla_base::{AbortedTransaction, LeaderEpoch, Seed, TxnOutcome};
 use ottla_partition::{
-    AbortedTransaction, Acks, Expiry, Leader, Marker, Opened, ProducerEntry, ProducerSnapshot, Recovery, Refusal, Rules,
+    Acks, Expiry, Leader, Marker, Opened, ProducerEntry, ProducerSnapshot, Recovery, Refusal, Rules,
 };
 use ottla_records::{Attributes, BatchHeader};
 use proptest::collection::vec;

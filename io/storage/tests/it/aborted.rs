@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ottla_base::AbortedTransaction;
 use ottla_records::{
     Attributes, BatchBuilder, BatchHeader, BatchOptions, ControlType, NewRecord, Scratch, control_type,
 };
 use ottla_storage::disk::{Disk, FaultyDisk, Open, Operation, Wait, read_file};
-use ottla_storage::{
-    ABORTED_MAX, AbortedTransaction, Checkpointed, FirstBatch, Log, LogDir, LogOptions, Reader, Recovered, Want,
-};
+use ottla_storage::{ABORTED_MAX, Checkpointed, FirstBatch, Log, LogDir, LogOptions, Reader, Recovered, Want};
 use proptest::collection::vec;
 use proptest::prelude::*;
 

@@ -157,7 +157,7 @@ impl Replicas {
         }
         if let Some(from) = recovered.aborted_from {
             aborted.retain(|one| one.last_offset >= from);
-            log.set_aborted(from, &aborted.into_iter().map(transactions::for_file).collect::<Vec<_>>())?;
+            log.set_aborted(from, &aborted)?;
         }
         if topic_id::load(disk, &path)?.is_none() {
             topic_id::store(disk, &path, topic.id)?;
