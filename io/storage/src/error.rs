@@ -13,6 +13,9 @@ pub enum LogError {
     /// Nothing was changed. See [`Checkpointed::kept`](crate::Checkpointed::kept).
     #[error("{path} is damaged at byte {position}, at offset {offset}: everything up to offset {kept} had been synced")]
     Lost { path: PathBuf, position: u64, offset: i64, kept: i64 },
+    /// They lie behind the recovery point, which could not be moved.
+    #[error("the gaps that compaction has left in {path} cannot be made safe, because its indexes cannot be written")]
+    Gaps { path: PathBuf },
     #[error("offset {offset} is not in the log: it holds {start} to {end}")]
     OutOfRange { offset: i64, start: i64, end: i64 },
     /// The answer is on the disk and not in memory, and the caller did not want to wait.
@@ -38,7 +41,10 @@ impl LogError {
     /// The file or directory that it is about.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            LogError::Io { path, .. } | LogError::Corrupt { path, .. } | LogError::Lost { path, .. } => Some(path),
+            LogError::Io { path, .. }
+            | LogError::Corrupt { path, .. }
+            | LogError::Lost { path, .. }
+            | LogError::Gaps { path } => Some(path),
             LogError::OutOfRange { .. } | LogError::Cold | LogError::Deleted => None,
         }
     }

@@ -79,6 +79,9 @@ struct Leftovers {
 impl Log {
     /// Opens the log in the directory `name`, made if it is not there, and repairs what a crash has left.
     ///
+    /// Where segments do not begin where the ones before end, and may ([`Checkpointed::cleaned`]), all is flushed, so that the
+    /// next start finds that before the recovery point, where nobody takes it for damage.
+    ///
     /// # Errors
     /// Nothing has been changed where the directory cannot be written.
     pub fn open(
@@ -89,6 +92,12 @@ impl Log {
     ) -> Result<(Log, Recovered), LogError> {
         let (shared, active, recovered) = recovery::open(dir, name, &options, known)?;
         let mut log = Log { shared, options, active, leftovers: None, slices: Vec::new() };
+        if recovered.has_gaps {
+            let end = log.flush()?;
+            if log.reader().recovery_point() < end.offset {
+                return Err(LogError::Gaps { path: log.shared.home.dir.clone() });
+            }
+        }
         log.active.reserve(options.reserve_bytes);
         Ok((log, recovered))
     }
@@ -291,6 +300,14 @@ impl Log {
         }
         self.leftovers = None;
         Ok(())
+    }
+}
+
+/// Whoever drops a log has given up its directory: it may get another name, or be opened again. So the flusher, which may
+/// still know the log, must not touch it.
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.reader().let_go();
     }
 }
 

@@ -48,8 +48,7 @@ pub struct Checkpointed {
     /// be there again after a power loss; so it should know every start but 0.
     pub log_start: i64,
     /// Below it, segments need not begin where the one before ends: compaction by Kafka leaves such gaps. The first dirty
-    /// offset of `cleaner-offset-checkpoint`, or 0; `i64::MAX` if Kafka may have ended before it had written that. (Compaction
-    /// by Ottla leaves none.)
+    /// offset of `cleaner-offset-checkpoint`, or 0; `i64::MAX` if that is not known. (Compaction by Ottla leaves none.)
     pub cleaned: i64,
 }
 
@@ -64,6 +63,8 @@ pub struct Recovered {
     pub indexes_rebuilt: usize,
     /// Offsets that were missing before the recovery point: the disk has lost what it had synced.
     pub synced_offsets_lost: i64,
+    /// Behind the recovery point there are segments that do not begin where the ones before end.
+    pub has_gaps: bool,
     /// Markers from this offset on may have aborted transactions that the files do not tell of, or not have aborted those that
     /// they do: [`Log::set_aborted`](crate::Log::set_aborted) is to be called. `None` if all is well, as in most logs.
     pub aborted_from: Option<i64>,
@@ -197,6 +198,7 @@ fn recover(
             remove_segments(home, &bases[i..], recovered)?;
             break;
         }
+        recovered.has_gaps |= last.active.end().offset < base;
         last.cut(home, recovered)?;
         let closed = std::mem::replace(&mut last, scan(home, base, recovery_point, recovered)?);
         segments.push(closed.active.close());

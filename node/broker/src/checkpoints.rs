@@ -7,15 +7,17 @@
 //! Kafka writes down how far a log is compacted when that is long done. If it was killed in between there are gaps behind that
 //! offset, where segments do not begin where the ones before end; and to repair such a log would be to remove what is behind
 //! a gap. So where Kafka wrote a directory last, gaps are taken for its compaction, wherever they are. It has no line for the
-//! metadata log, and we always have one, in every directory: but only after everything was synced, which puts the gaps behind
-//! us.
+//! metadata log, and we always have one, in every directory. The same holds for a log without a recovery point, if its topic
+//! is compacted: somebody may have put it here, without its lines. A log that is opened with gaps has its recovery point
+//! behind them at once, so they are found no second time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use ottla_config::TopicConfig;
 use ottla_rt::{Rt, Stop};
 use ottla_storage::checkpoint::offsets::{self, FIRST_DIRTY, HIGH_WATERMARKS, LOG_STARTS, RECOVERY_POINTS};
 use ottla_storage::{Checkpointed, LogDir, LogError, Reader};
@@ -101,14 +103,27 @@ impl Offsets {
     }
 
     /// Takes over what `old` says of logs that are not open: it still holds, and nobody else knows it.
-    fn keep(&mut self, old: &Offsets) {
-        let Offsets { recovery_points: open, log_starts, first_dirty, .. } = self;
+    fn keep(&mut self, old: &Offsets, gaps: Gaps) {
+        let open: BTreeSet<String> = self.recovery_points.keys().cloned().collect();
         let keep = |new: &mut BTreeMap<String, i64>, old: &BTreeMap<String, i64>| {
-            let closed = old.iter().filter(|(name, _)| !open.contains_key(*name));
+            let closed = old.iter().filter(|(name, _)| !open.contains(*name));
             new.extend(closed.map(|(name, offset)| (name.clone(), *offset)));
         };
-        keep(log_starts, &old.log_starts);
-        keep(first_dirty, &old.first_dirty);
+        keep(&mut self.log_starts, &old.log_starts);
+        keep(&mut self.first_dirty, &old.first_dirty);
+        if gaps == Gaps::Compacted {
+            // Or gaps that Kafka has left would be damage from now on.
+            keep(&mut self.recovery_points, &old.recovery_points);
+        }
+    }
+
+    fn known(&self, name: &str, gaps: Gaps) -> Checkpointed {
+        let of = |lines: &BTreeMap<String, i64>| lines.get(name).copied().unwrap_or(0);
+        let cleaned = match gaps {
+            Gaps::Anywhere => i64::MAX,
+            Gaps::Compacted => of(&self.first_dirty),
+        };
+        Checkpointed { recovery_point: of(&self.recovery_points), kept: 0, log_start: of(&self.log_starts), cleaned }
     }
 
     fn forget(&mut self, name: &str) -> bool {
@@ -133,19 +148,6 @@ impl Checkpoints {
         Ok(Checkpoints { dir: dir.clone(), written, woken_at_bytes: AtomicU64::new(0), wake: Notify::new(), gaps })
     }
 
-    /// Sees to it that the next start finds the gaps before the recovery points. Before [`run`]. What fails here fails with the
-    /// flusher, too.
-    pub fn settle_gaps(&self, directory: &Arc<Directory>, published: &Published) {
-        if self.gaps == Gaps::Anywhere {
-            let all = published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten());
-            for partition in all.filter(|partition| Arc::ptr_eq(&partition.home, directory)) {
-                if let Err(error) = partition.reader.flush() {
-                    tracing::error!("cannot sync {}: {error}", partition.directory());
-                }
-            }
-        }
-    }
-
     /// Something was flushed. Where it was much the files are written at once: what they do not say is read again after a
     /// crash.
     pub fn flushed(&self) {
@@ -156,20 +158,17 @@ impl Checkpoints {
         }
     }
 
-    /// What a log needs to know to be opened.
-    pub fn known(&self, name: &str) -> Checkpointed {
+    /// What a replica's log needs to know to be opened.
+    pub fn known(&self, name: &str, config: &TopicConfig) -> Checkpointed {
         let Written { offsets, .. } = &*self.written();
-        let of = |lines: &BTreeMap<String, i64>| lines.get(name).copied().unwrap_or(0);
-        Checkpointed {
-            recovery_point: of(&offsets.recovery_points),
-            kept: 0,
-            log_start: of(&offsets.log_starts),
-            cleaned: match self.gaps {
-                // The metadata log is never compacted.
-                Gaps::Anywhere if name != opening::DIR => i64::MAX,
-                _ => of(&offsets.first_dirty),
-            },
-        }
+        let is_foreign = config.compact && !offsets.recovery_points.contains_key(name);
+        let gaps = if is_foreign { Gaps::Anywhere } else { self.gaps };
+        offsets.known(name, gaps)
+    }
+
+    /// The same for the metadata log, which is never compacted.
+    pub fn known_of_metadata(&self) -> Checkpointed {
+        self.written().offsets.known(opening::DIR, Gaps::Compacted)
     }
 
     /// Up to where the files say that a log is compacted.
@@ -213,7 +212,7 @@ impl Checkpoints {
         let mut written = self.written();
         // Asked for under the lock: what a log is forgotten for is not brought back by older news.
         let mut offsets = offsets();
-        offsets.keep(&written.offsets);
+        offsets.keep(&written.offsets, self.gaps);
         self.store(&mut written, offsets)
     }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ottla_base::{LeaderEpoch, Uuid};
+use ottla_base::Uuid;
 use ottla_metadata::image::is_directory;
 use ottla_net::BoxFuture;
 use ottla_storage::checkpoint::topic_id;
@@ -80,11 +80,21 @@ struct Opening {
     is_data: bool,
 }
 
+/// What there was of a replica before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Past {
+    /// Nothing: it is to be made.
+    New,
+    Led,
+}
+
 /// Why it is not known where a replica is.
 #[derive(Debug, thiserror::Error)]
 pub enum Homeless {
     #[error("its log directory is offline, or not in log.dirs any more")]
     Offline,
+    #[error("it is in none of the log directories that work, and may be in one that is offline")]
+    Missing,
     #[error(transparent)]
     Log(#[from] LogError),
 }
@@ -133,13 +143,7 @@ impl Directories {
     }
 
     /// Where the replica `name` of a topic is; or, if it is new, where the metadata say it is to be: `assigned`.
-    pub fn home(
-        &self,
-        name: &str,
-        topic: Uuid,
-        assigned: Uuid,
-        epoch: LeaderEpoch,
-    ) -> Result<&Arc<Directory>, Homeless> {
+    pub fn home(&self, name: &str, topic: Uuid, assigned: Uuid, past: Past) -> Result<&Arc<Directory>, Homeless> {
         let at = self.online().find(|directory| directory.id == assigned);
         if let Some(only) = at.filter(|_| self.opened.len() + self.unopened.len() == 1) {
             return Ok(only);
@@ -149,11 +153,11 @@ impl Directories {
                 return Ok(directory);
             }
         }
-        // One that was led before a start is not new: it may have gone to one that is offline.
-        let may_be_elsewhere = epoch > LeaderEpoch(0) && self.offline_count() > 0;
+        // It may have gone to one that is offline.
+        let may_be_elsewhere = past == Past::Led && self.offline_count() > 0;
         match at {
             Some(directory) if !may_be_elsewhere => Ok(directory),
-            Some(_) => Err(Homeless::Offline),
+            Some(_) => Err(Homeless::Missing),
             // The metadata does not know yet, and it may be in one that is offline.
             None if !is_directory(assigned) && self.offline_count() == 0 => {
                 self.online().next().ok_or(Homeless::Offline)

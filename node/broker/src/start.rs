@@ -132,6 +132,7 @@ pub async fn start(
         work: Default::default(),
         last_settings: Default::default(),
         closed: Default::default(),
+        begun: Default::default(),
         moving: Default::default(),
         adopted: Default::default(),
     });
@@ -179,7 +180,6 @@ pub async fn start(
             replicas.set_strays_aside(&published.image);
             for directory in replicas.directories.iter() {
                 directory.room.keep_reserve(&directory.log_dir);
-                directory.checkpoints.settle_gaps(directory, &published);
             }
         };
         rt.blocking(finish).await;

@@ -388,9 +388,10 @@ fn appends_go_on_meanwhile() {
             first_dirty = cleaned.unwrap().first_dirty;
             removed.remove().unwrap();
         }
-        append.join().unwrap().close().unwrap();
+        let log = append.join().unwrap();
+        history.check(&reader, first_dirty, 0);
+        log.close().unwrap();
     });
-    history.check(&reader, first_dirty, 0);
     history.check(&open_small(&dir, 0).reader(), first_dirty, 0);
 }
 

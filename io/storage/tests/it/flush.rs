@@ -76,6 +76,24 @@ fn the_dirtiest_is_flushed_when_there_is_too_much() {
     assert_eq!(dir.dirty_bytes(), 0, "a log that is gone is not dirty");
 }
 
+/// Its directory may have another name by then.
+#[test]
+fn a_log_that_was_dropped_is_not_flushed() {
+    let dir = log_dir(FaultyDisk::new(1));
+    let mut flusher = Flusher::new(&dir, FLUSH);
+    let (mut log, _) = open(&dir, 0);
+    append(&mut log, &singles(0, 10, 100)).unwrap();
+    log.reader().ask_flush();
+    assert!(flusher.run_once(at(0))[0].outcome.is_ok());
+    append(&mut log, &singles(10, 10, 100)).unwrap();
+    drop(log);
+    // After a crash it is dirty as soon as it is open.
+    let (log, _) = open(&dir, 10);
+    assert!(flusher.run_once(at(1)).is_empty());
+    drop(log);
+    assert!(flusher.run_once(at(20_000)).is_empty());
+}
+
 #[test]
 fn one_that_fails_is_not_tried_each_time_there_is_too_much() {
     let disk = FaultyDisk::new(1);

@@ -77,8 +77,10 @@ enum Event {
     StartMoved,
 }
 
-fn act(event: Event, mut log: Log) -> Act {
+fn act(event: Event, log: &Arc<Mutex<Log>>) -> Act {
+    let log = log.clone();
     Box::new(move || {
+        let mut log = log.lock().unwrap();
         let removed = match event {
             Event::Compacted | Event::Replaced => {
                 let (removed, outcome) =
@@ -106,7 +108,8 @@ fn check(
         let (log, _) = log_on(WatchedDisk::new(FaultyDisk::new(1), watch.clone()));
         let reader = log.reader();
         reader.segments().unwrap();
-        watch.after(reads, act(event, log));
+        let log = Arc::new(Mutex::new(log));
+        watch.after(reads, act(event, &log));
         let found = look_up(&reader);
         let is_left = watch.is_left();
         let text = format!("{found:?}");
@@ -151,7 +154,8 @@ fn times_lead_where_they_did_or_do() {
     let after = {
         let (log, _) = log_on(FaultyDisk::new(1));
         let reader = log.reader();
-        act(Event::Compacted, log)();
+        let log = Arc::new(Mutex::new(log));
+        act(Event::Compacted, &log)();
         find(&reader).unwrap()
     };
     assert!(before > 80 && after >= before);

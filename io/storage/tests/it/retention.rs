@@ -234,6 +234,14 @@ fn gaps_between_segments_are_allowed_below_what_was_cleaned() {
         let known = Checkpointed { cleaned, ..Checkpointed::default() };
         Log::open(&dir, "t-0", OPTIONS, known).unwrap().0.end().offset
     };
+    // Found once they are behind the recovery point, or not at all.
+    disk.fail_next(Operation::Open, ".timeindex", ErrorKind::StorageFull);
+    let known = Checkpointed { cleaned: 120, ..Checkpointed::default() };
+    assert!(matches!(Log::open(&dir, "t-0", OPTIONS, known), Err(LogError::Gaps { .. })));
+    let (log, recovered) = Log::open(&dir, "t-0", OPTIONS, known).unwrap();
+    assert_eq!((log.reader().recovery_point(), recovered.has_gaps), (200, true));
+    drop(log);
+    assert_eq!(open_at(&dir, 200, 0).end().offset, 200);
     assert_eq!(end(120), 200);
     assert_eq!(end(119), 118);
     assert_eq!(end(80), 118);

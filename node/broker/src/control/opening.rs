@@ -106,7 +106,7 @@ pub fn open(rt: &Rt, found: &Found<'_>) -> Result<Opened, OpenError> {
     }
     let mut first_records = if has_records { Vec::new() } else { bootstrap(dir, node)? };
     let base = loading::base(dir).map_err(|cause| refusal(&path, cause))?;
-    let known = home.checkpoints.known(DIR);
+    let known = home.checkpoints.known_of_metadata();
     let kept = snapshots.complete.last().map_or(0, |newest| newest.end_offset).max(known.recovery_point);
     let (log, recovered) = Log::open(dir, DIR, options(config), Checkpointed { kept, ..known })?;
     let loaded = loading::load(base, &log.reader()).map_err(|cause| refusal(&path, cause))?;

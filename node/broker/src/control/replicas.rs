@@ -17,7 +17,7 @@ use ottla_storage::{Checkpointed, Log, LogError, Recovered};
 
 use super::publisher::Removal;
 use super::whereabouts::ReplicaId;
-use crate::directory::{Directories, Directory, Homeless};
+use crate::directory::{Directories, Directory, Homeless, Past};
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::partition::{Gone, Opening, Partition};
@@ -39,6 +39,8 @@ pub struct Replicas {
     pub last_settings: Mutex<Option<Arc<TopicSettings>>>,
     /// Replicas that could not be opened when it was tried last.
     pub closed: Mutex<BTreeSet<(Uuid, i32)>>,
+    /// Those of the first leader epoch that were opened in this run: they are new no more.
+    pub begun: Mutex<BTreeSet<ReplicaId>>,
     /// Those that go from one directory to another at this moment, and are not to be opened.
     pub moving: Mutex<BTreeMap<ReplicaId, Meanwhile>>,
     /// What is known of those that have come.
@@ -117,11 +119,14 @@ impl Replicas {
         let settings = self.settings(image, &topic.name);
         let name = format!("{}-{index}", topic.name);
         let assigned = partition.directory_on(self.identity.node_id);
-        let home = self.directories.home(&name, topic.id, assigned, partition.leader_epoch)?;
+        let replica = ReplicaId { topic: topic.id, index };
+        let is_new = partition.leader_epoch == LeaderEpoch(0) && !lock(&self.begun).contains(&replica);
+        let past = if is_new { Past::New } else { Past::Led };
+        let home = self.directories.home(&name, topic.id, assigned, past)?;
         let path = home.path().join(&name);
         self.claim(home, topic.id, &name)?;
-        let adopted = lock(&self.adopted).remove(&ReplicaId { topic: topic.id, index });
-        let known = adopted.unwrap_or_else(|| home.checkpoints.known(&name));
+        let adopted = lock(&self.adopted).remove(&replica);
+        let known = adopted.unwrap_or_else(|| home.checkpoints.known(&name, &settings.config));
         let options = settings.log_options(self.rt.random_u64());
         let (mut log, recovered) = Log::open(&home.log_dir, &name, options, known)?;
         self.work.add(&recovered);
@@ -161,6 +166,9 @@ impl Replicas {
         }
         if topic_id::load(disk, &path)?.is_none() {
             topic_id::store(disk, &path, topic.id)?;
+        }
+        if is_new {
+            lock(&self.begun).insert(replica);
         }
         let leader = Leader::new(partition.leader_epoch, rules, opened, recovery);
         Ok(Partition::new(Opening {
@@ -204,6 +212,7 @@ impl Replicas {
         for (index, partition) in topic.partitions.iter().enumerate() {
             self.closed().remove(&(topic.id, index as i32));
             let replica = ReplicaId { topic: topic.id, index: index as i32 };
+            lock(&self.begun).remove(&replica);
             if let Some(meanwhile) = lock(&self.moving).get_mut(&replica) {
                 *meanwhile = Meanwhile::Deleted;
                 continue;
@@ -236,6 +245,7 @@ impl Replicas {
     fn delete_closed(&self, id: Uuid, name: &str) -> Result<Option<Removal>, LogError> {
         for home in self.directories.online() {
             if home.holds(name, id)? {
+                home.checkpoints.is_gone(name);
                 let name = home.log_dir.set_to_be_removed(name, self.rt.random_uuid())?;
                 let delay_ms = self.config.get(keys::LOG_SEGMENT_DELETE_DELAY_MS);
                 let delay = Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0));
@@ -271,6 +281,7 @@ impl Replicas {
         // Without an id and without records it is nothing that anybody could miss, or not ours at all.
         if let Some(id) = id.or(dir.has_records(name)?.then(|| self.rt.random_uuid())) {
             let stray = dir.set_aside(name, id)?;
+            home.checkpoints.is_gone(name);
             tracing::warn!("{name} is of no topic that there is; renamed to {stray}");
         }
         Ok(())

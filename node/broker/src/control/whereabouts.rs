@@ -3,7 +3,8 @@
 //! The metadata says in which directory a replica is. It can be elsewhere: a move was done, and its record was lost with the
 //! power; or somebody moved it while the broker was down. Then the metadata follows. It can be there twice, if a move was cut
 //! short between its last two steps: the one that has more counts, or of equals that where the metadata does not expect it,
-//! which is the copy; the other is set aside. What is a copy in the making (`-future`) is begun anew, because what it is a
+//! which is the copy; the other is set aside. Where one cannot be read, nobody knows which has more, and the replica stays
+//! closed until a start that can. What is a copy in the making (`-future`) is begun anew, because what it is a
 //! copy of may have lost its end since.
 
 use std::collections::BTreeMap;
@@ -59,15 +60,24 @@ pub fn settle(replicas: &Replicas, image: &Image) -> Settled {
         let expected = expected(replicas, image, replica);
         let home = match homes[..] {
             [only] => only,
-            // Of equals the last.
-            _ => homes
-                .iter()
-                .max_by_key(|home| (end_of(replicas, image, home, &name), home.id != expected))
-                .unwrap_or(&homes[0]),
+            _ => {
+                let ends: Option<Vec<_>> = homes.iter().map(|home| end_of(replicas, image, home, &name)).collect();
+                let Some(ends) = ends else {
+                    tracing::error!("{name} is there twice, and which of them counts is not known: it stays closed");
+                    replicas.hold(replica);
+                    continue;
+                };
+                // Of equals the last.
+                let newest = ends.iter().zip(&homes).max_by_key(|(end, home)| (**end, home.id != expected));
+                newest.map_or(homes[0], |(_, home)| home)
+            }
         };
         for other in homes.iter().filter(|other| !Arc::ptr_eq(other, home)) {
             match other.log_dir.set_aside(&name, replica.topic) {
-                Ok(stray) => tracing::warn!("{name} is in {} too; renamed to {stray}", home.path().display()),
+                Ok(stray) => {
+                    other.checkpoints.is_gone(&name);
+                    tracing::warn!("{name} is in {} too; renamed to {stray}", home.path().display());
+                }
                 Err(error) => tracing::error!("{name} is there twice, and cannot be renamed: {error}"),
             }
         }
@@ -81,8 +91,9 @@ pub fn settle(replicas: &Replicas, image: &Image) -> Settled {
 /// Where a log ends; `None` if it cannot be opened.
 fn end_of(replicas: &Replicas, image: &Image, home: &Directory, name: &str) -> Option<i64> {
     let (topic, _) = name.rsplit_once('-')?;
-    let options = replicas.settings(image, &topic.into()).log_options(0);
-    let opened = Log::open(&home.log_dir, name, options, home.checkpoints.known(name));
+    let settings = replicas.settings(image, &topic.into());
+    let known = home.checkpoints.known(name, &settings.config);
+    let opened = Log::open(&home.log_dir, name, settings.log_options(0), known);
     let opened =
         opened.inspect_err(|error| tracing::error!("{name} is there twice, and one cannot be opened: {error}"));
     opened.ok().map(|(log, _)| log.end().offset)

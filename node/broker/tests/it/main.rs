@@ -15,3 +15,4 @@ mod support;
 mod transactions;
 mod upkeep;
 mod web;
+mod whereabouts;

@@ -241,7 +241,7 @@ fn a_directory_that_is_too_small_is_not_filled() {
 }
 
 /// All files of one replica's directory, in another one.
-fn copy_replica(machine: &Machine, from: &str, to: &str) {
+pub fn copy_replica(machine: &Machine, from: &str, to: &str) {
     machine.disk.create_dir(Path::new(to)).unwrap();
     for entry in machine.disk.list(Path::new(from)).unwrap() {
         let bytes = log(machine, &format!("{from}/{}", entry.name));
