@@ -60,14 +60,14 @@ impl Active {
     }
 
     /// The file, for writing.
-    pub fn file(&mut self) -> Result<Arc<dyn DiskFile>, LogError> {
-        if let Some(file) = &self.file {
-            return Ok(file.clone());
+    pub fn file(&mut self) -> Result<&dyn DiskFile, LogError> {
+        if self.file.is_none() {
+            let path = self.segment.path();
+            let file = self.segment.disk().open(&path, Open::Write).doing("open", &path)?;
+            self.segment.pin(file.clone());
+            self.file = Some(file);
         }
-        let path = self.segment.path();
-        let file = self.segment.disk().open(&path, Open::Write).doing("open", &path)?;
-        self.segment.pin(file.clone());
-        Ok(self.file.insert(file).clone())
+        Ok(self.file.as_deref().expect("it was opened"))
     }
 
     /// Closes the file until somebody needs it.
@@ -124,10 +124,10 @@ impl Active {
     /// Removes what lies behind the end, and says whether there was anything. Until it is synced, it can come back with a
     /// power loss.
     pub fn cut(&mut self) -> Result<bool, LogError> {
-        let file = self.file()?;
-        let is_longer = file.size().doing("stat", &self.segment)? != self.state.position;
+        let position = self.state.position;
+        let is_longer = self.file()?.size().doing("stat", &self.segment)? != position;
         if is_longer {
-            file.set_size(self.state.position).doing("cut", &self.segment)?;
+            self.file()?.set_size(position).doing("cut", &self.segment)?;
             self.reserved = 0;
         }
         Ok(is_longer)

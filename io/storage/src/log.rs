@@ -228,7 +228,7 @@ impl Log {
             let (now, later) = rest.split_at(count);
             let mut slices = recycle(mem::take(&mut self.slices));
             slices.extend(now.iter().flat_map(|piece| [IoSlice::new(piece.head), IoSlice::new(piece.body)]));
-            let written = self.active.file().map(|file| write_slices_at(&*file, &mut slices, position));
+            let written = self.active.file().map(|file| write_slices_at(file, &mut slices, position));
             self.slices = recycle(slices);
             written?.doing("write", &self.active.segment)?;
             bytes += self.active.state.position - position;

@@ -83,6 +83,8 @@ mod health {
 struct State {
     leader: Leader,
     log: Log,
+    /// `flush.ms`
+    flush_ms: i64,
 }
 
 /// What readers go by.
@@ -172,6 +174,7 @@ impl Partition {
         let reader = log.reader();
         let high_watermark = if marks.high_watermark == marks.end { log.end() } else { reader.flushed() };
         let tail = Tail { marks, high_watermark, gone: None };
+        let flush_ms = settings.config.flush_ms;
         Partition {
             topic,
             index,
@@ -189,7 +192,7 @@ impl Partition {
             home,
             health: AtomicU8::new(health::WELL),
             cannot_read: AtomicBool::new(false),
-            state: Mutex::new(Some(State { leader, log })),
+            state: Mutex::new(Some(State { leader, log, flush_ms })),
             tail: Mutex::new(tail),
             acked: Notify::new(),
         }
@@ -214,8 +217,9 @@ impl Partition {
             return;
         }
         let mut guard = self.state.lock();
-        let Some(State { leader, log }) = guard.as_deref_mut().ok().and_then(Option::as_mut) else { return };
+        let Some(State { leader, log, flush_ms }) = guard.as_deref_mut().ok().and_then(Option::as_mut) else { return };
         log.set_options(settings.log_options(chance));
+        *flush_ms = settings.config.flush_ms;
         let moved = leader.set_rules(settings.leader_rules(self.replicas));
         self.settings.store(settings.clone());
         self.publish(leader, moved.high_watermark.map(|_| log.end()));
@@ -290,7 +294,7 @@ impl Partition {
         outcomes: &mut [Outcome],
     ) -> AfterAppend {
         let mut guard = self.state.lock();
-        let Some(State { leader, log }) = guard.as_deref_mut().ok().and_then(Option::as_mut) else {
+        let Some(State { leader, log, flush_ms }) = guard.as_deref_mut().ok().and_then(Option::as_mut) else {
             refuse(batches, outcomes, self.gone());
             return AfterAppend::default();
         };
@@ -339,7 +343,7 @@ impl Partition {
         let rolled = appended.start.segment != appended.end.segment;
         let snapshot = rolled.then(|| staged.producer_snapshot(appended.end.segment));
         let moved = staged.commit();
-        let flush_in_ms = self.flush_in_ms(leader);
+        let flush_in_ms = self.flush_in_ms(leader, *flush_ms);
         let marks = self.publish(leader, moved.high_watermark.map(|_| appended.end));
         drop(guard);
         for batch in &*batches {
@@ -352,11 +356,10 @@ impl Partition {
     }
 
     /// When a flush must begin after this append, unless one is under way already.
-    fn flush_in_ms(&self, leader: &Leader) -> Option<i64> {
+    fn flush_in_ms(&self, leader: &Leader, flush_ms: i64) -> Option<i64> {
         if leader.flush_due() {
             return Some(0);
         }
-        let flush_ms = self.settings.load().config.flush_ms;
         let in_time = flush_ms < i64::MAX && !self.flush_is_due.swap(true, Ordering::Relaxed);
         in_time.then_some(flush_ms)
     }
@@ -489,7 +492,7 @@ impl Partition {
         lock(&self.tail).gone = Some(why);
         self.waits.wake_all();
         self.acked.notify_waiters();
-        state.map(|State { leader, log }| (leader, log))
+        state.map(|State { leader, log, .. }| (leader, log))
     }
 
     /// A bug has ended a call that held the state: what it says may be ahead of the log.

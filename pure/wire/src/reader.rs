@@ -155,7 +155,15 @@ impl<'a> Reader<'a> {
 
     #[inline]
     pub fn nullable_bytes_ref(&mut self, field: &'static str, form: Form) -> Result<Option<&'a [u8]>> {
-        match usize::try_from(self.len(field, form)?) {
+        let len = match (form, self.rest) {
+            // Most are records: their length has two bytes.
+            (Form::Compact, [low @ 0x80..=0xff, high @ 0..=0x7f, rest @ ..]) => {
+                self.rest = rest;
+                (i32::from(low & 0x7f) | i32::from(*high) << 7) - 1
+            }
+            _ => self.len(field, form)?,
+        };
+        match usize::try_from(len) {
             Err(_) => Ok(None),
             Ok(len) => self.take(len, field).map(Some),
         }

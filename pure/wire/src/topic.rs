@@ -28,8 +28,16 @@ pub enum TopicKey<'a> {
 /// A topic of a request, and what is said of some of its partitions.
 #[derive(Clone, Copy, Debug)]
 pub struct Topic<'a, P> {
-    pub key: TopicKey<'a>,
+    pub named: Named<'a>,
     pub partitions: Partitions<'a, P>,
+}
+
+/// How a request names a topic, in the frame. An answer of the same version repeats the bytes: to look whether they are text
+/// costs more than to copy them.
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a> {
+    bytes: &'a [u8],
+    layout: Layout,
 }
 
 /// The topics of a request, in the frame.
@@ -86,21 +94,33 @@ impl<'a> TopicKey<'a> {
         }
     }
 
-    #[inline(always)]
-    fn read(reader: &mut Reader<'a>, layout: Layout) -> TopicKey<'a> {
-        if layout.version >= TOPIC_ID_FROM {
-            TopicKey::Id(reader.uuid("topic_id").expect(CHECKED))
-        } else {
-            TopicKey::Name(text(reader, "topic", layout.form).expect(CHECKED))
-        }
-    }
-
     #[inline]
     fn write(self, writer: &mut Writer<'_>, layout: Layout) {
         match (self, layout.version >= TOPIC_ID_FROM) {
             (TopicKey::Id(id), true) => writer.uuid(id),
             (TopicKey::Name(name), false) => writer.str(name, layout.form),
             _ => panic!("version {} does not name a topic as {self:?}", layout.version),
+        }
+    }
+}
+
+impl<'a> Named<'a> {
+    /// Reads one that was checked.
+    #[inline(always)]
+    fn read(reader: &mut Reader<'a>, layout: Layout) -> Named<'a> {
+        let mut start = *reader;
+        TopicKey::check(reader, layout).expect(CHECKED);
+        let bytes = start.take(start.remaining() - reader.remaining(), "topic").expect(CHECKED);
+        Named { bytes, layout }
+    }
+
+    #[inline]
+    pub fn key(self) -> TopicKey<'a> {
+        let mut reader = Reader::new(self.bytes);
+        if self.layout.version >= TOPIC_ID_FROM {
+            TopicKey::Id(reader.uuid("topic_id").expect(CHECKED))
+        } else {
+            TopicKey::Name(text(&mut reader, "topic", self.layout.form).expect(CHECKED))
         }
     }
 }
@@ -231,10 +251,10 @@ impl<'a, P: Partition<'a>> Iterator for TopicsIter<'a, P> {
             last.check(reader).expect(CHECKED);
             layout.skip_tags(reader).expect(CHECKED);
         }
-        let key = TopicKey::read(reader, *layout);
+        let named = Named::read(reader, *layout);
         let partitions = Partitions::begin(reader, *layout).expect(CHECKED);
         self.last = Some(partitions);
-        Some(Topic { key, partitions })
+        Some(Topic { named, partitions })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -281,12 +301,24 @@ impl<'o> TopicsWriter<'o> {
 
     #[inline]
     pub fn topic(&mut self, key: TopicKey<'_>, partitions: usize) {
+        key.write(&mut Writer::new(self.out), self.layout);
+        self.begin_topic(partitions);
+    }
+
+    /// One that a request of the same version names so.
+    #[inline]
+    pub fn topic_as(&mut self, named: Named<'_>, partitions: usize) {
+        assert_eq!(named.layout, self.layout, "a request of another version names topics otherwise");
+        self.out.extend_from_slice(named.bytes);
+        self.begin_topic(partitions);
+    }
+
+    #[inline]
+    fn begin_topic(&mut self, partitions: usize) {
         assert_eq!(self.partitions_left, 0, "partitions of the topic before are missing");
         self.topics_left = self.topics_left.checked_sub(1).expect("more topics than announced");
         self.partitions_left = partitions;
-        let mut writer = Writer::new(self.out);
-        key.write(&mut writer, self.layout);
-        writer.array_len(partitions, self.layout.form);
+        Writer::new(self.out).array_len(partitions, self.layout.form);
         self.end_topic();
     }
 

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::Guard;
 use ottla_base::Now;
 use ottla_net::{Next, Out, Replies};
 use ottla_partition::Acks;
@@ -23,7 +24,7 @@ use crate::metrics::requests::Taken;
 use crate::partition::{Batch, Checked, Partition};
 use crate::produced::{Awaits, Outcome, Refused};
 use crate::serve::Turn;
-use crate::topics;
+use crate::topics::{self, Published};
 
 mod repack;
 
@@ -36,8 +37,15 @@ pub struct Staging {
     batches: Vec<Batch>,
     outcomes: Vec<Outcome>,
     pieces: Vec<Piece<'static>>,
-    /// When the turn's first request was handled.
-    now: Option<Now>,
+    /// As of the turn's first request.
+    seen: Option<Seen>,
+}
+
+/// What a turn looks at once.
+#[derive(Debug)]
+struct Seen {
+    now: Now,
+    published: Guard<Arc<Published>>,
 }
 
 #[derive(Debug)]
@@ -83,24 +91,24 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
     let Ok(request) = Request::decode(&mut Reader::new(&buffer[body.clone()]), start.version) else {
         return Next::Close("a Produce request that does not decode");
     };
-    let published = turn.broker.published();
-    let now = turn.produce.now.unwrap_or_else(|| turn.now());
+    let seen = turn.produce.seen.take();
+    let seen = seen.unwrap_or_else(|| Seen { now: turn.now(), published: turn.broker.published() });
     let Turn { client, produce, scratch, broker, .. } = turn;
     let scratch = scratch.get_or_insert_default();
     let (first, first_batch) = (produce.outcomes.len(), produce.batches.len());
     let mut must_repack = false;
     let acks = Acks::from_wire(request.acks);
-    produce.now = Some(now);
     for topic in request.topics {
-        let known = published.topics.find(topic.key);
+        let key = topic.named.key();
+        let known = seen.published.topics.find(key);
         for asked in topic.partitions {
             let checked = acks.ok_or(Refused::of(ErrorCode::InvalidRequiredAcks)).and_then(|acks| {
-                let partition = find(client, known, topic.key, asked.index)?;
+                let partition = find(client, known, key, asked.index)?;
                 let records = asked.records.ok_or(Refused::of(ErrorCode::InvalidRecord))?;
                 let Checked { header, packing } = if is_long(records.bytes) {
-                    broker.rt.in_place(|| partition.check(records.bytes, now, scratch))?
+                    broker.rt.in_place(|| partition.check(records.bytes, seen.now, scratch))?
                 } else {
-                    partition.check(records.bytes, now, scratch)?
+                    partition.check(records.bytes, seen.now, scratch)?
                 };
                 refuse_transactions(&request, &header)?;
                 must_repack |= packing.is_some();
@@ -141,6 +149,7 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
         };
     }
     produce.requests.push(staged);
+    produce.seen = Some(seen);
     Next::Frame
 }
 
@@ -179,11 +188,11 @@ fn refuse_transactions(request: &Request<'_>, header: &BatchHeader) -> Result<()
 
 /// Writes what the turn staged, each partition at once, and queues the replies in order.
 pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
-    let Turn { produce: Staging { requests, batches, outcomes, pieces, now }, broker, answered, .. } = turn;
+    let Turn { produce: Staging { requests, batches, outcomes, pieces, seen }, broker, answered, .. } = turn;
     if requests.is_empty() {
         return Next::Frame;
     }
-    *now = None;
+    *seen = None;
     store(broker, batches, buffer, pieces, outcomes);
     batches.clear();
     let mut next = Next::Frame;
@@ -272,7 +281,7 @@ fn answer(
     let mut writer = ResponseWriter::begin(&mut out.bytes, staged.start.version, topics.len());
     let mut outcomes = outcomes.iter();
     for topic in topics {
-        writer.topic(topic.key, topic.partitions.len());
+        writer.topic_as(topic.named, topic.partitions.len());
         for (asked, outcome) in topic.partitions.into_iter().zip(&mut outcomes) {
             on_outcome(outcome, outcome.write(asked.index, &mut writer));
         }

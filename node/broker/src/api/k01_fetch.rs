@@ -212,8 +212,9 @@ fn ask_named(broker: &Broker, client: &Client, request: &Request<'_>, asked: &mu
     let count: usize = request.topics.into_iter().map(|topic| topic.partitions.len()).sum();
     let mut places = (count > SCANNED_MAX).then(BTreeMap::new);
     for topic in request.topics {
-        let known = published.topics.find(topic.key);
-        let name = match (known, topic.key) {
+        let key = topic.named.key();
+        let known = published.topics.find(key);
+        let name = match (known, key) {
             (Some(known), TopicKey::Name(_)) => Topic::Name(known.name.clone()),
             (_, key) => Topic::from(key),
         };
@@ -232,12 +233,9 @@ fn ask_named(broker: &Broker, client: &Client, request: &Request<'_>, asked: &mu
             let ask = Ask::from(partition);
             match twice {
                 Some(place) => asked[place].ask = ask,
-                None => asked.push(Asked {
-                    topic: name.clone(),
-                    index,
-                    ask,
-                    partition: resolve(client, known, topic.key, index),
-                }),
+                None => {
+                    asked.push(Asked { topic: name.clone(), index, ask, partition: resolve(client, known, key, index) })
+                }
             }
         }
     }

@@ -286,7 +286,7 @@ impl Session {
 
     fn update_partitions(&mut self, request: &Request<'_>) {
         for topic in request.forgotten_topics {
-            let name = Topic::from(topic.key);
+            let name = Topic::from(topic.named.key());
             for index in topic.partitions {
                 if let Some(place) = self.places.remove(&(name.clone(), index)) {
                     self.partitions.remove(&place);
@@ -294,7 +294,7 @@ impl Session {
             }
         }
         for topic in request.topics {
-            let name = Topic::from(topic.key);
+            let name = Topic::from(topic.named.key());
             for partition in topic.partitions {
                 self.remember(&name, partition.index, Ask::from(partition));
             }

@@ -43,7 +43,7 @@ impl Records<'_> {
 
 impl<'a> Request<'a> {
     /// Reads the body of a request, all of it: one that does not hold together yields no partition at all.
-    #[inline]
+    #[inline(always)]
     pub fn decode(reader: &mut Reader<'a>, version: i16) -> Result<Request<'a>, DecodeError> {
         if !VERSIONS.contains(&version) {
             return Err(reader.error("version", DecodeErrorKind::Version(version)));

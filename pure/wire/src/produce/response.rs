@@ -4,7 +4,7 @@ use super::{FLEXIBLE_FROM, VERSIONS};
 use crate::ErrorCode;
 use crate::leader::{CurrentLeader, NodeEndpoint, write_endpoints};
 use crate::row;
-use crate::topic::{TopicKey, TopicsWriter};
+use crate::topic::{Named, TopicKey, TopicsWriter};
 use crate::view::Layout;
 use crate::writer::Writer;
 
@@ -54,6 +54,12 @@ impl<'o> ResponseWriter<'o> {
     #[inline]
     pub fn topic(&mut self, key: TopicKey<'_>, partitions: usize) {
         self.topics.topic(key, partitions);
+    }
+
+    /// See [`TopicsWriter::topic_as`].
+    #[inline]
+    pub fn topic_as(&mut self, named: Named<'_>, partitions: usize) {
+        self.topics.topic_as(named, partitions);
     }
 
     /// Returns where in the buffer the outcome stands, for [`fail`].

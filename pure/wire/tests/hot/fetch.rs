@@ -36,7 +36,7 @@ pub fn read(bytes: &[u8], body_at: usize, version: i16) -> Result<FetchRequest, 
     read.rack_id = view.rack_id.into();
     for topic in view.topics {
         let mut read_topic = request::FetchTopic::default();
-        (read_topic.topic, read_topic.topic_id) = oracle::name_and_id(topic.key);
+        (read_topic.topic, read_topic.topic_id) = oracle::name_and_id(topic.named.key());
         for partition in topic.partitions {
             let mut read_partition = request::FetchPartition::default();
             read_partition.partition = partition.index;
@@ -53,7 +53,7 @@ pub fn read(bytes: &[u8], body_at: usize, version: i16) -> Result<FetchRequest, 
     }
     for topic in view.forgotten_topics {
         let mut read_topic = request::ForgottenTopic::default();
-        (read_topic.topic, read_topic.topic_id) = oracle::name_and_id(topic.key);
+        (read_topic.topic, read_topic.topic_id) = oracle::name_and_id(topic.named.key());
         read_topic.partitions.extend(topic.partitions);
         read.forgotten_topics_data.push(read_topic);
     }

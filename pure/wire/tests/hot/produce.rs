@@ -21,7 +21,7 @@ pub fn read(bytes: &[u8], body_at: usize, version: i16) -> Result<ProduceRequest
     read.timeout_ms = view.timeout_ms;
     for topic in view.topics {
         let mut read_topic = request::TopicProduceData::default();
-        (read_topic.name, read_topic.topic_id) = oracle::name_and_id(topic.key);
+        (read_topic.name, read_topic.topic_id) = oracle::name_and_id(topic.named.key());
         for partition in topic.partitions {
             let mut read_partition = request::PartitionProduceData::default();
             read_partition.index = partition.index;

@@ -77,10 +77,11 @@ fn carry_out(
     let (mut packed, mut batches, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
     let acks = Acks::from_wire(request.acks);
     for topic in request.topics {
-        let known = published.topics.find(topic.key);
+        let key = topic.named.key();
+        let known = published.topics.find(key);
         for asked in topic.partitions {
             let checked = acks.ok_or(Refused::of(ErrorCode::InvalidRequiredAcks)).and_then(|acks| {
-                let partition = find(client, known, topic.key, asked.index)?;
+                let partition = find(client, known, key, asked.index)?;
                 let records = asked.records.ok_or(Refused::of(ErrorCode::InvalidRecord))?.bytes;
                 let checked = partition.check_again(records, now, &mut scratch)?;
                 refuse_transactions(&request, &checked.header)?;
