@@ -76,7 +76,7 @@ fn packing(compression: Compression) -> Option<Packing> {
         Compression::None => (Codec::None, None),
         Compression::Gzip(level) => (Codec::Gzip, Some(level)),
         Compression::Snappy => (Codec::Snappy, None),
-        Compression::Lz4 => (Codec::Lz4, None),
+        Compression::Lz4(level) => (Codec::Lz4, Some(level)),
         Compression::Zstd(level) => (Codec::Zstd, Some(level)),
     };
     Some(Packing { codec, level })

@@ -69,7 +69,8 @@ pub enum Compression {
     /// With its level: -1 is gzip's own default.
     Gzip(i32),
     Snappy,
-    Lz4,
+    /// With its level.
+    Lz4(i32),
     /// With its level.
     Zstd(i32),
 }
@@ -135,7 +136,7 @@ impl TopicLayers<'_> {
                 "uncompressed" => Compression::None,
                 "gzip" => Compression::Gzip(self.get(COMPRESSION_GZIP_LEVEL)),
                 "snappy" => Compression::Snappy,
-                "lz4" => Compression::Lz4,
+                "lz4" => Compression::Lz4(self.get(COMPRESSION_LZ4_LEVEL)),
                 "zstd" => Compression::Zstd(self.get(COMPRESSION_ZSTD_LEVEL)),
                 _ => Compression::Producer,
             },

@@ -80,6 +80,21 @@ mod tests {
         }
     }
 
+    /// The numbers are those of Kafka's own classes.
+    #[test]
+    fn levels_of_lz4_search_as_much_as_kafkas() {
+        let text: String = (0..20_000).map(|i| format!("{} ", i * 7919 % 10_007)).collect();
+        let sizes = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 17].map(|level| {
+            let mut packed = Vec::new();
+            Codec::Lz4.pack_at(text.as_bytes(), Some(level), &mut packed);
+            let mut scratch = Scratch::new();
+            scratch.unpack_whole(Codec::Lz4, &packed, 1 << 20).unwrap();
+            assert!(scratch.whole == text.as_bytes(), "{level}");
+            packed.len()
+        });
+        assert_eq!(sizes, [65154, 65154, 63326, 62640, 62466, 62462, 62462, 62462, 65932, 62447, 62447, 62447, 62447]);
+    }
+
     #[test]
     fn so_much_may_be_unpacked() {
         let batch = batch(Codec::Gzip);

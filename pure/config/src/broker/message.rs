@@ -20,7 +20,7 @@ keys! {
     /// Level of gzip, where the broker compresses; -1 is gzip's own default.
     acts: int "compression.gzip.level" = -1, GzipLevel, ClusterWide;
     /// Level of lz4, where the broker compresses.
-    later: int "compression.lz4.level" = 9, Between(1, 17), ClusterWide;
+    acts: int "compression.lz4.level" = 9, Between(1, 17), ClusterWide;
     /// Level of zstd, where the broker compresses.
     acts: int "compression.zstd.level" = 3, Between(-131072, 22), ClusterWide;
 }

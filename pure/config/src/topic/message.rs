@@ -23,7 +23,7 @@ keys! {
     /// Level of gzip, where the broker compresses; -1 is gzip's own default.
     acts COMPRESSION_GZIP_LEVEL: int "compression.gzip.level" = -1, GzipLevel, Topic(&[same("compression.gzip.level")]);
     /// Level of lz4, where the broker compresses.
-    later: int "compression.lz4.level" = 9, Between(1, 17), Topic(&[same("compression.lz4.level")]);
+    acts COMPRESSION_LZ4_LEVEL: int "compression.lz4.level" = 9, Between(1, 17), Topic(&[same("compression.lz4.level")]);
     /// Level of zstd, where the broker compresses.
     acts COMPRESSION_ZSTD_LEVEL: int "compression.zstd.level" = 3, Between(-131072, 22), Topic(&[same("compression.zstd.level")]);
 }

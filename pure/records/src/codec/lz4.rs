@@ -2,7 +2,8 @@
 //!
 //! The frame is read here and only the blocks are left to the library: its own frame reader cannot be reused, takes the
 //! block size a header claims, and reads a frame that ends early as if it were whole. Blocks that lean on the one before
-//! are refused, as Kafka refuses them: its Java consumer cannot read them.
+//! are refused, as Kafka refuses them: its Java consumer cannot read them. What is packed is packed by the C
+//! library, which has Kafka's levels; what others have packed it never sees.
 //!
 //! ```text
 //! 04 22 4d 18 · flags · block size · [content size u64] · header check · blocks · 00 00 00 00 · [content check u32]
@@ -10,10 +11,9 @@
 //! ```
 
 use std::hash::Hasher;
-use std::io::Write;
 
+use lz4::block::{self, CompressionMode};
 use lz4_flex::block::DecompressError;
-use lz4_flex::frame::{BlockMode, BlockSize, FrameEncoder, FrameInfo};
 use twox_hash::XxHash32;
 
 use super::{Damage, sized};
@@ -27,6 +27,10 @@ const FLAG_BLOCK_CHECK: u8 = 0x10;
 const FLAG_INDEPENDENT: u8 = 0x20;
 const VERSION: u8 = 0x40;
 const VERSION_MASK: u8 = 0xc0;
+/// Blocks of 64 KiB.
+const BLOCK_64_KIB: u8 = 0x40;
+/// `compression.lz4.level`, where it is not set.
+const LEVEL_FAST: i32 = 9;
 const STORED: u32 = 1 << 31;
 /// A byte of a match length stands for at most 255 bytes.
 const EXPANSION_MAX: usize = 256;
@@ -143,9 +147,18 @@ impl<'a> Stream<'a> {
     }
 }
 
-pub(super) fn pack(body: &[u8], packed: &mut Vec<u8>) {
-    let frame = FrameInfo::new().block_size(BlockSize::Max64KB).block_mode(BlockMode::Independent);
-    let mut encoder = FrameEncoder::with_frame_info(frame, packed);
-    encoder.write_all(body).expect("writing to memory does not fail");
-    encoder.finish().expect("writing to memory does not fail");
+/// As Kafka packs: its usual level stands for the fast way, every other one for a search whose effort is the level.
+pub(super) fn pack(body: &[u8], level: Option<i32>, packed: &mut Vec<u8>) {
+    let mode = level.filter(|level| *level != LEVEL_FAST).map(CompressionMode::HIGHCOMPRESSION);
+    let described = [VERSION | FLAG_INDEPENDENT, BLOCK_64_KIB];
+    packed.extend_from_slice(&MAGIC);
+    packed.extend_from_slice(&described);
+    packed.push((XxHash32::oneshot(0, &described) >> 8) as u8);
+    for block in body.chunks(64 << 10) {
+        let small = block::compress(block, mode, false).expect("there is room for the worst case");
+        let (bytes, flag) = if small.len() < block.len() { (&*small, 0) } else { (block, STORED) };
+        packed.extend_from_slice(&(bytes.len() as u32 | flag).to_le_bytes());
+        packed.extend_from_slice(bytes);
+    }
+    packed.extend_from_slice(&[0; 4]);
 }

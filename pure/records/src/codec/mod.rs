@@ -60,7 +60,7 @@ impl Codec {
             Codec::None => packed.extend_from_slice(body),
             Codec::Gzip => gzip::pack(body, level, packed),
             Codec::Snappy => snappy::pack(body, packed),
-            Codec::Lz4 => lz4::pack(body, packed),
+            Codec::Lz4 => lz4::pack(body, level, packed),
             Codec::Zstd => zstd::pack(body, level, packed),
         }
     }
