@@ -160,7 +160,9 @@ impl Directories {
             Some(_) => Err(Homeless::Missing),
             // The metadata does not know yet, and it may be in one that is offline.
             None if !is_directory(assigned) && self.offline_count() == 0 => {
-                self.online().next().ok_or(Homeless::Offline)
+                let fewest =
+                    self.online().min_by_key(|directory| directory.replicas().map_or(usize::MAX, |all| all.len()));
+                fewest.ok_or(Homeless::Offline)
             }
             None => Err(Homeless::Offline),
         }

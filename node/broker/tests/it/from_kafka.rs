@@ -341,7 +341,8 @@ fn a_replica_that_is_not_assigned_is_found_where_it_is() {
     let topic_id = "22CmaR9NRySqCOLi3zlY0A".parse().unwrap();
     let unassigned = Some(vec![ottla_base::Uuid::ZERO]);
     let change = PartitionChangeRecord { topic_id, partition_id: 0, directories: unassigned, ..Default::default() };
-    let machine = killed_and(&[Record::PartitionChange(change)]);
+    let settings = [("listeners", "PLAINTEXT://127.0.0.1:9092"), ("log.dirs", "/data,/b")];
+    let machine = killed_and(&[Record::PartitionChange(change.clone())]);
     let mut batch = BatchBuilder::new(BatchOptions::default());
     batch.push(&NewRecord { value: Some(b"v"), ..NewRecord::default() });
     for dir in ["/b", "/b/plain-0"] {
@@ -353,12 +354,21 @@ fn a_replica_that_is_not_assigned_is_found_where_it_is() {
     machine.write("/b/plain-0/partition.metadata", b"version: 0\ntopic_id: 22CmaR9NRySqCOLi3zlY0A");
     machine.write("/b/plain-0/00000000000000000000.log", &batch.finish());
     machine.world.block_on(async {
-        let settings = [("listeners", "PLAINTEXT://127.0.0.1:9092"), ("log.dirs", "/data,/b")];
         let mut broker = machine.start_set_up(&settings).await;
         assert_eq!(broker.client.range("plain").await, (0, 1));
         assert_eq!(broker.client.produce("plain", 1000).await, ErrorCode::None);
         machine.crash(broker).await;
-        assert_eq!(machine.start_set_up(&settings).await.client.range("plain").await, (0, 2));
+        let mut broker = machine.start_set_up(&settings).await;
+        assert_eq!(broker.client.range("plain").await, (0, 2));
+        machine.crash(broker).await;
+    });
+    // Nowhere yet: it goes where the fewest are.
+    let machine = killed_and(&[Record::PartitionChange(change)]);
+    machine.disk.create_dir(Path::new("/b")).unwrap();
+    machine.write("/b/meta.properties", meta.as_bytes());
+    machine.world.block_on(async {
+        machine.crash(machine.start_set_up(&settings).await).await;
+        assert_eq!(machine.list("/b").iter().filter(|name| name.contains("plain")).count(), 1);
     });
 }
 
