@@ -3,8 +3,8 @@
 //! The metadata says in which directory a replica is. It can be elsewhere: a move was done, and its record was lost with the
 //! power; or somebody moved it while the broker was down. Then the metadata follows. It can be there twice, if a move was cut
 //! short between its last two steps: the one that has more counts, or of equals that where the metadata does not expect it,
-//! which is the copy; the other is set aside. What is a copy in the making (`-future`) is begun anew, because what it is a
-//! copy of may have lost its end since.
+//! which is the copy; the other is set aside. A copy in the making (`-future`) says that a move was asked for, which goes on
+//! (`upkeep/moving.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,8 +27,16 @@ pub struct ReplicaId {
 pub struct Settled {
     /// Replicas that are in another directory than the metadata says.
     pub elsewhere: Vec<(Uuid, ReplicaId)>,
-    /// Moves that were under way.
-    pub moves: Vec<(Arc<Directory>, ReplicaId)>,
+    pub moves: Vec<Unfinished>,
+}
+
+/// A move that was under way.
+#[derive(Debug)]
+pub struct Unfinished {
+    pub to: Arc<Directory>,
+    pub replica: ReplicaId,
+    /// Name of the copy's directory.
+    pub future: String,
 }
 
 /// Looks through the directories, and sets aside what is there twice. What cannot be read is told, and left.
@@ -46,11 +54,13 @@ pub fn settle(replicas: &Replicas, image: &Image) -> Settled {
         };
         for name in names {
             if let Some(whole) = future_of(&name) {
-                if let Some(replica) = replica_of(directory, image, whole) {
-                    settled.moves.push((directory.clone(), replica));
+                match replica_of(directory, image, whole, &name) {
+                    Some(replica) if !directory.holds(whole, replica.topic).unwrap_or(false) => {
+                        settled.moves.push(Unfinished { to: directory.clone(), replica, future: name });
+                    }
+                    _ => directory.remove(&name),
                 }
-                directory.remove(&name);
-            } else if !is_alone && let Some(replica) = replica_of(directory, image, &name) {
+            } else if !is_alone && let Some(replica) = replica_of(directory, image, &name, &name) {
                 places.entry((replica, name)).or_default().push(directory);
             }
         }
@@ -94,12 +104,12 @@ fn expected(replicas: &Replicas, image: &Image, ReplicaId { topic, index }: Repl
     partition.map_or(Uuid::ZERO, |partition| partition.directory_on(replicas.identity.node_id))
 }
 
-/// The replica whose directory has this name and says that it is.
-fn replica_of(directory: &Directory, image: &Image, name: &str) -> Option<ReplicaId> {
+/// The replica that has this name, if what is in `place` says that it is its own.
+fn replica_of(directory: &Directory, image: &Image, name: &str, place: &str) -> Option<ReplicaId> {
     let (topic, index) = name.rsplit_once('-')?;
     let (topic, index) = (image.topics().get(topic)?, index.parse().ok()?);
     topic.partition(index)?;
-    let is_here = directory.holds(name, topic.id).unwrap_or(false);
+    let is_here = directory.holds(place, topic.id).unwrap_or(false);
     is_here.then_some(ReplicaId { topic: topic.id, index })
 }
 
