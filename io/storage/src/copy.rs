@@ -1,8 +1,9 @@
 //! A log that becomes a copy of another, in another directory.
 //!
 //! The bytes of batches go over as they are, offsets and all; segments and indexes are the copy's own. It goes piece by piece,
-//! so that whoever has a log copied can stop, wait or give up in between, and the other is appended to, trimmed and compacted
-//! meanwhile. What is damaged is not copied.
+//! so that whoever has a log copied can stop, wait or give up in between, and the other is appended to and trimmed meanwhile.
+//! (Not compacted: what was copied before that and after it would not be of one log.) What is damaged is not copied. A batch's
+//! checksum does not cover its offset and its length: those are good if batches follow one another.
 
 use ottla_records::{BatchHeader, HEADER_BYTES, crc_of};
 
@@ -16,7 +17,7 @@ const COPY_BYTES: u64 = 1 << 20;
 /// What was copied at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
-    /// 0 once all is there.
+    /// 0 if there is nothing more.
     pub bytes: u64,
     /// It is of the last segment: what is left is what that one has behind it.
     pub is_last: bool,
@@ -42,6 +43,7 @@ impl Log {
         let path = from.directory();
         let read = read_full_at(&*file, buffer, range.start, Wait::Yes).doing("read", &path)?;
         let mut pieces = Vec::new();
+        let mut next = end;
         let mut rest = &buffer[..read];
         while rest.len() >= HEADER_BYTES {
             let damaged =
@@ -51,11 +53,17 @@ impl Log {
             if crc_of(batch) != header.crc {
                 return Err(damaged("its checksum is wrong"));
             }
-            if header.base_offset >= end {
-                let (head, body) = batch.split_at(HEADER_BYTES);
-                pieces.push(Piece { head, body, header });
+            let follows = header.base_offset >= next && header.last_offset_delta >= 0;
+            if !follows || header.base_offset > limit.offset - 1 - i64::from(header.last_offset_delta) {
+                return Err(damaged("its offset is not between that of the batch before and the end"));
             }
+            let (head, body) = batch.split_at(HEADER_BYTES);
+            pieces.push(Piece { head, body, header });
+            next = header.next_offset();
             rest = after;
+        }
+        if pieces.is_empty() && !range.is_empty() {
+            return Err(LogError::Corrupt { path, position: range.start, what: "the batch is not whole" });
         }
         self.append(&pieces)?;
         let bytes = pieces.iter().map(|piece| piece.header.size_bytes() as u64).sum();

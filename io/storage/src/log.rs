@@ -191,6 +191,12 @@ impl Log {
     /// # Errors
     /// The log is not to be called cleanly closed.
     pub fn close(mut self) -> Result<Place, LogError> {
+        let closed = self.leave_files();
+        self.let_go();
+        closed
+    }
+
+    fn leave_files(&mut self) -> Result<Place, LogError> {
         self.remove_leftovers()?;
         self.active.end_index();
         self.active.give_room_back();
@@ -198,6 +204,13 @@ impl Log {
         let _naming = lock(&self.shared.home.naming);
         self.active.segment.write_index_files()?;
         Ok(end)
+    }
+
+    /// Drops it, and waits for a flush that is going on: for who gives the directory another name, or removes what is in it.
+    pub fn let_go(self) {
+        let shared = self.shared.clone();
+        drop(self);
+        drop(lock(&shared.home.naming));
     }
 
     /// Gives the directory the name under which Kafka keeps what is to be removed, and returns that name. The files go
@@ -303,11 +316,11 @@ impl Log {
     }
 }
 
-/// Whoever drops a log has given up its directory: it may get another name, or be opened again. So the flusher, which may
-/// still know the log, must not touch it.
+/// Whoever drops a log has given up its directory: it may be opened again. So the flusher, which may still know the log, does
+/// not begin to flush it, and nobody makes files there.
 impl Drop for Log {
     fn drop(&mut self) {
-        self.reader().let_go();
+        self.shared.home.deleted.store(true, Ordering::SeqCst);
     }
 }
 

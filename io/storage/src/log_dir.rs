@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ottla_base::Uuid;
 
+use crate::checkpoint::topic_id;
 use crate::disk::{Disk, DiskLock, Entry, LockError, missing};
 use crate::error::{Doing, LogError};
 use crate::flush::Backlog;
@@ -126,6 +127,21 @@ impl LogDir {
     pub fn rename_replica(&self, name: &str, new: &str) -> Result<(), LogError> {
         let from = self.path.join(name);
         self.disk.rename(&from, &self.path.join(new)).doing("rename", &from)
+    }
+
+    /// Makes a directory for a replica. Without a sync: it may be lost with the power.
+    pub fn create_replica(&self, name: &str) -> Result<(), LogError> {
+        let dir = self.path.join(name);
+        self.disk.create_dir(&dir).doing("create", &dir)
+    }
+
+    /// Removes the files of a replica that is not open, but for the one that says whose it is.
+    pub fn empty_replica(&self, name: &str) -> Result<(), LogError> {
+        for file in self.files(name)?.iter().filter(|file| *file != topic_id::FILE) {
+            let path = self.path.join(name).join(file);
+            self.disk.remove_file(&path).doing("remove", &path)?;
+        }
+        Ok(())
     }
 
     /// Makes the names in the directory survive a power loss.

@@ -222,12 +222,6 @@ impl Reader {
         (!home.deleted.load(Ordering::SeqCst)).then(|| f(&home.dir))
     }
 
-    /// Nobody flushes the log any more or makes files in its directory: that is another's from now on, or goes.
-    pub fn let_go(&self) {
-        let _naming = lock(&self.0.home.naming);
-        self.0.home.deleted.store(true, Ordering::SeqCst);
-    }
-
     pub(crate) fn directory(&self) -> std::path::PathBuf {
         self.0.home.dir.clone()
     }

@@ -230,13 +230,15 @@ pub async fn start(
         published: published.clone(),
         config: config.clone(),
         moves: Default::default(),
+        untold: Default::default(),
         asked: Default::default(),
     });
-    moving.go_on(&settled.moves);
+    let (blocking, unfinished) = (moving.clone(), settled.moves);
+    rt.blocking(move || blocking.go_on(unfinished)).await;
     let count = directories.online().count();
     let threads = config.get(keys::NUM_REPLICA_ALTER_LOG_DIRS_THREADS).and_then(|count| usize::try_from(count).ok());
     // Without another directory there is nothing to be moved to.
-    let threads = if count > 1 { threads.unwrap_or(count).max(1) } else { 0 };
+    let threads = if count > 1 { threads.unwrap_or(count).clamp(1, moving::THREADS_MAX) } else { 0 };
     let start_moving = |_| rt.spawn(Lane::Control, "move", moving::run(moving.clone(), tasks.listener()));
     running.extend((0..threads).map(start_moving));
     let snapshotting = Snapshotting {

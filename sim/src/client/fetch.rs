@@ -216,7 +216,11 @@ mod tests {
             assert_eq!((read_by_broker.max_wait_ms, read_by_broker.max_bytes, reader.remaining()), (500, 3000, 0));
             let asked = read_by_broker.topics.into_iter().next().unwrap();
             let partition = asked.partitions.into_iter().next().unwrap();
-            assert_eq!((asked.key, partition.index, partition.fetch_offset), (key(version), 3, 70), "{version}");
+            assert_eq!(
+                (asked.named.key(), partition.index, partition.fetch_offset),
+                (key(version), 3, 70),
+                "{version}"
+            );
             assert_eq!(partition.max_bytes, 900);
             if version >= 7 {
                 assert_eq!((read_by_broker.session_id, read_by_broker.session_epoch), (5, 6));

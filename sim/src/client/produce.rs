@@ -157,7 +157,7 @@ mod tests {
             let read_by_broker = Request::decode(&mut reader, version).unwrap();
             assert_eq!((read_by_broker.acks, read_by_broker.timeout_ms, reader.remaining()), (-1, 77, 0), "{version}");
             let topic = read_by_broker.topics.into_iter().next().unwrap();
-            assert_eq!(topic.key, key(version));
+            assert_eq!(topic.named.key(), key(version));
             let parts: Vec<_> =
                 topic.partitions.into_iter().map(|part| (part.index, part.records.unwrap().bytes)).collect();
             assert_eq!(parts, [(3, &[3; 9][..]), (1, &[1; 9][..])], "{version}");

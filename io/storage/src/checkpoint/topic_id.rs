@@ -8,7 +8,7 @@ use super::{read, write, write_lazily};
 use crate::LogError;
 use crate::disk::Disk;
 
-const FILE: &str = "partition.metadata";
+pub(crate) const FILE: &str = "partition.metadata";
 
 pub fn load(disk: &dyn Disk, replica: &Path) -> Result<Option<Uuid>, LogError> {
     Ok(read(disk, &replica.join(FILE))?.and_then(|bytes| parse(&bytes)))

@@ -59,3 +59,22 @@ fn what_is_damaged_is_not_copied() {
     assert_eq!(error.to_string(), expected);
     assert_eq!(future.end().offset, 0);
 }
+
+#[test]
+fn a_batch_whose_offset_is_damaged_is_not_copied_nor_what_is_behind_it() {
+    // In the middle of the log, before the end of another segment, and at the end.
+    for (nth, offset) in [(10, 13_i64), (10, 1 << 40), (10, 5), (19, 25), (19, i64::MAX)] {
+        let disk = FaultyDisk::new(1);
+        let dir = log_dir(disk.clone());
+        let batches = singles(0, 20, 100);
+        let (mut log, _) = open(&dir, 0);
+        append(&mut log, &batches).unwrap();
+        let position = batches[..nth].iter().map(|batch| batch.bytes.len()).sum::<usize>() as u64;
+        let file = disk.open(Path::new("/data/t-0/00000000000000000000.log"), Open::Write).unwrap();
+        file.write_vectored_at(&[IoSlice::new(&offset.to_be_bytes())], position).unwrap();
+        let (mut future, _) = Log::open(&dir, "t-0.x-future", OPTIONS, Checkpointed::default()).unwrap();
+        let error = copy(&log, &mut future).unwrap_err();
+        assert!(matches!(error, LogError::Corrupt { .. }), "{nth} {offset}: {error}");
+        assert_eq!(future.end().offset, 0, "{nth} {offset}");
+    }
+}

@@ -28,27 +28,21 @@ async fn handle(ctx: Ctx, request: DeleteRecordsRequest) -> DeleteRecordsRespons
     DeleteRecordsResponse { topics, ..Default::default() }
 }
 
-/// A log that begins later than before.
-struct Moved {
-    home: Arc<Directory>,
-    topic: Arc<str>,
-    index: i32,
-}
-
 /// Blocks for as long as the disk takes.
 fn delete_all(ctx: &Ctx, request: &DeleteRecordsRequest) -> Vec<DeleteRecordsTopicResult> {
-    let mut moved = Vec::<Moved>::new();
+    // Those that begin later than before.
+    let mut moved = Vec::<Arc<Partition>>::new();
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| {
             let deleted = find(ctx, &topic.name, asked.partition_index)
                 .and_then(|partition| delete(&partition, asked.offset).map(|trimmed| (partition, trimmed)));
             let low = deleted.map(|(partition, trimmed)| {
                 let start = trimmed.start;
-                if trimmed.has_moved {
-                    let (home, topic) = (partition.home.clone(), topic.name.clone());
-                    moved.push(Moved { home, topic, index: partition.index });
-                }
+                let has_moved = trimmed.has_moved;
                 ctx.broker.trimming.follow_up(&partition, trimmed);
+                if has_moved {
+                    moved.push(partition);
+                }
                 start
             });
             DeleteRecordsPartitionResult {
@@ -62,19 +56,27 @@ fn delete_all(ctx: &Ctx, request: &DeleteRecordsRequest) -> Vec<DeleteRecordsTop
     });
     let mut topics: Vec<_> = topics.collect();
     let mut written = Vec::<(Arc<Directory>, Result<(), LogError>)>::new();
-    for Moved { home, topic, index } in moved {
-        let at = written.iter().position(|(directory, _)| Arc::ptr_eq(directory, &home)).unwrap_or_else(|| {
-            let outcome = ctx.broker.trimming.checkpoint_in(&home, &ctx.broker.published());
-            written.push((home, outcome));
+    for partition in moved {
+        let (home, topic, index) = (&partition.home, &partition.topic, partition.index);
+        let at = written.iter().position(|(directory, _)| Arc::ptr_eq(directory, home)).unwrap_or_else(|| {
+            let outcome = ctx.broker.trimming.checkpoint_in(home, &ctx.broker.published());
+            written.push((home.clone(), outcome));
             written.len() - 1
         });
-        if let Err(error) = &written[at].1 {
-            tracing::error!(%topic, partition = index, "cannot write down where the log begins: {error}");
-            // It does begin there, but perhaps not after a crash.
+        let kept = match &written[at].1 {
+            // Of one that was taken offline meanwhile nothing was written down: it may begin where it began before.
+            Ok(()) => partition.marks().map(drop),
+            Err(error) => {
+                tracing::error!(%topic, partition = index, "cannot write down where the log begins: {error}");
+                // It does begin there, but perhaps not after a crash.
+                Err(outcome::of_storage(error))
+            }
+        };
+        if let Err(error) = kept {
             let of_topic =
-                topics.iter_mut().filter(|result| result.name == topic).flat_map(|result| &mut result.partitions);
+                topics.iter_mut().filter(|result| result.name == *topic).flat_map(|result| &mut result.partitions);
             of_topic.filter(|partition| partition.partition_index == index).for_each(|partition| {
-                partition.error_code = outcome::of_storage(error).code();
+                partition.error_code = error.code();
                 partition.low_watermark = NO_LOW_WATERMARK;
             });
         }

@@ -52,6 +52,8 @@ pub struct Replicas {
 pub enum Meanwhile {
     Nothing,
     Deleted,
+    /// Nothing, and nobody knows which of two directories is its own: it is held until the next start.
+    Stuck,
 }
 
 /// What opening replicas has taken since the last report.
@@ -103,6 +105,10 @@ impl Replicas {
 
     pub fn is_moving(&self, topic: Uuid, index: i32) -> bool {
         lock(&self.moving).contains_key(&ReplicaId { topic, index })
+    }
+
+    pub fn is_stuck(&self, replica: ReplicaId) -> bool {
+        lock(&self.moving).get(&replica) == Some(&Meanwhile::Stuck)
     }
 
     fn closed(&self) -> MutexGuard<'_, BTreeSet<(Uuid, i32)>> {
@@ -213,21 +219,22 @@ impl Replicas {
             self.closed().remove(&(topic.id, index as i32));
             let replica = ReplicaId { topic: topic.id, index: index as i32 };
             lock(&self.begun).remove(&replica);
-            if let Some(meanwhile) = lock(&self.moving).get_mut(&replica) {
+            if let Some(meanwhile) = lock(&self.moving).get_mut(&replica).filter(|now| **now != Meanwhile::Stuck) {
                 *meanwhile = Meanwhile::Deleted;
                 continue;
             }
-            let deleted = match partition {
-                Some(partition) if !partition.has_moved() => self.delete_open(partition),
+            lock(&self.moving).remove(&replica);
+            lock(&self.adopted).remove(&replica);
+            match partition {
+                Some(partition) if !partition.has_moved() => match self.delete_open(partition) {
+                    Ok(removal) => removals.extend(removal),
+                    // The next start sets it aside.
+                    Err(error) => {
+                        tracing::error!(topic = %topic.name, partition = index, "cannot delete the log: {error}");
+                    }
+                },
                 // It may be in another directory by now.
-                _ => self.delete_closed(topic.id, &format!("{}-{index}", topic.name)),
-            };
-            match deleted {
-                Ok(removal) => removals.extend(removal),
-                // The next start sets it aside.
-                Err(error) => {
-                    tracing::error!(topic = %topic.name, partition = index, "cannot delete the log: {error}");
-                }
+                _ => removals.extend(self.delete_closed(topic.id, &format!("{}-{index}", topic.name))),
             }
         }
         removals
@@ -241,31 +248,42 @@ impl Replicas {
         Ok(Some(Removal { home, name, delay: partition.settings().file_delete_delay() }))
     }
 
-    /// Of a partition that could not be opened: its directory may be there, and may be another topic's.
-    fn delete_closed(&self, id: Uuid, name: &str) -> Result<Option<Removal>, LogError> {
-        for home in self.directories.online() {
-            if home.holds(name, id)? {
+    /// Of a partition that could not be opened: its directory may be there, and may be another topic's. There may be two.
+    fn delete_closed(&self, id: Uuid, name: &str) -> Vec<Removal> {
+        let delay_ms = self.config.get(keys::LOG_SEGMENT_DELETE_DELAY_MS);
+        let delay = Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0));
+        let delete = |home: &Arc<Directory>| match home.holds(name, id) {
+            Ok(true) => {
                 home.checkpoints.is_gone(name);
-                let name = home.log_dir.set_to_be_removed(name, self.rt.random_uuid())?;
-                let delay_ms = self.config.get(keys::LOG_SEGMENT_DELETE_DELAY_MS);
-                let delay = Duration::from_millis(u64::try_from(delay_ms).unwrap_or(0));
-                return Ok(Some(Removal { home: home.clone(), name, delay }));
+                home.log_dir.set_to_be_removed(name, self.rt.random_uuid()).map(Some)
             }
-        }
-        Ok(None)
+            other => other.map(|_| None),
+        };
+        let removal = |home: &Arc<Directory>| {
+            // The next start sets it aside.
+            let deleted = delete(home).inspect_err(|error| tracing::error!("cannot delete {name}: {error}"));
+            Some(Removal { home: home.clone(), name: deleted.ok()??, delay })
+        };
+        self.directories.online().filter_map(removal).collect()
     }
 
     /// Renames, as Kafka does, the directories of replicas that are not in the image: of topics that were deleted when there
     /// was no time left to do the same to their files, and of clusters that this is not.
     pub fn set_strays_aside(&self, image: &Image) {
-        let is_stray = |name: &&String| {
+        let is_alone = self.directories.online().nth(1).is_none();
+        let is_stray = |home: &Directory, name: &str| {
             let (topic, index) = name.rsplit_once('-').unwrap_or_default();
             let index = index.parse().unwrap_or(-1);
-            image.topics().get(topic).is_none_or(|topic| topic.partition(index).is_none())
+            let Some(topic) = image.topics().get(topic).filter(|topic| topic.partition(index).is_some()) else {
+                return true;
+            };
+            // In the only directory it was seen to when it was opened.
+            let found = if is_alone { Ok(None) } else { topic_id::load(home.log_dir.disk(), &home.path().join(name)) };
+            found.is_ok_and(|found| found.is_some_and(|found| found != topic.id))
         };
         for home in self.directories.online() {
             match home.replicas() {
-                Ok(names) => names.iter().filter(is_stray).for_each(|name| {
+                Ok(names) => names.iter().filter(|name| is_stray(home, name)).for_each(|name| {
                     if let Err(error) = self.set_stray_aside(home, name) {
                         tracing::error!("{name} is of no topic, and cannot be renamed: {error}");
                     }
@@ -298,19 +316,27 @@ impl Replicas {
     }
 
     /// Keeps a replica from being opened until it is let go.
-    pub fn hold(&self, replica: ReplicaId) {
-        lock(&self.moving).insert(replica, Meanwhile::Nothing);
+    pub fn hold(&self, replica: ReplicaId, why: Meanwhile) {
+        lock(&self.moving).insert(replica, why);
     }
 
     /// It may be opened again; or, if its topic was deleted meanwhile, it goes.
-    pub fn let_go(&self, replica: ReplicaId, name: &str) -> Option<Removal> {
-        match lock(&self.moving).remove(&replica)? {
-            Meanwhile::Nothing => None,
-            Meanwhile::Deleted => self.delete_closed(replica.topic, name).unwrap_or_else(|error| {
-                tracing::error!("cannot delete {name}: {error}");
-                None
-            }),
+    pub fn let_go(&self, replica: ReplicaId, name: &str) -> Vec<Removal> {
+        let meanwhile = lock(&self.moving).remove(&replica);
+        if meanwhile == Some(Meanwhile::Deleted) {
+            lock(&self.adopted).remove(&replica);
+            return self.delete_closed(replica.topic, name);
         }
+        Vec::new()
+    }
+
+    /// If it is held it is until the next start; or, if its topic was deleted meanwhile, it goes.
+    pub fn never_let_go(&self, replica: ReplicaId, name: &str) -> Vec<Removal> {
+        if let Some(meanwhile) = lock(&self.moving).get_mut(&replica).filter(|now| **now != Meanwhile::Deleted) {
+            *meanwhile = Meanwhile::Stuck;
+            return Vec::new();
+        }
+        self.let_go(replica, name)
     }
 
     /// What the image says of a topic. The last one is given again where it says the same: most topics are alike.

@@ -4,8 +4,8 @@
 //! power; or somebody moved it while the broker was down. Then the metadata follows. It can be there twice, if a move was cut
 //! short between its last two steps: the one that has more counts, or of equals that where the metadata does not expect it,
 //! which is the copy; the other is set aside. Where one cannot be read, nobody knows which has more, and the replica stays
-//! closed until a start that can. What is a copy in the making (`-future`) is begun anew, because what it is a
-//! copy of may have lost its end since.
+//! closed until a start that can. A copy in the making (`-future`) says that a move was asked for, which goes on
+//! (`upkeep/moving.rs`).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use ottla_base::Uuid;
 use ottla_metadata::Image;
 use ottla_storage::Log;
 
-use super::replicas::Replicas;
+use super::replicas::{Meanwhile, Replicas};
 use crate::directory::Directory;
 
 /// One replica.
@@ -28,8 +28,16 @@ pub struct ReplicaId {
 pub struct Settled {
     /// Replicas that are in another directory than the metadata says.
     pub elsewhere: Vec<(Uuid, ReplicaId)>,
-    /// Moves that were under way.
-    pub moves: Vec<(Arc<Directory>, ReplicaId)>,
+    pub moves: Vec<Unfinished>,
+}
+
+/// A move that was under way.
+#[derive(Debug)]
+pub struct Unfinished {
+    pub to: Arc<Directory>,
+    pub replica: ReplicaId,
+    /// Name of the copy's directory.
+    pub future: String,
 }
 
 /// Looks through the directories, and sets aside what is there twice. What cannot be read is told, and left.
@@ -47,11 +55,13 @@ pub fn settle(replicas: &Replicas, image: &Image) -> Settled {
         };
         for name in names {
             if let Some(whole) = future_of(&name) {
-                if let Some(replica) = replica_of(directory, image, whole) {
-                    settled.moves.push((directory.clone(), replica));
+                match replica_of(directory, image, whole, &name) {
+                    Some(replica) if !directory.holds(whole, replica.topic).unwrap_or(false) => {
+                        settled.moves.push(Unfinished { to: directory.clone(), replica, future: name });
+                    }
+                    _ => directory.remove(&name),
                 }
-                directory.remove(&name);
-            } else if !is_alone && let Some(replica) = replica_of(directory, image, &name) {
+            } else if !is_alone && let Some(replica) = replica_of(directory, image, &name, &name) {
                 places.entry((replica, name)).or_default().push(directory);
             }
         }
@@ -64,7 +74,7 @@ pub fn settle(replicas: &Replicas, image: &Image) -> Settled {
                 let ends: Option<Vec<_>> = homes.iter().map(|home| end_of(replicas, image, home, &name)).collect();
                 let Some(ends) = ends else {
                     tracing::error!("{name} is there twice, and which of them counts is not known: it stays closed");
-                    replicas.hold(replica);
+                    replicas.hold(replica, Meanwhile::Stuck);
                     continue;
                 };
                 // Of equals the last.
@@ -96,7 +106,10 @@ fn end_of(replicas: &Replicas, image: &Image, home: &Directory, name: &str) -> O
     let opened = Log::open(&home.log_dir, name, settings.log_options(0), known);
     let opened =
         opened.inspect_err(|error| tracing::error!("{name} is there twice, and one cannot be opened: {error}"));
-    opened.ok().map(|(log, _)| log.end().offset)
+    let (log, _) = opened.ok()?;
+    let end = log.end().offset;
+    log.let_go();
+    Some(end)
 }
 
 /// Where the metadata says that this node's replica is.
@@ -105,12 +118,12 @@ fn expected(replicas: &Replicas, image: &Image, ReplicaId { topic, index }: Repl
     partition.map_or(Uuid::ZERO, |partition| partition.directory_on(replicas.identity.node_id))
 }
 
-/// The replica whose directory has this name and says that it is.
-fn replica_of(directory: &Directory, image: &Image, name: &str) -> Option<ReplicaId> {
+/// The replica that has this name, if what is in `place` says that it is its own.
+fn replica_of(directory: &Directory, image: &Image, name: &str, place: &str) -> Option<ReplicaId> {
     let (topic, index) = name.rsplit_once('-')?;
     let (topic, index) = (image.topics().get(topic)?, index.parse().ok()?);
     topic.partition(index)?;
-    let is_here = directory.holds(name, topic.id).unwrap_or(false);
+    let is_here = directory.holds(place, topic.id).unwrap_or(false);
     is_here.then_some(ReplicaId { topic: topic.id, index })
 }
 

@@ -13,6 +13,7 @@ use ottla_storage::{Checkpointed, Log, LogDir, LogError};
 
 use super::moving::{Move, Moving};
 use crate::control::publisher::Removal;
+use crate::control::replicas::Meanwhile;
 use crate::partition::{Gone, Partition};
 use crate::snapshot;
 
@@ -31,33 +32,37 @@ impl From<LogError> for Unswapped {
 }
 
 impl Moving {
-    /// Puts the copy in the replica's place. Gives whether that survives a loss of power: if not, there may be two then, of which
-    /// the next start takes the one that has more, or that the metadata do not name: so they keep the old place.
+    /// Puts the copy in the replica's place. If that does not survive a loss of power, there may be two then, of which the next
+    /// start takes the one that has more.
     ///
     /// # Errors
-    /// The copy is gone. The publisher opens the partition where it was.
-    pub fn swap(&self, one: &Move, partition: &Arc<Partition>, log: Log) -> Result<bool, LogError> {
-        self.replicas.hold(one.replica);
-        let copy = log.reader();
-        let swapped = match partition.take_offline(Gone::Moved) {
+    /// What was copied is gone. The publisher opens the partition where it was.
+    pub fn swap(&self, one: &Move, partition: &Arc<Partition>, log: Log) -> Result<(), LogError> {
+        self.replicas.hold(one.replica, Meanwhile::Nothing);
+        // What a bug has left of a leader may be ahead of the log.
+        let state = if partition.has_failed() { None } else { partition.take_offline(Gone::Moved) };
+        let swapped = match state {
             Some((leader, old)) => self.swap_offline(one, partition, &leader, old, log),
-            // It is deleted, or the broker stops.
-            None => Err(Unswapped::Undone(LogError::Deleted)),
+            // It is deleted, or opened anew, or the broker stops.
+            None => {
+                log.let_go();
+                Err(Unswapped::Undone(LogError::Deleted))
+            }
         };
-        copy.let_go();
         let swapped = match swapped {
             Err(Unswapped::Stuck(error)) => {
                 tracing::error!("{} is not served until the next start: {error}", partition.directory());
+                self.leave_stuck(one);
                 return Err(error);
             }
             Err(Unswapped::Undone(error)) => {
-                one.to.remove(&one.future);
+                one.empty_future();
                 Err(error)
             }
-            Ok(is_durable) => Ok(is_durable),
+            Ok(()) => Ok(()),
         };
-        let removal = self.replicas.let_go(one.replica, &partition.directory());
-        removal.into_iter().for_each(|removal| self.remove_later(removal));
+        let removals = self.replicas.let_go(one.replica, &partition.directory());
+        removals.into_iter().for_each(|removal| self.remove_later(removal));
         self.replicas.directories.signals.mend.notify_one();
         swapped
     }
@@ -69,23 +74,19 @@ impl Moving {
         leader: &Leader,
         old: Log,
         log: Log,
-    ) -> Result<bool, Unswapped> {
+    ) -> Result<(), Unswapped> {
         let (from, name, dir) = (&partition.home, partition.directory(), &one.to.log_dir);
-        let former = old.reader();
-        let known = match self.complete(one, partition, leader, &old, log) {
-            Ok(known) => known,
-            Err(error) => {
-                // Opened anew, it is flushed as another log.
-                former.let_go();
-                return Err(error.into());
-            }
+        let completed = match self.complete(one, partition, leader, &old, log) {
+            // From here on it is too late to call the move off: whoever has asked for it is to see that the partition is offline.
+            Ok(_) if one.is_off() => Err(LogError::Deleted),
+            completed => completed,
         };
-        dir.rename_replica(&one.future, &name).inspect_err(|_| former.let_go())?;
+        let known = completed?;
+        dir.rename_replica(&one.future, &name)?;
         let renamed = dir.sync().and_then(|()| old.delete(self.rt.random_uuid()));
         let removed = match renamed {
             Ok(removed) => removed,
             Err(error) => {
-                former.let_go();
                 let undone = dir.rename_replica(&name, &one.future).and_then(|()| dir.sync());
                 return Err(if undone.is_ok() { Unswapped::Undone(error) } else { Unswapped::Stuck(error) });
             }
@@ -99,7 +100,7 @@ impl Moving {
             from.note(error);
             tracing::error!("{name} may be in {} too after a loss of power: {error}", from.path().display());
         }
-        Ok(synced.is_ok())
+        Ok(())
     }
 
     /// Copies the rest, and writes down in the other directory what is known of the log.
@@ -111,10 +112,11 @@ impl Moving {
         old: &Log,
         mut log: Log,
     ) -> Result<Checkpointed, LogError> {
-        let mut buffer = Vec::new();
-        while log.copy(&partition.reader, old.end(), &mut buffer)?.bytes > 0 {}
-        log.copy_aborted(&partition.reader)?;
         let marks = leader.marks();
+        if let Err(error) = copy_rest(partition, old, &mut log, marks.start) {
+            log.let_go();
+            return Err(error);
+        }
         let recovery_point = log.close()?.offset;
         let cleaned = partition.first_dirty().unwrap_or(0);
         let known = Checkpointed { recovery_point, kept: 0, log_start: marks.start, cleaned };
@@ -122,6 +124,17 @@ impl Moving {
         one.to.checkpoints.adopt(&partition.directory(), &known, marks.high_watermark)?;
         Ok(known)
     }
+}
+
+fn copy_rest(partition: &Partition, old: &Log, log: &mut Log, start: i64) -> Result<(), LogError> {
+    let mut buffer = Vec::new();
+    while log.copy(&partition.reader, old.end(), &mut buffer)?.bytes > 0 {}
+    if log.end().offset.max(start) != old.end().offset {
+        let path = partition.home.path().join(partition.directory());
+        let what = "not all that is before its end can be found";
+        return Err(LogError::Corrupt { path, position: old.end().position, what });
+    }
+    log.copy_aborted(&partition.reader)
 }
 
 /// Writes what the leader knows beside a copy of its log, and whose it is, also where it is empty.

@@ -129,6 +129,10 @@ fn cordoned_directories_take_nothing_new() {
         // The controller hears of it a moment later.
         broker.process.rt().sleep(Duration::from_millis(100)).await;
         make_topics(client).await;
+        // Nor what is moved; nor, as in Kafka, is anything asked to stay there.
+        assert_eq!(ask_move(client, "a", "/b").await, ErrorCode::InvalidReplicaAssignment);
+        broker.process.rt().sleep(Duration::from_secs(5)).await;
+        let client = &mut broker.client;
         assert_eq!(homes(client).await, ["/data: a b c d", "/b: "]);
         machine.crash(broker).await;
         let mut broker = machine.start_set_up(TWO).await;
@@ -303,6 +307,28 @@ fn a_full_directory_serves_reads_and_deletions_and_comes_back_by_itself() {
 
 pub async fn errors(client: &mut Client) -> Vec<ErrorCode> {
     described(client).await.iter().map(|dir| code(dir.error_code)).collect()
+}
+
+#[test]
+fn a_directory_of_a_topic_that_was_made_anew_elsewhere_is_set_aside() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(TWO).await;
+        make_topics(&mut broker.client).await;
+        machine.stop(broker).await.unwrap();
+        machine.disk.fail_all(Operation::Open, "/b/", ErrorKind::Other);
+        let mut broker = machine.start_set_up(TWO).await;
+        assert_eq!(broker.client.delete("b", 1000).await, ErrorCode::None);
+        assert_eq!(broker.client.create("b", &[]).await, ErrorCode::None);
+        assert_eq!(homes(&mut broker.client).await, ["/data: a b c", "/b: "]);
+        machine.stop(broker).await.unwrap();
+        machine.disk.mend();
+        let mut broker = machine.start_set_up(TWO).await;
+        assert_eq!(homes(&mut broker.client).await, ["/data: a b c", "/b: d"]);
+        let left = names(&machine, "/b");
+        assert!(left.iter().any(|name| name.starts_with("b-0.") && name.ends_with("-stray")), "{left:?}");
+        assert!(!left.contains(&"b-0".to_owned()), "{left:?}");
+    });
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod cold;
 mod directories;
 mod epochs;
 mod failing;
+mod failing_moves;
 mod from_kafka;
 mod group_configs;
 mod groups;

@@ -75,7 +75,12 @@ impl Machine {
 
     /// Starts a broker with these settings, and listeners among them.
     pub async fn start_set_up(&self, settings: &[(&str, &str)]) -> Broker {
-        let launched = self.launch(Arc::new(self.disk.clone()), settings).await;
+        self.start_set_up_on(Arc::new(self.disk.clone()), settings).await
+    }
+
+    /// The same where it sees the machine's disk through `disk`.
+    pub async fn start_set_up_on(&self, disk: Arc<dyn Disk>, settings: &[(&str, &str)]) -> Broker {
+        let launched = self.launch(disk, settings).await;
         let (process, running) = launched.unwrap_or_else(|error| panic!("{error}"));
         Broker { process, running, client: self.connect().await }
     }

@@ -17,7 +17,7 @@ keys! {
     later: long "leader.imbalance.check.interval.seconds" = 300, AtLeast(1), ReadOnly;
     /// Connections over which a follower fetches from one leader.
     later: int "num.replica.fetchers" = 1, AtLeast(1), ClusterWide;
-    /// Threads that move replicas from one directory to another.
+    /// Replicas that are moved from one directory to another at once; if it is not set, as many as there are directories. At most 8.
     acts NUM_REPLICA_ALTER_LOG_DIRS_THREADS: int "num.replica.alter.log.dirs.threads", Any, ReadOnly;
     /// Pause of a follower after a failed fetch.
     later: int "replica.fetch.backoff.ms" = 1000, AtLeast(0), ReadOnly;

@@ -55,14 +55,19 @@ pub(super) fn fail(step: &mut Step<'_>, broker: &Broker, failed: &[Uuid]) {
     }
     leadership::change_each(step, |partition| {
         let is_lost = partition.leader == broker.id && failed.contains(&partition.directory_on(broker.id));
-        is_lost.then(|| PartitionChangeRecord {
-            isr: Some(Vec::new()),
-            leader: NodeId::NONE.0,
-            eligible_leader_replicas: Some(Vec::new()),
-            last_known_elr: Some(vec![broker.id.0]),
-            ..Default::default()
-        })
+        is_lost.then(|| lost(broker.id))
     });
+}
+
+/// What this broker leads is in a directory that has failed.
+fn lost(broker: NodeId) -> PartitionChangeRecord {
+    PartitionChangeRecord {
+        isr: Some(Vec::new()),
+        leader: NodeId::NONE.0,
+        eligible_leader_replicas: Some(Vec::new()),
+        last_known_elr: Some(vec![broker.0]),
+        ..Default::default()
+    }
 }
 
 /// AssignReplicasToDirs: a broker says where its replicas are.
@@ -109,13 +114,11 @@ fn assign_one(
     let mut directories = partition.directories.clone();
     directories.resize(partition.replicas.len(), Uuid::ZERO);
     directories[place] = directory;
+    // It was moved there just before that failed.
+    let is_online = step.log.brokers().get(broker).is_none_or(|broker| broker.has_online(directory));
+    let change = if partition.leader == broker && !is_online { lost(broker) } else { Default::default() };
     let directories = Some(directories);
-    step.log.write(Record::PartitionChange(PartitionChangeRecord {
-        partition_id,
-        topic_id,
-        directories,
-        ..Default::default()
-    }));
+    step.log.write(Record::PartitionChange(PartitionChangeRecord { partition_id, topic_id, directories, ..change }));
     Ok(())
 }
 

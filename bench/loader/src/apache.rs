@@ -1,0 +1,125 @@
+//! Apache Kafka, to compare with: one node, broker and controller, with the JVM options of its own start script and the
+//! settings that it is shipped with.
+//!
+//! A JVM that has just started costs five to ten times what it costs once it has compiled what it runs. So one process serves
+//! all rows of a case in turn, and before they count it serves them, and nothing is counted, until it has used
+//! [`WARM_CPU`] and [`WARM_WALL`] have passed.
+
+use std::fs::{self, File};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+
+use crate::kafka::{reply, request};
+use crate::server::{Caller, Own, Server};
+
+pub const WARM_CPU: Duration = Duration::from_secs(20);
+pub const WARM_WALL: Duration = Duration::from_secs(25);
+
+/// Of `bin/kafka-server-start.sh` and `bin/kafka-run-class.sh`.
+const JVM: [&str; 8] = [
+    "-Xmx1G",
+    "-Xms1G",
+    "-server",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:InitiatingHeapOccupancyPercent=35",
+    "-XX:+ExplicitGCInvokesConcurrent",
+    "-Djava.awt.headless=true",
+];
+/// Of `config/server.properties`.
+const SHIPPED: &str = "\
+process.roles=broker,controller
+node.id=1
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+num.network.threads=3
+num.io.threads=8
+socket.send.buffer.bytes=102400
+socket.receive.buffer.bytes=102400
+socket.request.max.bytes=104857600
+num.partitions=1
+num.recovery.threads.per.data.dir=2
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+log.retention.hours=168
+log.segment.bytes=1073741824
+log.retention.check.interval.ms=300000
+";
+const CLUSTER_ID: &str = "b3R0bGEtYmVuY2gtMDAwMQ";
+const READY_LIMIT: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Where Kafka is: the folder of its jars.
+#[derive(Clone, Debug)]
+pub struct Apache {
+    pub jars: PathBuf,
+}
+
+impl Apache {
+    /// Formats the directory, and starts a node on it that answers requests.
+    pub fn start(&self, dir: &Path, scratch: &Path) -> anyhow::Result<Server> {
+        let (address, controller) = (free_address()?, free_address()?);
+        let properties = scratch.join("kafka.properties");
+        let text = format!(
+            "{SHIPPED}listeners=PLAINTEXT://{address},CONTROLLER://{controller}\n\
+             controller.quorum.bootstrap.servers={controller}\nlog.dirs={}\n",
+            dir.display()
+        );
+        fs::write(&properties, text)?;
+        let format = self.java(&["kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c"]);
+        let formatted = { format }.arg(&properties).output().context("cannot run java")?;
+        ensure!(formatted.status.success(), "format: {}", String::from_utf8_lossy(&formatted.stderr));
+        let mut command = self.java(&[]);
+        let log = File::create(scratch.join("kafka.log"))?;
+        command.args(JVM).arg("kafka.Kafka").arg(&properties);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        let server = Own::run_at(command, dir.to_owned(), address)?;
+        until(&server, || Caller::connect(address)?.call(request::api_versions(), reply::api_versions))?;
+        Ok(server)
+    }
+
+    /// What its jars say that it is, and what runs it.
+    pub fn version(&self) -> String {
+        let names = fs::read_dir(&self.jars)
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let kafka =
+            names.filter_map(|name| Some(name.strip_prefix("kafka-clients-")?.strip_suffix(".jar")?.to_owned())).next();
+        let java = Command::new("java").arg("--version").output().ok();
+        let java = java.and_then(|said| Some(String::from_utf8(said.stdout).ok()?.lines().next()?.to_owned()));
+        format!("Apache Kafka {}, {}", kafka.unwrap_or("unknown".into()), java.unwrap_or("unknown".into()))
+    }
+
+    fn java(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new("java");
+        command.arg("-cp").arg(self.jars.join("*")).args(arguments);
+        command
+    }
+}
+
+/// Tries until it succeeds: a node answers before it is registered.
+pub fn until<T>(server: &Server, attempt: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let began = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if began.elapsed() > READY_LIMIT => return Err(error.context("Kafka does not get ready")),
+            Err(_) => {
+                server.cpu().context("Kafka has ended")?;
+                thread::sleep(LOOK_EVERY);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Kafka tells nobody which port it was given.
+fn free_address() -> anyhow::Result<SocketAddr> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+}
