@@ -6,6 +6,9 @@
 use std::path::Path;
 use std::process::Command;
 
+use crate::test::java;
+use crate::test::tally::Trouble;
+
 pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
     let target = program.ancestors().nth(2).ok_or("xtask is run by cargo, from its target folder")?;
@@ -15,8 +18,16 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let mut loader = Command::new(built.join("ottla-loader"));
     loader.current_dir(root);
     loader.arg("--ottla").arg(built.join("ottla")).arg("--floor").arg(built.join("ottla-floor"));
-    loader.arg("--out").arg(target.join("bench")).args(arguments);
-    ended(&mut loader)
+    loader.arg("--out").arg(target.join("bench"));
+    let (without, arguments): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| *argument == "--without-kafka");
+    if without.is_empty() {
+        match java::jars(root, target) {
+            Ok(jars) => drop(loader.arg("--kafka").arg(jars)),
+            Err(Trouble::Skipped(why)) => crate::say(&format!("without Apache Kafka: {why}")),
+            Err(Trouble::Failed(why)) => return Err(why),
+        }
+    }
+    ended(loader.args(arguments))
 }
 
 /// Builds a workspace, or some packages of it, into the one target folder.

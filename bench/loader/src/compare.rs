@@ -1,13 +1,14 @@
-//! One row on each server in turn, A B A B: what the machine does besides falls on both.
+//! The rows of a case on each server in turn, A B A B: what the machine does besides falls on all.
 //!
 //! The first round of a row is not counted. It is the one that touches memory which the host has yet to give us, and that
 //! costs four times as much as the rest.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 
+use crate::apache;
 use crate::kafka::batch;
 use crate::kafka::request::Acks;
 use crate::load::connection::{Connection, Reading, Target};
@@ -15,37 +16,76 @@ use crate::load::{Requests, Sample, closed, open, pinned};
 use crate::rows::{Blob, DEPTH, LOG_BYTES, Load, Row};
 use crate::server::{Server, Side, Topic};
 
-/// Small, so that rolling belongs to what is measured.
-const PRODUCE_SEGMENT_BYTES: u64 = 16 << 20;
+/// So that rolling belongs to what is measured, but not more than it does where somebody works with it.
+const PRODUCE_SEGMENT_BYTES: u64 = 128 << 20;
 /// A log that is read has one segment: a fetch ends where a segment does, and each must give all that it asks for.
 const FETCH_SEGMENT_BYTES: u64 = 1 << 30;
+/// What Kafka is warmed up with is a row with as many requests divided by this, again and again.
+const WARM_PART: u64 = 4;
 
-/// The samples of the counted rounds, for each side.
-pub fn compare(row: &Row, sides: &[Side], rounds: usize, scratch: &Path) -> anyhow::Result<Vec<Vec<Sample>>> {
-    let mut samples: Vec<Vec<Sample>> = sides.iter().map(|_| Vec::new()).collect();
+/// For each row of a case the samples of the counted rounds, for each side.
+pub fn compare(case: &[Row], sides: &[Side], rounds: usize, scratch: &Path) -> anyhow::Result<Vec<Vec<Vec<Sample>>>> {
+    let mut samples: Vec<Vec<Vec<Sample>>> = case.iter().map(|_| sides.iter().map(|_| Vec::new()).collect()).collect();
     for round in 0..=rounds {
-        for (side, samples) in sides.iter().zip(&mut samples) {
-            let sample = measure(row, side, scratch).with_context(|| format!("{} on {}", row.name, side.name()))?;
+        for (at, side) in sides.iter().enumerate() {
+            let taken = match side {
+                // It has touched all its memory when it is warm.
+                Side::Kafka(_) if round == 0 => continue,
+                Side::Kafka(_) => on_one_process(case, side, scratch),
+                _ => case.iter().map(|row| on_its_own(row, side, scratch)).collect(),
+            };
+            let taken = taken.with_context(|| format!("on {}", side.name()))?;
             if round > 0 {
-                samples.push(sample);
+                samples.iter_mut().zip(taken).for_each(|(of_row, sample)| of_row[at].push(sample));
             }
         }
     }
     Ok(samples)
 }
 
-fn measure(row: &Row, side: &Side, scratch: &Path) -> anyhow::Result<Sample> {
+fn on_its_own(row: &Row, side: &Side, scratch: &Path) -> anyhow::Result<Sample> {
+    let server = Server::start(side, topic_of(row), scratch)?;
+    let sample = measure(row, side, &server)?;
+    server.stop()?;
+    Ok(sample)
+}
+
+fn on_one_process(case: &[Row], side: &Side, scratch: &Path) -> anyhow::Result<Vec<Sample>> {
+    let server = Server::start(side, topic_of(&case[0]), scratch)?;
+    warm_up(case, side, &server)?;
+    let samples = case.iter().map(|row| measure(row, side, &server)).collect::<anyhow::Result<_>>()?;
+    server.stop()?;
+    Ok(samples)
+}
+
+fn warm_up(case: &[Row], side: &Side, server: &Server) -> anyhow::Result<()> {
+    let began = Instant::now();
+    for row in case.iter().cycle() {
+        if began.elapsed() >= apache::WARM_WALL && server.cpu()? >= apache::WARM_CPU {
+            break;
+        }
+        let load = match row.load {
+            // At its own rate it would take minutes.
+            Load::Rate { blob, .. } => Load::Produce { blob, acks: Acks::Leader },
+            load => load,
+        };
+        measure(&Row { load, requests: row.requests / WARM_PART, ..row.clone() }, side, server)?;
+    }
+    Ok(())
+}
+
+fn topic_of(row: &Row) -> Topic {
     let segment_bytes = match row.load {
         Load::Produce { .. } | Load::Rate { .. } => PRODUCE_SEGMENT_BYTES,
         Load::Fetch { .. } => FETCH_SEGMENT_BYTES,
     };
-    let topic = Topic { partitions: row.partitions, segment_bytes };
-    let server = Server::start(side, topic, scratch)?;
+    Topic { partitions: row.partitions, segment_bytes }
+}
+
+fn measure(row: &Row, side: &Side, server: &Server) -> anyhow::Result<Sample> {
     let name = format!("{}-{}", row.name, since_epoch().as_millis());
-    server.create_topic(side, &name, topic)?;
-    let sample = pinned(|| load(row, &server, &name))?;
-    server.stop()?;
-    Ok(sample)
+    server.create_topic(side, &name, topic_of(row))?;
+    pinned(|| load(row, server, &name)).with_context(|| row.name.clone())
 }
 
 fn load(row: &Row, server: &Server, topic: &str) -> anyhow::Result<Sample> {

@@ -6,6 +6,7 @@
 //! a server does not pay for its client's requests, but for its own replies: a figure compares to one taken in the same way.
 
 mod alone;
+mod apache;
 mod compare;
 mod groups;
 mod histogram;
@@ -19,12 +20,14 @@ mod server;
 
 use std::fs;
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use alone::Figure;
+use apache::Apache;
 use groups::Effort;
 use machine::Machine;
 use options::{Options, Servers};
@@ -47,7 +50,9 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     let sides = sides(&options.servers);
-    let rows: Vec<Row> = rows::all().into_iter().filter(|row| is_wanted(options, &row.name, row.is_quick)).collect();
+    let wanted = rows::all().into_iter().filter(|row| is_wanted(options, &row.name, row.is_quick));
+    let part = if options.is_quick { QUICK_PART } else { 1 };
+    let rows: Vec<Row> = wanted.map(|row| Row { requests: row.requests / part, ..row }).collect();
     // A figure of Ottla alone needs a process of its own.
     let alone_side = sides.iter().find(|side| matches!(side, Side::Ottla { .. }));
     let alone = alone::NAMES
@@ -62,16 +67,24 @@ fn run(options: &Options) -> anyhow::Result<()> {
     }
     let machine = Machine::look();
     machine.lines().iter().for_each(|line| say(line));
+    let book = Book {
+        path: options.out.join(format!("{}.json", compare::since_epoch().as_secs())),
+        options,
+        machine,
+        sides: &sides,
+    };
     let mut results = Vec::new();
     if !rows.is_empty() {
         say(&report::heading(&sides));
     }
-    for row in rows {
-        let row = if options.is_quick { Row { requests: row.requests / QUICK_PART, ..row } } else { row };
-        let samples = compare::compare(&row, &sides, options.rounds, &options.out)?;
-        let compared = Compared { row: &row, sides: &sides, samples };
-        compared.lines().iter().for_each(|line| say(line));
-        results.push(compared.json());
+    for case in rows.chunk_by(|a, b| a.case == b.case) {
+        let samples = compare::compare(case, &sides, options.rounds, &options.out)?;
+        for (row, samples) in case.iter().zip(samples) {
+            let compared = Compared { row, sides: &sides, samples };
+            compared.lines().iter().for_each(|line| say(line));
+            results.push(compared.json());
+        }
+        book.keep(&results)?;
     }
     for (name, side) in alone.into_iter().zip(alone_side.into_iter().cycle()) {
         for figure in measure_alone(name, side, options)? {
@@ -79,7 +92,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
             results.push(figure.json());
         }
     }
-    keep(options, &machine, &sides, results)
+    book.keep(&results)?;
+    say(&format!("All rounds, and what they ran on: {}", book.path.display()));
+    Ok(())
 }
 
 fn measure_alone(name: &'static str, side: &Side, options: &Options) -> anyhow::Result<Vec<Figure>> {
@@ -95,8 +110,10 @@ fn measure_alone(name: &'static str, side: &Side, options: &Options) -> anyhow::
 
 fn sides(servers: &Servers) -> Vec<Side> {
     match servers {
-        Servers::Ours { ottla, floor } => {
-            vec![Side::Ottla { program: ottla.clone() }, Side::Floor { program: floor.clone() }]
+        Servers::Ours { ottla, floor, kafka } => {
+            let ours = [Side::Ottla { program: ottla.clone() }, Side::Floor { program: floor.clone() }];
+            let kafka = kafka.iter().map(|jars| Side::Kafka(Apache { jars: jars.clone() }));
+            ours.into_iter().chain(kafka).collect()
         }
         Servers::Running { address, pid } => vec![Side::Running { address: *address, pid: *pid }],
     }
@@ -110,30 +127,36 @@ fn is_wanted(options: &Options, name: &str, is_quick: bool) -> bool {
     }
 }
 
-/// Writes the results beside those of earlier runs.
-fn keep(options: &Options, machine: &Machine, sides: &[Side], results: Vec<Value>) -> anyhow::Result<()> {
-    let at = compare::since_epoch().as_secs();
-    let versions: serde_json::Map<String, Value> =
-        sides.iter().map(|side| (side.name().into(), version(side))).collect();
-    let all = json!({
-        "unix_time_s": at,
-        "command": std::env::args().collect::<Vec<_>>().join(" "),
-        "machine": machine.json(),
-        "versions": versions,
-        "rounds": options.rounds,
-        "results": results,
-    });
-    fs::create_dir_all(&options.out)?;
-    let path = options.out.join(format!("{at}.json"));
-    fs::write(&path, format!("{all:#}\n")).with_context(|| format!("cannot write {}", path.display()))?;
-    say(&format!("All rounds, and what they ran on: {}", path.display()));
-    Ok(())
+/// Where results go, beside those of earlier runs.
+struct Book<'a> {
+    path: PathBuf,
+    options: &'a Options,
+    machine: Machine,
+    sides: &'a [Side],
+}
+
+impl Book<'_> {
+    /// Writes what there is: a run that is cut off loses the case that it was at.
+    fn keep(&self, results: &[Value]) -> anyhow::Result<()> {
+        let versions: serde_json::Map<String, Value> =
+            self.sides.iter().map(|side| (side.name().into(), version(side))).collect();
+        let all = json!({
+            "command": std::env::args().collect::<Vec<_>>().join(" "),
+            "machine": self.machine.json(),
+            "versions": versions,
+            "rounds": self.options.rounds,
+            "results": results,
+        });
+        fs::create_dir_all(&self.options.out)?;
+        fs::write(&self.path, format!("{all:#}\n")).with_context(|| format!("cannot write {}", self.path.display()))
+    }
 }
 
 fn version(side: &Side) -> Value {
     match side {
         Side::Ottla { program } => machine::version(program).into(),
         Side::Floor { .. } => env!("CARGO_PKG_VERSION").into(),
+        Side::Kafka(apache) => apache.version().into(),
         Side::Running { address, pid } => format!("process {pid} at {address}").into(),
     }
 }

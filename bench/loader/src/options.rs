@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 
 pub const USAGE: &str = "\
-usage: cargo xtask bench [NAME...] [--quick] [--rounds N] [--list] [--at HOST:PORT --pid PID]
+usage: cargo xtask bench [NAME...] [--quick] [--rounds N] [--list] [--without-kafka] [--at HOST:PORT --pid PID]
 
   NAME              rows whose name contains it; without one, all
   --quick           some rows, with a quarter of the requests: under a minute
   --rounds N        counted rounds of each row (3)
   --list            tells the names
+  --without-kafka   compares Ottla with the floor alone
   --at, --pid       measures a broker that runs already instead of Ottla and the floor; its topics stay";
 
 #[derive(Debug, PartialEq)]
@@ -27,13 +28,21 @@ pub struct Options {
 
 #[derive(Debug, PartialEq)]
 pub enum Servers {
-    Ours { ottla: PathBuf, floor: PathBuf },
-    Running { address: SocketAddr, pid: u32 },
+    Ours {
+        ottla: PathBuf,
+        floor: PathBuf,
+        /// The folder of its jars.
+        kafka: Option<PathBuf>,
+    },
+    Running {
+        address: SocketAddr,
+        pid: u32,
+    },
 }
 
 pub fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Options> {
     let (mut names, mut is_quick, mut rounds, mut lists) = (Vec::new(), false, 3, false);
-    let (mut ottla, mut floor, mut out, mut address, mut pid) = (None, None, None, None, None);
+    let (mut ottla, mut floor, mut kafka, mut out, mut address, mut pid) = (None, None, None, None, None, None);
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{argument} needs a value\n{USAGE}"));
@@ -45,6 +54,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Options>
             }
             "--ottla" => ottla = Some(value()?.into()),
             "--floor" => floor = Some(value()?.into()),
+            "--kafka" => kafka = Some(value()?.into()),
             "--out" => out = Some(value()?.into()),
             "--at" => address = Some(value()?.parse().context("--at needs HOST:PORT, the host as an address")?),
             "--pid" => pid = Some(value()?.parse().context("--pid needs a process id")?),
@@ -54,7 +64,7 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Options>
     }
     let servers = match (address, pid) {
         (Some(address), Some(pid)) => Servers::Running { address, pid },
-        (None, None) => Servers::Ours { ottla: ottla.context(USAGE)?, floor: floor.context(USAGE)? },
+        (None, None) => Servers::Ours { ottla: ottla.context(USAGE)?, floor: floor.context(USAGE)?, kafka },
         _ => bail!("--at and --pid go together\n{USAGE}"),
     };
     Ok(Options { names, is_quick, rounds, lists, servers, out: out.context(USAGE)? })

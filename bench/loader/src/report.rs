@@ -7,8 +7,16 @@ use crate::load::Sample;
 use crate::rows::Row;
 use crate::server::Side;
 
-/// Ottla's processor time for a request, as a multiple of the floor's.
-const RATIO_GOAL: f64 = 1.5;
+/// The goal for Ottla's processor time for a request, as a multiple of the floor's.
+const FLOOR_GOAL: f64 = 1.5;
+
+/// Ottla's processor time for a request, as a multiple of another's.
+#[derive(Clone, Copy, Debug)]
+struct Ratio {
+    to: &'static str,
+    value: f64,
+    goal: f64,
+}
 
 /// A row's samples, for each side.
 #[derive(Debug)]
@@ -68,7 +76,10 @@ pub fn heading(sides: &[Side]) -> String {
     for side in sides {
         line += &format!("{:>26}{:>10}{:>6}", format!("{} µs/request", side.name()), "req/s", "busy");
     }
-    if sides.len() == 2 { line + "     ratio" } else { line }
+    for side in sides.iter().skip(1) {
+        line += &format!("{:>18}", format!("to {} (goal)", side.name()));
+    }
+    line
 }
 
 impl Compared<'_> {
@@ -80,8 +91,9 @@ impl Compared<'_> {
             let busy = Spread::of(samples.iter().map(busy)).median;
             line += &format!("{:>26}{rate:>10.0}{busy:>6.2}", Spread::of(samples.iter().map(cpu_us)).text());
         }
-        if let Some(ratio) = self.ratio() {
-            line += &format!("{ratio:>10.2}{}", if ratio > RATIO_GOAL { "  over 1.5" } else { "" });
+        for Ratio { value, goal, .. } in self.ratios() {
+            let verdict = if value > goal { "!" } else { "" };
+            line += &format!("{:>18}", format!("{value:.2} ({goal}){verdict}"));
         }
         let latencies = self.sides.iter().zip(&self.samples).filter_map(|(side, samples)| {
             let quantile = |share| quantile_us(samples, share).map(Spread::text);
@@ -93,18 +105,23 @@ impl Compared<'_> {
         lines
     }
 
-    /// The first side's median over the second's.
-    fn ratio(&self) -> Option<f64> {
-        let [one, other] = &self.samples[..] else { return None };
+    /// The first side's median over those of the others.
+    fn ratios(&self) -> impl Iterator<Item = Ratio> {
         let median = |samples: &[Sample]| Spread::of(samples.iter().map(cpu_us)).median;
-        Some(median(one) / median(other))
+        let of_others = self.sides.iter().zip(&self.samples).skip(1);
+        of_others.map(move |(side, samples)| Ratio {
+            to: side.name(),
+            value: median(&self.samples[0]) / median(samples),
+            goal: if let Side::Kafka(_) = side { self.row.kafka_goal } else { FLOOR_GOAL },
+        })
     }
 
     pub fn json(&self) -> Value {
+        let ratios = self.ratios().map(|Ratio { to, value, goal }| json!({ "to": to, "value": value, "goal": goal }));
         let sides: serde_json::Map<String, Value> = self.sides.iter().zip(&self.samples).map(side_json).collect();
         json!({
             "row": self.row.name, "connections": self.row.connections, "partitions": self.row.partitions,
-            "load": format!("{:?}", self.row.load), "sides": sides, "ratio": self.ratio(), "ratio_goal": RATIO_GOAL,
+            "load": format!("{:?}", self.row.load), "sides": sides, "ratios": ratios.collect::<Vec<_>>(),
         })
     }
 }
@@ -179,9 +196,9 @@ mod tests {
         let samples = vec![vec![sample(9), sample(4), sample(5)], vec![sample(2), sample(3), sample(1)]];
         let row = &rows::all()[0];
         let compared = Compared { row, sides: &sides, samples };
-        assert_eq!(compared.ratio(), Some(2.5));
+        assert_eq!(compared.ratios().map(|ratio| ratio.value).collect::<Vec<_>>(), [2.5]);
         let line = &compared.lines()[0];
-        assert!(line.contains("5.00 [4.00-9.00]") && line.ends_with("2.50  over 1.5"), "{line}");
+        assert!(line.contains("5.00 [4.00-9.00]") && line.ends_with("2.50 (1.5)!"), "{line}");
         let figure = |goal| Figure { name: "start", about: "it", unit: "ms", values: vec![3.0, 1.0, 2.0], goal };
         assert!(figure(Some(1.9)).line().ends_with("2.00 [1.00-3.00] ms  it  over 1.9"));
         assert!(figure(Some(2.0)).line().ends_with("it") && figure(None).line().ends_with("it"));

@@ -31,11 +31,15 @@ pub const BLOBS: [Blob; 5] = [B100, B1K, B16K, B1M, WHOLE1K];
 #[derive(Clone, Debug)]
 pub struct Row {
     pub name: String,
+    /// What rows have in common that are run on one process of Kafka.
+    pub case: String,
     pub connections: usize,
     pub partitions: usize,
     pub load: Load,
     /// Counted requests of a round.
     pub requests: u64,
+    /// The goal for Ottla's processor time for a request, as a multiple of Kafka's.
+    pub kafka_goal: f64,
     /// Whether `--quick` runs it, with a quarter of the requests.
     pub is_quick: bool,
 }
@@ -65,8 +69,6 @@ pub fn all() -> Vec<Row> {
         for (connections, partitions) in [(1, 1), (4, 4), (32, 16)] {
             rows.push(produce(blob, Acks::Leader, (connections, partitions), requests));
         }
-    }
-    for (blob, requests) in blobs {
         rows.push(produce(blob, Acks::All, (4, 4), requests));
     }
     for (name, log, max_bytes, requests) in
@@ -75,10 +77,12 @@ pub fn all() -> Vec<Row> {
         for connections in [1, 4] {
             rows.push(Row {
                 name: format!("fetch-{name}-{connections}x{connections}"),
+                case: format!("fetch-{name}"),
                 connections,
                 partitions: connections,
                 load: Load::Fetch { log, max_bytes },
                 requests,
+                kafka_goal: 0.8,
                 is_quick: connections == 4,
             });
         }
@@ -86,10 +90,12 @@ pub fn all() -> Vec<Row> {
     for (blob, per_second) in [(B16K, 2_000), (B100, 20_000), (B100, 10_000)] {
         rows.push(Row {
             name: format!("rate-{}-{per_second}", blob.name),
+            case: format!("rate-{}", blob.name),
             connections: RATE_CONNECTIONS,
             partitions: RATE_CONNECTIONS,
             load: Load::Rate { blob, per_second },
             requests: per_second * RATE_SECONDS,
+            kafka_goal: 0.35,
             // That of `groups-commit`, to compare with.
             is_quick: per_second != 10_000,
         });
@@ -101,10 +107,18 @@ fn produce(blob: Blob, acks: Acks, (connections, partitions): (usize, usize), re
     let suffix = if acks == Acks::All { "-all" } else { "" };
     Row {
         name: format!("produce-{}-{connections}x{partitions}{suffix}", blob.name),
+        case: format!("produce-{}", blob.name),
         connections,
         partitions,
         load: Load::Produce { blob, acks },
         requests,
+        kafka_goal: match (blob.shape.records, connections) {
+            (1, 1) => 0.15,
+            (1, 4) => 0.25,
+            (1, _) => 0.3,
+            (2..1024, _) => 0.3,
+            _ => 0.45,
+        },
         is_quick: connections == 4 && acks == Acks::Leader,
     }
 }

@@ -18,6 +18,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
+use crate::apache::{self, Apache};
 use crate::kafka::reply;
 use crate::kafka::request::{self, CORRELATION_ID_AT, HEAD_BYTES};
 
@@ -30,6 +31,7 @@ pub enum Side {
     Floor {
         program: PathBuf,
     },
+    Kafka(Apache),
     /// One that somebody else started and stops. Its topics stay.
     Running {
         address: SocketAddr,
@@ -42,6 +44,7 @@ impl Side {
         match self {
             Side::Ottla { .. } => "ottla",
             Side::Floor { .. } => "floor",
+            Side::Kafka(_) => "kafka",
             Side::Running { .. } => "running",
         }
     }
@@ -63,11 +66,11 @@ pub struct Server {
 
 /// What there is of a process that we started.
 #[derive(Debug)]
-struct Own {
+pub struct Own {
     command: Command,
     child: Child,
     /// Kept open: a server whose output nobody takes may end.
-    _output: ChildStdout,
+    _output: Option<ChildStdout>,
     dir: PathBuf,
 }
 
@@ -99,8 +102,13 @@ impl Server {
     /// The same with settings, which the floor does not know.
     pub fn start_set(side: &Side, topic: Topic, settings: Settings<'_>, scratch: &Path) -> anyhow::Result<Server> {
         let dir = scratch.join(format!("data-{}", side.name()));
+        if dir.exists() {
+            fs::remove_dir_all(&dir)?;
+        }
+        fs::create_dir_all(scratch)?;
         let mut command = match side {
             Side::Running { address, pid } => return Ok(Server { address: *address, pid: *pid, own: None }),
+            Side::Kafka(apache) => return apache.start(&dir, scratch),
             Side::Ottla { program } => {
                 let mut command = Command::new(program);
                 command.args(["server", "--set", "listeners=PLAINTEXT://127.0.0.1:0"]);
@@ -117,10 +125,6 @@ impl Server {
                 command
             }
         };
-        if dir.exists() {
-            fs::remove_dir_all(&dir)?;
-        }
-        fs::create_dir_all(scratch)?;
         let log = scratch.join(format!("{}.log", side.name()));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
         Own::run(command, dir)
@@ -139,11 +143,15 @@ impl Server {
         if let Side::Floor { .. } = side {
             return Ok(());
         }
-        let mut caller = Caller::connect(self.address)?;
         let segment_bytes = topic.segment_bytes.to_string();
         let configs = [("segment.bytes", segment_bytes.as_str())];
-        caller.call(request::create_topic(name, topic.partitions as i32, &configs), reply::topic_created)?;
-        if let Side::Running { .. } = side {
+        let request = request::create_topic(name, topic.partitions as i32, &configs);
+        let create = || Caller::connect(self.address)?.call(request.clone(), reply::topic_created);
+        match side {
+            Side::Kafka(_) => apache::until(self, create)?,
+            _ => create()?,
+        }
+        if let Side::Running { .. } | Side::Kafka(_) = side {
             thread::sleep(SETTLE);
         }
         Ok(())
@@ -192,7 +200,14 @@ impl Own {
             bail!("no ready line; see the log beside {}", dir.display());
         };
         let pid = child.id();
-        Ok(Server { address, pid, own: Some(Own { command, child, _output: output.into_inner(), dir }) })
+        Ok(Server { address, pid, own: Some(Own { command, child, _output: Some(output.into_inner()), dir }) })
+    }
+
+    /// For one that does not say when it is ready.
+    pub fn run_at(mut command: Command, dir: PathBuf, address: SocketAddr) -> anyhow::Result<Server> {
+        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        let pid = child.id();
+        Ok(Server { address, pid, own: Some(Own { command, child, _output: None, dir }) })
     }
 
     fn end(mut self) -> anyhow::Result<()> {

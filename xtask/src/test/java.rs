@@ -12,7 +12,7 @@ use super::tally::Trouble;
 /// Kafka's tools are compiled for Java 17.
 const OLDEST: u32 = 17;
 
-pub struct Java {
+pub(super) struct Java {
     class_path: String,
     sample: PathBuf,
 }
@@ -25,20 +25,8 @@ impl Java {
             return Err(Trouble::Skipped(format!("{found} is older than {OLDEST}")));
         }
         let sources = place.root.join("compat/java");
-        let (jars, classes) = (place.compat().join("java/jars"), place.compat().join("java/classes"));
-        let pom = sources.join("pom.xml");
-        unless_stamped(&jars, &read(&pom)?, || {
-            if version("mvn", "--version").is_none() {
-                return Err(Trouble::Skipped("no mvn".into()));
-            }
-            let to = format!("-DoutputDirectory={}", jars.display());
-            quietly(
-                Command::new("mvn")
-                    .args(["--quiet", "--batch-mode", "--file"])
-                    .arg(&pom)
-                    .args(["dependency:copy-dependencies", &to]),
-            )
-        })?;
+        let jars = jars(&place.root, &place.target)?;
+        let classes = place.compat().join("java/classes");
         let java = Java {
             class_path: format!("{}:{}/*", classes.display(), jars.display()),
             sample: place.root.join("compat/sample.tsv"),
@@ -71,6 +59,21 @@ impl Java {
         command.args(["-Xmx512m", "-XX:TieredStopAtLevel=1", "-cp", &self.class_path, class]);
         command
     }
+}
+
+/// The folder of Kafka's jars, and of what they need.
+pub fn jars(root: &Path, target: &Path) -> Result<PathBuf, Trouble> {
+    let (pom, jars) = (root.join("compat/java/pom.xml"), target.join("compat/java/jars"));
+    unless_stamped(&jars, &read(&pom)?, || {
+        if version("mvn", "--version").is_none() {
+            return Err(Trouble::Skipped("no mvn".into()));
+        }
+        let to = format!("-DoutputDirectory={}", jars.display());
+        let mut maven = Command::new("mvn");
+        maven.args(["--quiet", "--batch-mode", "--file"]).arg(&pom);
+        quietly(maven.args(["dependency:copy-dependencies", &to]))
+    })?;
+    Ok(jars)
 }
 
 /// Fills a folder anew, unless it was filled from the same `wanted` before.

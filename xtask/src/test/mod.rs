@@ -7,11 +7,11 @@
 mod broker;
 mod command;
 mod foreign;
-mod java;
+pub mod java;
 mod python;
 mod report;
 pub mod soak;
-mod tally;
+pub mod tally;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
