@@ -7,7 +7,7 @@
 //! 4. Register; once the controller has this broker unfenced, its logs are opened and published.
 //! 5. Accept connections.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -304,12 +304,22 @@ fn bind_all(network: &Network, config: &ServerConfig) -> Result<Vec<Bound>, Star
     config.listeners().broker.iter().map(bind_one).collect()
 }
 
-/// The address of metrics and health, if they are not off.
+/// The address of metrics and health, if they are not off. Where nobody has asked for it, a second broker on one machine does
+/// without.
 fn bind_http(network: &Network, config: &ServerConfig) -> Result<Option<Bound>, StartError> {
     let Some((host, port)) = config.http_listener() else { return Ok(None) };
     let options = SocketOptions { send_buffer_bytes: None, receive_buffer_bytes: None, backlog: HTTP_BACKLOG };
-    let bound = address_of(&host, port).and_then(|address| network.bind(address, options));
-    bound.map(Some).map_err(|cause| StartError::ListenHttp { address: format!("{host}:{port}"), cause })
+    match address_of(&host, port).and_then(|address| network.bind(address, options)) {
+        Ok(bound) => Ok(Some(bound)),
+        Err(cause) if cause.kind() == ErrorKind::AddrInUse && !config.http_listener_is_set() => {
+            tracing::warn!(
+                "no metrics and health: {host}:{port} is taken, perhaps by another broker. Set ottla.http.listener to \
+                 another address, or to none"
+            );
+            Ok(None)
+        }
+        Err(cause) => Err(StartError::ListenHttp { address: format!("{host}:{port}"), cause }),
+    }
 }
 
 fn address_of(host: &str, port: u16) -> io::Result<SocketAddr> {

@@ -59,6 +59,11 @@ impl ServerConfig {
         parse_address(&self.get(OTTLA_HTTP_LISTENER))
     }
 
+    /// Whether somebody has asked for it, or for none.
+    pub fn http_listener_is_set(&self) -> bool {
+        self.is_set(&OTTLA_HTTP_LISTENER)
+    }
+
     /// The directories of the data, each once.
     pub fn log_dirs(&self) -> Vec<String> {
         self.get(LOG_DIRS).unwrap_or_else(|| self.get(LOG_DIR))

@@ -100,6 +100,14 @@ impl Machine {
         Broker { process, running, client: self.connect().await }
     }
 
+    /// Starts a broker for which nobody has said where metrics are.
+    pub async fn start_plain(&self, settings: &[(&str, &str)]) -> (Process, Running) {
+        let process = self.world.process("broker");
+        let settings: Vec<_> = [("log.dirs", DATA)].iter().chain(settings).copied().collect();
+        let launched = self.launch_as(process, Arc::new(self.disk.clone()), &settings).await;
+        launched.unwrap_or_else(|error| panic!("{error}"))
+    }
+
     async fn launch(&self, disk: Arc<dyn Disk>, settings: &[(&str, &str)]) -> Result<(Process, Running), StartError> {
         self.launch_in(self.world.process("broker"), disk, settings).await
     }
@@ -111,9 +119,19 @@ impl Machine {
         settings: &[(&str, &str)],
     ) -> Result<(Process, Running), StartError> {
         let own = [("log.dirs", DATA), ("ottla.http.listener", "")];
-        let mut all: Vec<_> = own.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        let (config, _) = ServerConfig::load(None, &all).unwrap();
+        let settings: Vec<_> = own.iter().chain(settings).copied().collect();
+        self.launch_as(process, disk, &settings).await
+    }
+
+    /// With these settings alone.
+    async fn launch_as(
+        &self,
+        process: Process,
+        disk: Arc<dyn Disk>,
+        settings: &[(&str, &str)],
+    ) -> Result<(Process, Running), StartError> {
+        let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let (config, _) = ServerConfig::load(None, &settings).unwrap();
         let started = start(process.rt(), disk, Network::Memory(self.network.clone()), Arc::new(config)).await;
         match started {
             Ok(running) => Ok((process, running)),

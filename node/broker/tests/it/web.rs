@@ -199,3 +199,19 @@ fn an_address_that_is_taken_stops_the_start() {
         assert!(error.starts_with("cannot listen on 127.0.0.1:9644 (ottla.http.listener): "), "{error}");
     });
 }
+
+#[test]
+fn a_second_broker_on_one_machine_does_without_where_nobody_asked_for_it() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let default = "127.0.0.1:9644".parse().ok();
+        let (process, running) = machine.start_plain(&[SETTINGS[0]]).await;
+        assert_eq!(running.http_address(), default);
+        running.stop().await.unwrap();
+        process.kill();
+        let (_, running) = machine.start_plain(&[("listeners", "PLAINTEXT://127.0.0.1:9644")]).await;
+        assert_eq!(running.http_address(), None);
+        assert_eq!(machine.connect_to(PORT).await.create("t", &[]).await, ErrorCode::None);
+        running.stop().await.unwrap();
+    });
+}
