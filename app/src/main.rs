@@ -1,5 +1,6 @@
 //! `ottla`: the one binary.
 
+mod logging;
 mod server;
 
 use std::process::ExitCode;

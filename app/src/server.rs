@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use ottla_broker::Loggers;
 use ottla_config::ServerConfig;
 use ottla_net::Network;
 use ottla_rt::{Terminate, Threads};
 use ottla_storage::disk::RealDisk;
+
+use crate::logging;
 
 /// What still blocks a thread when the broker has stopped is given this long.
 const THREADS_LIMIT: Duration = Duration::from_secs(1);
@@ -31,8 +34,8 @@ fn key_value(text: &str) -> Result<(String, String), String> {
 }
 
 pub fn run(args: &Args) -> ExitCode {
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false).init();
-    match serve(args) {
+    let loggers = logging::start();
+    match serve(args, loggers) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ottla: {error:#}");
@@ -41,12 +44,13 @@ pub fn run(args: &Args) -> ExitCode {
     }
 }
 
-fn serve(args: &Args) -> anyhow::Result<()> {
+fn serve(args: &Args, loggers: Loggers) -> anyhow::Result<()> {
     let (threads, rt) = Threads::start()?;
     let config = load(args)?;
     let ended = threads.block_on(async {
         let mut terminate = Terminate::listen()?;
-        let start = ottla_broker::start(rt.clone(), Arc::new(RealDisk), Network::Real, Arc::new(config));
+        let start =
+            ottla_broker::start(rt.clone(), Arc::new(RealDisk), Network::Real, Arc::new(config), Arc::new(loggers));
         let mut running = terminate.or(start).await.context("ended by a signal while it started")??;
         for address in running.addresses() {
             writeln!(std::io::stdout(), "ottla ready on {address} in {} ms", rt.now().mono_ms)?;

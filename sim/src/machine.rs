@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ottla_broker::Running;
+use ottla_broker::{Loggers, Running};
 use ottla_config::ServerConfig;
 use ottla_net::{MemoryNetwork, Network};
 use ottla_rt::{Lane, Panicked, Process, Rt, Stalls, Task, World};
@@ -103,7 +103,8 @@ impl<'w> Machine<'w> {
         process.set_stalls(self.stalls);
         let disk = mortal(self.disk.clone(), process.clone());
         let network = Network::Memory(self.network.clone());
-        let start = ottla_broker::start(process.rt(), disk, network, self.config.clone());
+        let loggers = Arc::new(Loggers::new(|_| {}));
+        let start = ottla_broker::start(process.rt(), disk, network, self.config.clone(), loggers);
         match self.finish(process.rt().spawn(Lane::Control, "main", start), "start").await {
             Some(Ok(Ok(running))) => {
                 self.history.note(Event::Started);

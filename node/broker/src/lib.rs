@@ -12,6 +12,7 @@
 //! metrics/      what is counted, and what Prometheus is told of it
 //! web/          metrics and health over HTTP
 //! directory     the log directories
+//! loggers       of which part how much is logged
 //! flushing      the task that flushes
 //! appended      what an append leaves to be done
 //! repacking     how many batches are packed anew at once
@@ -36,6 +37,7 @@ mod expiry;
 mod fetch;
 mod flushing;
 mod identity;
+mod loggers;
 mod metrics;
 mod partition;
 mod produced;
@@ -72,6 +74,7 @@ use topics::Published;
 use upkeep::moving::Moving;
 use upkeep::trimming::Trimming;
 
+pub use loggers::{Level, Levels, Logger, Loggers, ROOT};
 pub use start::{StartError, start};
 pub use stop::{Running, StopError};
 
@@ -82,6 +85,7 @@ pub struct Broker {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) settings: Settings,
     pub(crate) identity: Arc<Identity>,
+    pub(crate) loggers: Arc<Loggers>,
     pub(crate) control: Arc<Control>,
     pub(crate) groups: Arc<Groups>,
     pub(crate) fetch_sessions: Sessions,

@@ -37,6 +37,7 @@ use crate::expiry;
 use crate::fetch::session::Sessions;
 use crate::flushing::{self, Logs};
 use crate::identity::{Endpoint, Identity};
+use crate::loggers::Loggers;
 use crate::metrics::Metrics;
 use crate::metrics::scrape::Sources;
 use crate::repacking::Repacking;
@@ -97,6 +98,7 @@ pub async fn start(
     disk: Arc<dyn Disk>,
     network: Network,
     config: Arc<ServerConfig>,
+    loggers: Arc<Loggers>,
 ) -> Result<Running, StartError> {
     let began_ms = rt.now().mono_ms;
     let seed = Seed::new(rt.random_u64());
@@ -256,6 +258,7 @@ pub async fn start(
             seed,
         ),
         identity,
+        loggers,
         control,
         groups,
         appended,

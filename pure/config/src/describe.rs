@@ -21,6 +21,8 @@ use crate::value::Kind;
 pub enum Source {
     Topic,
     Group,
+    /// The level of a logger (KIP-412), which is in the process and nowhere else.
+    Logger,
     /// Dynamically, for this broker.
     Broker,
     /// Dynamically, for all brokers.
@@ -36,6 +38,7 @@ impl Source {
         match self {
             Source::Topic => 1,
             Source::Group => 8,
+            Source::Logger => 6,
             Source::Broker => 2,
             Source::ClusterWide => 3,
             Source::Static => 4,

@@ -1,6 +1,6 @@
-//! DescribeConfigs: the settings of topics, groups and this broker, where each comes from and what it means.
+//! DescribeConfigs: the settings of topics, groups, this broker and its loggers, where each comes from and what it means.
 //!
-//! Versions 1-4 (KIP-226, KIP-569). Of the resources, topics, groups and brokers; client metrics and loggers come later.
+//! Versions 1-4 (KIP-226, KIP-569). Of the resources, topics, groups, brokers and loggers (KIP-412); client metrics come later.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +16,7 @@ use ottla_wire::messages::{
 use ottla_wire::{ApiKey, ErrorCode};
 
 use super::answer_room::ANSWER_BYTES_MAX;
+use super::loggers::{self, BROKER_LOGGER};
 use super::{Api, Run};
 use crate::ctx::{Ctx, Operation, Resource};
 
@@ -74,7 +75,7 @@ fn distinct(resources: &[DescribeConfigsResource]) -> Vec<Asked<'_>> {
 fn identity(resource: &DescribeConfigsResource) -> (i8, Cow<'_, str>) {
     let name = &*resource.resource_name;
     match (resource.resource_type, name.parse::<i32>()) {
-        (BROKER, Ok(id)) => (BROKER, id.to_string().into()),
+        (kind @ (BROKER | BROKER_LOGGER), Ok(id)) => (kind, id.to_string().into()),
         (other, _) => (other, name.into()),
     }
 }
@@ -154,6 +155,12 @@ fn describe(ctx: &Ctx, image: &Image, resource: &DescribeConfigsResource) -> Res
             }
             // The group need not be there.
             Ok(configs.group_layers(name, server).describe())
+        }
+        BROKER_LOGGER => {
+            if !ctx.may(Operation::DescribeConfigs, Resource::Cluster) {
+                return Err((ErrorCode::ClusterAuthorizationFailed, String::new()));
+            }
+            loggers::describe(&ctx.broker.loggers, ctx.broker.identity.node_id, name)
         }
         other => Err((ErrorCode::InvalidRequest, format!("resources of type {other} cannot be described"))),
     }

@@ -1,6 +1,7 @@
-//! IncrementalAlterConfigs: changes single configs. Versions 0-1 (KIP-339). The controller decides: see `pure/metadata`.
+//! IncrementalAlterConfigs: changes single configs. Versions 0-1 (KIP-339). The controller decides: see `pure/metadata`; but for
+//! this broker's loggers (KIP-412).
 //!
-//! Of the resources, topics, brokers and groups (KIP-848); loggers and client metrics come later.
+//! Of the resources, topics, brokers, loggers and groups (KIP-848); client metrics come later.
 
 use ottla_wire::messages::incremental_alter_configs_request::AlterConfigsResource;
 use ottla_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
@@ -8,6 +9,7 @@ use ottla_wire::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfi
 use ottla_wire::{ApiKey, ErrorCode};
 
 use super::altered::refusal;
+use super::loggers::{self, BROKER_LOGGER, Mode};
 use super::{Api, Run};
 use crate::ctx::Ctx;
 
@@ -17,7 +19,20 @@ async fn handle(ctx: Ctx, mut request: IncrementalAlterConfigsRequest) -> Increm
     let refusal = |resource: &AlterConfigsResource| refusal(&ctx, resource.resource_type, &resource.resource_name);
     let refused = request.resources.extract_if(.., |resource| refusal(resource).is_some());
     let refused: Vec<_> = refused.filter_map(|resource| Some(refused_one(refusal(&resource)?, resource))).collect();
-    let mut response = ctx.broker.control.incremental_alter_configs(request).await;
+    let is_logger = |resource: &mut AlterConfigsResource| resource.resource_type == BROKER_LOGGER;
+    let loggers: Vec<_> = request.resources.extract_if(.., is_logger).collect();
+    let mode = if request.validate_only { Mode::Validate } else { Mode::Change };
+    let mut response = if request.resources.is_empty() {
+        IncrementalAlterConfigsResponse::default()
+    } else {
+        ctx.broker.control.incremental_alter_configs(request).await
+    };
+    if !loggers.is_empty() {
+        let configs: usize = loggers.iter().map(|resource| 1 + resource.configs.len()).sum();
+        let broker = &ctx.broker;
+        let altered = ctx.make(configs, || loggers::alter(&broker.loggers, broker.identity.node_id, &loggers, mode));
+        response.responses.extend(altered);
+    }
     response.responses.extend(refused);
     response
 }

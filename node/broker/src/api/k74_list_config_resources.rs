@@ -8,6 +8,7 @@ use std::sync::Arc;
 use ottla_wire::messages::{ConfigResource as Listed, ListConfigResourcesRequest, ListConfigResourcesResponse};
 use ottla_wire::{ApiKey, ErrorCode};
 
+use super::loggers::BROKER_LOGGER;
 use super::{Api, Run};
 use crate::ctx::{Ctx, Operation, Resource};
 
@@ -15,7 +16,6 @@ pub const API: Api = Api { key: ApiKey::ListConfigResources, run: Run::Cold(|cal
 
 /// Kafka's ids of resource types, in the order in which all are listed.
 const BROKER: i8 = 4;
-const BROKER_LOGGER: i8 = 8;
 const TOPIC: i8 = 2;
 const GROUP: i8 = 32;
 const CLIENT_METRICS: i8 = 16;

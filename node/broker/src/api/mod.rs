@@ -41,6 +41,8 @@ mod k68_consumer_group_heartbeat;
 mod k69_consumer_group_describe;
 mod k74_list_config_resources;
 mod k75_describe_topic_partitions;
+
+mod loggers;
 pub mod outcome;
 
 use std::future::Future;

@@ -8,6 +8,7 @@ mod failing_moves;
 mod from_kafka;
 mod group_configs;
 mod groups;
+mod loggers;
 mod moves;
 mod opening;
 mod panics;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ottla_base::Uuid;
-use ottla_broker::{Running, StartError, StopError, start};
+use ottla_broker::{Loggers, Running, StartError, StopError, start};
 use ottla_config::ServerConfig;
 use ottla_net::{MemoryNetwork, MemoryStream, Network};
 use ottla_records::{BatchBuilder, BatchOptions, NewRecord};
@@ -132,7 +132,8 @@ impl Machine {
     ) -> Result<(Process, Running), StartError> {
         let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let (config, _) = ServerConfig::load(None, &settings).unwrap();
-        let started = start(process.rt(), disk, Network::Memory(self.network.clone()), Arc::new(config)).await;
+        let loggers = Arc::new(Loggers::new(|_| {}));
+        let started = start(process.rt(), disk, Network::Memory(self.network.clone()), Arc::new(config), loggers).await;
         match started {
             Ok(running) => Ok((process, running)),
             Err(error) => {

@@ -29,7 +29,6 @@ const BYTES_MAX: usize = 8 << 20;
 /// Kafka's ids of resource types.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
-const BROKER_LOGGER: i8 = 8;
 const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
 
@@ -144,7 +143,7 @@ pub(super) fn resource(state: &State, (kind, name): Named, server: &ServerConfig
             Ok(id) => invalid(format!("there is no broker {id}")),
             Err(_) => invalid(format!("{name:?} is no broker id")),
         },
-        BROKER_LOGGER => unsupported("loggers"),
+        // Loggers too: who asks IncrementalAlterConfigs for them is answered by the broker itself.
         CLIENT_METRICS => unsupported("client metrics"),
         other => invalid(format!("there are no resources of type {other}")),
     }
