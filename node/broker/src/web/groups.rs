@@ -15,6 +15,9 @@ use crate::metrics::scrape::Sources;
 
 /// Groups that a list has.
 const LISTED_MAX: usize = 10_000;
+/// Answers that are waited for, made or sent. Who comes when there are as many is told to come again, and the places of HTTP
+/// connections are left to others.
+pub const ANSWERS_MAX: usize = 8;
 
 pub async fn list(desk: Arc<Desk>) -> Answer {
     with_sources(desk, |sources| {
@@ -54,11 +57,15 @@ pub async fn one(desk: Arc<Desk>, encoded: String) -> Answer {
     .await
 }
 
-/// Makes an answer on a thread that may block.
+/// Makes an answer on a thread that may block, one at a time.
 async fn with_sources(desk: Arc<Desk>, make: impl FnOnce(&Sources) -> Answer + Send + 'static) -> Answer {
-    let rt = desk.rt.clone();
+    let Ok(permit) = desk.group_answers.clone().try_acquire_owned() else {
+        return json(Status::Unavailable, error("others are being told at this moment"));
+    };
     let starting = || json(Status::Unavailable, error(ErrorCode::CoordinatorNotAvailable.name()));
-    rt.blocking(move || desk.sources.get().map_or_else(starting, make)).await
+    let making = desk.clone();
+    let answer = desk.group_maker.make(&desk.rt, move || making.sources.get().map_or_else(starting, make)).await;
+    Answer { held: Some(Box::new(permit)), ..answer }
 }
 
 fn json(status: Status, json: Json) -> Answer {

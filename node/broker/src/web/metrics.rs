@@ -18,15 +18,12 @@ pub async fn get(desk: Arc<Desk>) -> Answer {
     let Ok(permit) = desk.texts.clone().try_acquire_owned() else {
         return Answer::text(Status::Unavailable, "others are being told at this moment\n");
     };
-    let _alone = desk.maker.lock().await;
     let making = desk.clone();
-    let text = desk
-        .rt
-        .blocking(move || {
-            let last = making.last_bytes.load(Ordering::Relaxed);
-            scrape::text(making.sources.get(), making.state(), last + last / 8)
-        })
-        .await;
+    let make = move || {
+        let last = making.last_bytes.load(Ordering::Relaxed);
+        scrape::text(making.sources.get(), making.state(), last + last / 8)
+    };
+    let text = desk.maker.make(&desk.rt, make).await;
     desk.last_bytes.store(text.len(), Ordering::Relaxed);
     Answer { held: Some(Box::new(permit)), ..Answer::new(Status::Ok, CONTENT_TYPE, text) }
 }

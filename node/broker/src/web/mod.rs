@@ -3,6 +3,7 @@
 //! It is there before the broker is, and until after it: a start that reads for a minute can be watched. What it shows is in
 //! [`ROUTES`], a file each.
 
+mod alone;
 mod groups;
 mod health;
 mod metrics;
@@ -15,6 +16,7 @@ use ottla_net::Bound;
 use ottla_rt::{Rt, Stopper};
 use tokio::sync::Semaphore;
 
+use self::alone::Alone;
 use crate::metrics::scrape::{BrokerState, Sources};
 
 /// What can be asked for.
@@ -71,10 +73,12 @@ pub struct Desk {
     is_stopping: AtomicBool,
     /// How many texts of metrics there may be.
     texts: Arc<Semaphore>,
-    /// Held while one is made.
-    maker: tokio::sync::Mutex<()>,
+    maker: Alone,
     /// How long the last one was.
     last_bytes: AtomicUsize,
+    /// How many answers about groups there may be.
+    group_answers: Arc<Semaphore>,
+    group_maker: Alone,
 }
 
 /// The server, until it is dropped.
@@ -92,8 +96,10 @@ impl Web {
             sources: OnceLock::new(),
             is_stopping: AtomicBool::new(false),
             texts: Arc::new(Semaphore::new(metrics::TEXTS_MAX)),
-            maker: tokio::sync::Mutex::default(),
+            maker: Alone::default(),
             last_bytes: AtomicUsize::new(0),
+            group_answers: Arc::new(Semaphore::new(groups::ANSWERS_MAX)),
+            group_maker: Alone::default(),
         });
         let stopper = Stopper::default();
         if let Some(bound) = bound {

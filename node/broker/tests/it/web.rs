@@ -215,3 +215,23 @@ fn a_second_broker_on_one_machine_does_without_where_nobody_asked_for_it() {
         running.stop().await.unwrap();
     });
 }
+
+#[test]
+fn many_who_ask_for_groups_leave_room_for_others() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let stalls = Stalls { per_mille: 1000, ms_max: 2000 };
+        let broker = machine.start_slowly(SETTINGS, stalls).await;
+        let groups = async || get(&machine, "/groups").await.0;
+        let asked = async {
+            tokio::join!(biased; groups(), groups(), groups(), groups(), groups(), groups(), groups(), groups(), groups(), groups())
+        };
+        let ((a, b, c, d, e, f, g, h, i, j), health) = tokio::join!(biased; asked, get(&machine, "/healthz"));
+        let mut seen = [a, b, c, d, e, f, g, h, i, j];
+        seen.sort_unstable();
+        assert_eq!(seen, [200, 200, 200, 200, 200, 200, 200, 200, 503, 503]);
+        assert_eq!(health.0, 200);
+        assert_eq!(groups().await, 200);
+        machine.stop(broker).await.unwrap();
+    });
+}
