@@ -52,6 +52,8 @@ pub struct Partition {
     first_dirty: AtomicI64,
     /// Something in the log cannot be compacted.
     is_uncleanable: AtomicBool,
+    /// It was logged that a batch of it is too large to be compacted.
+    is_told_too_large: AtomicBool,
     /// A flush is asked for, to come in time for `flush.ms`.
     flush_is_due: AtomicBool,
     pub reader: Reader,
@@ -185,6 +187,7 @@ impl Partition {
             end_seen: AtomicI64::new(-1),
             first_dirty: AtomicI64::new(first_dirty),
             is_uncleanable: AtomicBool::new(false),
+            is_told_too_large: AtomicBool::new(false),
             flush_is_due: AtomicBool::new(false),
             reader,
             waits: Waits::default(),

@@ -17,7 +17,7 @@ pub struct CleanerOptions {
     pub load_factor: f64,
     /// Of each of two buffers: its share of `log.cleaner.io.buffer.size`. A larger batch makes them larger for a while.
     pub buffer_bytes: usize,
-    /// What the records of a batch may unpack to. A log with a batch of more is not compacted.
+    /// What the records of a batch may unpack to. A batch of more is kept whole.
     pub unpacked_bytes_max: usize,
 }
 
@@ -62,6 +62,8 @@ pub struct Cleaned {
     pub records_kept: u64,
     /// How full the map was: 0 to 1.
     pub map_use: f64,
+    /// Where the first batch begins that was kept whole, as its records unpack to too much. Tombstones behind it were kept.
+    pub too_large: Option<i64>,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -20,6 +20,11 @@
 //! records, so that each segment goes on where the one before ends and no offset is given twice. (Kafka keeps the last one of
 //! all.) Offsets, epochs, times and bytes of what stays are those of before.
 //!
+//! A batch whose records unpack to more than memory allows is kept whole, and its keys are not put into the map. Older records
+//! of its keys then stay beside it, which costs room and nothing else: offsets tell which is newer. Newer ones do not remove
+//! what is in it, which does no harm either, as long as they are there. A tombstone would not be for ever, and with it gone a
+//! deleted value would be back: so behind such a batch no tombstone goes before the batch does.
+//!
 //! A segment of which everything stays is left alone. `.txnindex` is not made again: of an aborted transaction nothing stays.
 
 mod groups;
@@ -34,7 +39,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ottla_records::{Aborted, CompactBatch, Fate, Keep, Pass, ReadError, Scratch, Transactions, control_type, records};
+use ottla_records::{
+    Aborted, CompactBatch, Compacted, Fate, Keep, Pass, ReadError, Scratch, Transactions, control_type, records,
+};
 
 use self::groups::{Limits, Sizes, groups};
 use self::heads::Heads;
@@ -48,6 +55,9 @@ use crate::disk::Wait;
 use crate::reader::Shared;
 use crate::removed::Removed;
 use crate::segment::Segment;
+
+/// At that time no tombstone may go.
+const BEFORE_ALL_HORIZONS: i64 = i64::MIN;
 
 /// Compacts logs, one at a time. Reuses its memory.
 #[derive(Debug)]
@@ -153,7 +163,10 @@ impl Cleaner {
                     continue;
                 }
                 let unreadable = |error| unreadable(segment, position, error);
-                let records = records(bytes, self.options.unpacked_bytes_max, &mut self.scratch).map_err(unreadable)?;
+                let records = match records(bytes, self.options.unpacked_bytes_max, &mut self.scratch) {
+                    Err(ReadError::TooLarge { .. }) => continue,
+                    records => records.map_err(unreadable)?,
+                };
                 for record in records {
                     let record = record.map_err(|error| unreadable(error.into()))?;
                     let is_noted = match record.key {
@@ -179,6 +192,7 @@ impl Cleaner {
         cleaned: &mut Cleaned,
         pace: &mut Pace<'_>,
     ) -> Result<IsSame, CleanError> {
+        let keeping = Pass { now_wall_ms: BEFORE_ALL_HORIZONS, transactions: Transactions::default(), ..*pass };
         let mut is_same = group.len() == 1;
         for (i, closed) in group.iter().enumerate() {
             let segment = &closed.segment;
@@ -195,8 +209,17 @@ impl Cleaner {
                 let verdict = pass.judge(&header, marker, if is_last { Keep::Always } else { Keep::WithRecords });
                 let batch = CompactBatch { batch: bytes, verdict, unpacked_bytes_max: self.options.unpacked_bytes_max };
                 let newest = |key: &[u8]| self.map.get(key);
-                let compacted =
-                    pass.compact(batch, newest, &mut self.scratch, &mut self.changed).map_err(unreadable)?;
+                // Who has a horizon already gets none that counts from the time of the pass.
+                let keeps_tombstones = cleaned.too_large.is_some() && header.delete_horizon().is_some();
+                let by = if keeps_tombstones { &keeping } else { &*pass };
+                let compacted = match by.compact(batch, newest, &mut self.scratch, &mut self.changed) {
+                    Err(ReadError::TooLarge { .. }) => {
+                        cleaned.too_large.get_or_insert(header.base_offset);
+                        let records = u64::try_from(header.record_count).unwrap_or(0);
+                        Compacted { fate: Fate::Same, records_read: records, records_kept: records }
+                    }
+                    compacted => compacted.map_err(unreadable)?,
+                };
                 cleaned.bytes_read += bytes.len() as u64;
                 cleaned.records_read += compacted.records_read;
                 cleaned.records_kept += compacted.records_kept;
@@ -246,10 +269,6 @@ fn closed(shared: &Shared, bound: i64) -> Vec<Closed> {
     closed.take_while(|closed| closed.next_offset <= bound).collect()
 }
 
-fn unreadable(segment: &Segment, position: u64, error: ReadError) -> CleanError {
-    let what = match error {
-        ReadError::TooLarge { .. } => "the records of a batch unpack to more than compaction may take",
-        _ => "the records of a batch cannot be read",
-    };
-    segment.corrupt(position, what).into()
+fn unreadable(segment: &Segment, position: u64, _: ReadError) -> CleanError {
+    segment.corrupt(position, "the records of a batch cannot be read").into()
 }

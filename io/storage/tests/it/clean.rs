@@ -238,23 +238,67 @@ fn a_damaged_batch_ends_it_and_changes_nothing() {
     }
 }
 
+fn cleaner_that_unpacks(unpacked_bytes_max: usize) -> Cleaner {
+    Cleaner::new(CleanerOptions { map_bytes: 24_000, load_factor: 0.9, buffer_bytes: 300, unpacked_bytes_max })
+}
+
 #[test]
-fn a_large_batch_is_copied_and_one_that_unpacks_to_too_much_is_an_error() {
+fn a_large_batch_is_copied() {
     let (_, _, mut log, mut history) = much_written(10);
     let large = |codec| Rows { codec, producer: None, rows: vec![(Some(1), Some(200_000)), (Some(2), Some(10))] };
     append(&mut log, &[history.batch(&large(Codec::Zstd))]).unwrap();
     append(&mut log, &[history.batch(&large(Codec::None))]).unwrap();
     log.roll().unwrap();
-    let options = |unpacked_bytes_max| CleanerOptions {
-        map_bytes: 24_000,
-        load_factor: 0.9,
-        buffer_bytes: 300,
-        unpacked_bytes_max,
+    let (_, outcome) = clean(&mut cleaner_that_unpacks(300_000), &job(&log, 0, 0, &[]));
+    let cleaned = outcome.unwrap();
+    assert_eq!(cleaned.too_large, None);
+    history.check(&log.reader(), cleaned.first_dirty, 0);
+}
+
+#[test]
+fn a_batch_that_unpacks_to_too_much_is_kept_whole_and_tombstones_behind_it_stay() {
+    const LIMIT: usize = 1000;
+    let dir = log_dir(FaultyDisk::new(1));
+    let mut log = open_small(&dir, 0);
+    let mut history = History::default();
+    let value = |key| (Some(key), Some(100));
+    let large_value = |key| (Some(key), Some(300));
+    let tombstone = |key| (Some(key), None);
+    let batches = [
+        // Offsets 0 to 3. The last of them goes for a tombstone before the large batch.
+        vec![value(1), value(2), value(1), value(7)],
+        vec![tombstone(7)],
+        // 5 to 9: too large.
+        vec![large_value(1), large_value(2), large_value(3), large_value(4), tombstone(5)],
+        // 10 to 12
+        vec![value(1), tombstone(3), value(6)],
+        vec![value(6), value(8)],
+    ];
+    for rows in batches {
+        append(&mut log, &[history.batch(&Rows { codec: Codec::Zstd, producer: None, rows })]).unwrap();
+        log.roll().unwrap();
+    }
+    let offsets = |log: &Log| read_rows(&log.reader()).0.iter().map(|row| row.offset).collect::<Vec<_>>();
+    let batch_at = |log: &Log, base_offset| {
+        read_rows(&log.reader()).1.into_iter().find(|header| header.base_offset == base_offset).unwrap()
     };
-    let (_, outcome) = clean(&mut Cleaner::new(options(100_000)), &job(&log, 0, 0, &[]));
-    assert!(matches!(outcome, Err(CleanError::Log(LogError::Corrupt { .. }))));
-    let (_, outcome) = clean(&mut Cleaner::new(options(300_000)), &job(&log, 0, 0, &[]));
-    history.check(&log.reader(), outcome.unwrap().first_dirty, 0);
+    let large = batch_at(&log, 5);
+    let horizon = DELETE_RETENTION_MS;
+    let check = |log: &Log, (first_dirty, now_ms): (i64, i64), too_large: Option<i64>, expected: &[i64]| {
+        let job = Job { segment_bytes: 1, ..job(log, first_dirty, now_ms, &[]) };
+        let cleaned = clean(&mut cleaner_that_unpacks(LIMIT), &job).1.unwrap();
+        assert_eq!((cleaned.first_dirty, cleaned.too_large), (15, too_large));
+        assert_eq!(offsets(log), expected, "at {now_ms}");
+    };
+    // Of key 1 the one before the large batch goes for the one behind it; of key 2 the one before it stays.
+    check(&log, (0, 0), Some(5), &[1, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14]);
+    assert_eq!(batch_at(&log, 10).delete_horizon(), Some(horizon));
+    // The tombstone behind it would have its time, as has the one before it. Key 3 would be back.
+    check(&log, (15, horizon), Some(5), &[1, 5, 6, 7, 8, 9, 10, 11, 13, 14]);
+    assert_eq!(batch_at(&log, 5), large);
+    // When the large batch has gone, it may go.
+    drop(log.advance_start(10));
+    check(&log, (15, horizon), None, &[10, 13, 14]);
 }
 
 /// A batch of a transaction: a data batch of these keys, or a marker.

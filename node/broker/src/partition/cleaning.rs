@@ -58,6 +58,11 @@ impl Partition {
         self.is_uncleanable.store(true, Ordering::Relaxed);
     }
 
+    /// Whether nobody has been told yet, since the log was opened, that it has a batch that is too large to be compacted.
+    pub fn is_first_told_too_large(&self) -> bool {
+        !self.is_told_too_large.swap(true, Ordering::Relaxed)
+    }
+
     /// What could be compacted of the log, and whether it should; `None` where the topic does not want that.
     pub fn cleanable(&self, now_wall_ms: i64) -> Result<Option<Cleanable>, LogError> {
         let settings = self.settings();

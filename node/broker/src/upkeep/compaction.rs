@@ -2,7 +2,8 @@
 //!
 //! As many tasks as `log.cleaner.threads` says each take the log of which most is dirty, compact it on a blocking thread, and
 //! look again; with nothing to do they pause for `log.cleaner.backoff.ms`. Memory is taken for one compaction and given back.
-//! A log with a damaged batch is compacted no more until it is opened again. What is configured has limits here that Kafka's
+//! A log with a damaged batch is compacted no more until it is opened again. Of one with a batch that unpacks to too much, all
+//! else is compacted. What is configured has limits here that Kafka's
 //! keys do not have.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -145,6 +146,15 @@ impl Compaction {
                 tracing::info!(
                     %topic, partition = index, records_read, records_kept, bytes_read, bytes_kept, first_dirty, "compacted"
                 );
+                if let Some(offset) = cleaned.too_large
+                    && partition.is_first_told_too_large()
+                {
+                    tracing::warn!(
+                        %topic, partition = index, offset,
+                        "the records of a batch unpack to more than {UNPACKED_BYTES_MAX} bytes: it is not compacted, and \
+                         tombstones behind it stay"
+                    );
+                }
                 true
             }
             Err(CleanError::Stopped) => false,
