@@ -229,6 +229,7 @@ fn row(def: &'static Def, Effective { value, source }: Effective) -> Described {
 fn documentation(def: &Def) -> String {
     let note = match def.effect {
         Effect::Acts => "",
+        Effect::Moot => " It has no effect in Ottla, which has nothing of the kind.",
         Effect::Later => " It has no effect in Ottla yet.",
         Effect::Refused => " Ottla does not support it yet and refuses to start with it.",
     };

@@ -8,7 +8,7 @@
 //! effect CONSTANT: type "name" = default, bounds, scope;
 //! ```
 //!
-//! The effect is `acts`, `later` or `refused` ([`Effect`]). The constant is there if code reads the key by itself: a
+//! The effect is `acts`, `moot`, `later` or `refused` ([`Effect`]). The constant is there if code reads the key by itself: a
 //! key without one cannot be read, so it cannot act unseen. Without `= default` the default is null, and the
 //! constant's type is an `Option`.
 
@@ -111,6 +111,9 @@ pub(crate) const fn hours(name: &'static str) -> Synonym {
 pub enum Effect {
     /// What its documentation says.
     Acts,
+    /// Nothing: it is about a part of Kafka, such as its pools of threads, that Ottla has not. It is checked, kept and shown; the
+    /// start warns of it.
+    Moot,
     /// Nothing yet. It is checked, kept and shown; the start warns of it.
     Later,
     /// It promises a protection that Ottla does not give yet, such as authentication. Every value is refused but the
@@ -207,6 +210,7 @@ macro_rules! keys {
     (@default $default:literal) => { Some(concat!($default)) };
 
     (@effect acts) => { $crate::key::Effect::Acts };
+    (@effect moot) => { $crate::key::Effect::Moot };
     (@effect later) => { $crate::key::Effect::Later };
     (@effect refused) => { $crate::key::Effect::Refused };
 }

@@ -3,7 +3,7 @@
 //! The simple way, a struct of settings with serde, knows only the keys that someone has needed. A Kafka operator
 //! brings a `server.properties` of twenty years' habits: a key that we do not know may be a slip or a plugin's, one
 //! that we know and ignore may be what keeps strangers out. So **all** keys of Kafka 4.3.1 stand in tables, and each
-//! says what it does here ([`Effect`]): it acts, it is kept without effect yet (one warning names these), or it
+//! says what it does here ([`Effect`]): it acts, it is kept without effect (one warning names these), or it
 //! promises a protection that Ottla does not give yet (the server does not start).
 //!
 //! - [`broker`], [`topic`] and [`group`] hold the tables, an area a file, a key a block (`src/key.rs` has the form).

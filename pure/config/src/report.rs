@@ -66,7 +66,7 @@ impl fmt::Display for Warning {
                 write!(f, "unknown key {key} ({place}); did you mean {meant}?")
             }
             Warning::UnknownKey { key, place, meant: None } => write!(f, "unknown key {key} ({place})"),
-            Warning::WithoutEffect { keys } => write!(f, "known keys without effect yet: {}", keys.join(", ")),
+            Warning::WithoutEffect { keys } => write!(f, "known keys without effect: {}", keys.join(", ")),
         }
     }
 }

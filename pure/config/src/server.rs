@@ -3,6 +3,7 @@
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 
+use crate::broker::groups::OFFSETS_TOPIC_COMPRESSION_CODEC;
 use crate::broker::log::{CORDONED_LOG_DIRS, LOG_DIR, LOG_DIRS, METADATA_LOG_DIR};
 use crate::broker::network::*;
 use crate::broker::node::{BROKER_ID, NODE_ID, PROCESS_ROLES};
@@ -115,6 +116,7 @@ impl Loader {
         self.check_quorum(&config);
         self.check_limits(&config);
         self.check_http(&config);
+        self.check_codec(&config);
         check_server_defaults(&config, &mut self.errors);
         group_config::check_server(&config, &mut self.errors);
         if self.errors.is_empty() { Ok((config, self.warnings)) } else { Err(ConfigErrors(self.errors)) }
@@ -140,7 +142,9 @@ impl Loader {
                 Err(bad) => self.errors.push(ConfigError::BadValue { setting, expected: bad.to_string(), place }),
                 Ok(value) if def.refuses(&value) => self.errors.push(ConfigError::Unprotected { setting }),
                 Ok(_) => {
-                    if def.effect == Effect::Later || name != def.name && def.effect == Effect::Acts {
+                    if matches!(def.effect, Effect::Moot | Effect::Later)
+                        || name != def.name && def.effect == Effect::Acts
+                    {
                         without_effect.push(name.clone());
                     }
                     set.insert(name, text);
@@ -233,6 +237,15 @@ impl Loader {
         let address = config.get(OTTLA_HTTP_LISTENER);
         if !address.is_empty() && config.http_listener().is_none() {
             self.conflict(OTTLA_HTTP_LISTENER, format!("`{address}` is not host:port, and not empty"));
+        }
+    }
+
+    /// Kafka's numbers, of which it says nothing in the bounds of the key.
+    fn check_codec(&mut self, config: &ServerConfig) {
+        let codec = config.get(OFFSETS_TOPIC_COMPRESSION_CODEC);
+        if !(0..=4).contains(&codec) {
+            let why = format!("{codec} is none of 0 (none), 1 (gzip), 2 (snappy), 3 (lz4), 4 (zstd)");
+            self.conflict(OFFSETS_TOPIC_COMPRESSION_CODEC, why);
         }
     }
 

@@ -11,6 +11,7 @@ use crate::broker::log::CORDONED_LOG_DIRS;
 use crate::broker::network::{MAX_CONNECTIONS_PER_IP, MAX_CONNECTIONS_PER_IP_OVERRIDES};
 use crate::describe::Source;
 use crate::key::{Def, Effect, Key, Scope};
+use crate::report::Warning;
 use crate::server::{Effective, ServerConfig, parse_overrides_per_ip, unknown_dir};
 use crate::topic_config::{Overrides, TopicLayers};
 use crate::value::Value;
@@ -125,6 +126,17 @@ impl<'a> ServerLayers<'a> {
     }
 }
 
+impl ServerLayers<'_> {
+    /// What was set while the broker runs and does nothing in this version.
+    pub fn without_effect(&self) -> Option<Warning> {
+        let is_idle =
+            |key: &str| broker::find_base(key).is_some_and(|def| matches!(def.effect, Effect::Moot | Effect::Later));
+        let set = self.broker.keys().chain(self.cluster.keys());
+        let keys: Vec<_> = set.filter(|key| is_idle(key)).map(|key| key.to_string()).collect();
+        (!keys.is_empty()).then_some(Warning::WithoutEffect { keys })
+    }
+}
+
 fn check_one(target: Target, key: &str, value: &str) -> Result<(), BrokerConfigError> {
     let Some(def) = broker::find_base(key) else { return Ok(()) };
     // A key for one listener belongs to one broker, whatever it is without the listener.
@@ -218,5 +230,16 @@ mod tests {
         check(OneBroker, "cordoned.log.dirs", "*", "");
         check(OneBroker, "cordoned.log.dirs", "/b", "cordoned.log.dirs names /b, which is no log directory here");
         check(AllBrokers, "cordoned.log.dirs", "*", "cordoned.log.dirs can only be set for one broker");
+    }
+
+    #[test]
+    fn what_has_no_effect_is_named() {
+        let server = ServerConfig::load(None, &[]).unwrap().0;
+        let (broker, cluster) =
+            (overrides("num.io.threads=9 log.cleaner.threads=2"), overrides("background.threads=3"));
+        let named = |broker, cluster| ServerLayers { broker, cluster, server: &server }.without_effect();
+        let keys = ["num.io.threads", "background.threads"].map(str::to_owned).to_vec();
+        assert_eq!(named(&broker, &cluster), Some(Warning::WithoutEffect { keys }));
+        assert_eq!(named(&overrides("log.retention.ms=5"), &Overrides::new()), None);
     }
 }

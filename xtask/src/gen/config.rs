@@ -77,6 +77,7 @@ fn set_for(def: &Def) -> String {
 fn note(effect: Effect) -> &'static str {
     match effect {
         Effect::Acts => "",
+        Effect::Moot => " *No effect: Ottla has nothing of the kind.*",
         Effect::Later => " *No effect yet.*",
         Effect::Refused => " *Refused.*",
     }

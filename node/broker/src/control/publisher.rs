@@ -134,6 +134,9 @@ impl Publisher {
             replicas.directories.signals.report.notify_one();
             let layers = next.image.configs().layers(&replicas.config);
             network.set_connection_limits(connection_limits(&layers));
+            if let Some(warning) = layers.without_effect() {
+                tracing::warn!("{warning}");
+            }
         }
         groups.follow(&next, &change);
         host.release(committed);

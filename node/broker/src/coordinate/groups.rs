@@ -15,6 +15,7 @@ use ottla_group::{
 };
 use ottla_metadata::image::{Image, Topic};
 use ottla_metadata::topic_name::CONSUMER_OFFSETS;
+use ottla_records::Codec;
 use ottla_rt::{Rt, Stop};
 use ottla_wire::{ErrorCode, TopicKey};
 
@@ -57,6 +58,8 @@ pub struct Shared {
     commit_limit_ms: i64,
     /// `offsets.load.buffer.size`
     load_bytes: u64,
+    /// `offsets.topic.compression.codec`
+    codec: Codec,
     cluster: ArcSwap<Cluster>,
 }
 
@@ -115,6 +118,10 @@ impl Hosted for Machine {
         shared.load_bytes
     }
 
+    fn codec(shared: &Shared) -> Codec {
+        shared.codec
+    }
+
     fn writes(command: &Command) -> bool {
         match command {
             Command::OffsetCommit(_)
@@ -163,7 +170,14 @@ impl Groups {
     pub fn new(rt: &Rt, server: Arc<ServerConfig>, appended: Appended, stop: Stop) -> Groups {
         let load_bytes = server.get(keys::OFFSETS_LOAD_BUFFER_SIZE).unsigned_abs().into();
         let commit_limit_ms = server.get(keys::OFFSETS_COMMIT_TIMEOUT_MS).into();
-        let shared = Shared { config: config_of(&server), commit_limit_ms, load_bytes, cluster: ArcSwap::default() };
+        let codec = u8::try_from(server.get(keys::OFFSETS_TOPIC_COMPRESSION_CODEC)).ok().and_then(Codec::from_id);
+        let shared = Shared {
+            config: config_of(&server),
+            commit_limit_ms,
+            load_bytes,
+            codec: codec.unwrap_or(Codec::None),
+            cluster: ArcSwap::default(),
+        };
         let lags = Lags { latest: Arc::default(), times: Times::default(), fresh_until_ms: i64::MIN };
         Groups {
             rt: rt.clone(),

@@ -20,7 +20,7 @@ use std::time::Duration;
 use ottla_base::TxnOutcome;
 use ottla_machine::{At, Batch, Load, Machine, Output, OutputOf, Shard, Waiter};
 use ottla_partition::Acks;
-use ottla_records::{BatchBuilder, BatchHeader, BatchOptions, NewRecord, Record};
+use ottla_records::{Attributes, BatchBuilder, BatchHeader, BatchOptions, Codec, NewRecord, Record};
 use ottla_rt::{Lane, Rt, Stop};
 use tokio::sync::{Notify, oneshot};
 
@@ -55,6 +55,9 @@ pub trait Hosted: Machine<Effect = Infallible, Hard: Send, Soft: Send, Reply: Se
 
     /// Bytes of the log that are read at a time when it is loaded.
     fn load_bytes(shared: &Self::Shared) -> u64;
+
+    /// How records are packed in the log.
+    fn codec(shared: &Self::Shared) -> Codec;
 
     /// Whether the command, as a rule, writes records. It is refused while the log takes none; a step that cannot write what
     /// it has decided costs the whole machine.
@@ -275,7 +278,8 @@ impl<M: Hosted> Host<M> {
 
     /// Whether the partition has taken the records.
     fn append(&self, batch: &Batch<M::Record>, wall_ms: i64) -> bool {
-        let mut builder = BatchBuilder::new(BatchOptions::default());
+        let attributes = Attributes::default().with_codec(M::codec(&self.shared));
+        let mut builder = BatchBuilder::new(BatchOptions { attributes, ..BatchOptions::default() });
         for record in &batch.records {
             let (key, value) = M::encode(record);
             let (key, value) = (Some(key.as_slice()), value.as_deref());

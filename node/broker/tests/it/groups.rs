@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ottla_records::{BatchHeader, Codec};
 use ottla_rt::{Lane, Stalls};
 use ottla_storage::disk::{Operation, WatchedDisk};
 use ottla_wire::ErrorCode;
@@ -83,6 +84,22 @@ fn what_is_committed_outlives_a_stop_and_a_kill() {
         let mut broker = machine.start_set_up(SETTINGS).await;
         broker.process.rt().sleep(SOON).await;
         assert_eq!(committed(&mut broker.client).await, Ok(2));
+    });
+}
+
+#[test]
+fn commits_are_packed_as_configured_and_read_again() {
+    let machine = Machine::new();
+    let packed: Vec<_> = SETTINGS.iter().copied().chain([("offsets.topic.compression.codec", "4")]).collect();
+    machine.world.block_on(async {
+        machine.crash(begin(&machine, &packed).await).await;
+        let logs = machine.list("/data").into_iter().filter(|name| name.starts_with("__consumer_offsets-"));
+        let logs: Vec<_> = logs.map(|name| machine.read(&format!("/data/{name}/00000000000000000000.log"))).collect();
+        let codecs: Vec<_> = logs.iter().filter_map(|log| BatchHeader::parse(log).ok()?.attributes.codec()).collect();
+        assert_eq!(codecs, [Codec::Zstd]);
+        let mut broker = machine.start_set_up(SETTINGS).await;
+        broker.process.rt().sleep(SOON).await;
+        assert_eq!(committed(&mut broker.client).await, Ok(1));
     });
 }
 

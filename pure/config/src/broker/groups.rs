@@ -13,13 +13,13 @@ keys! {
     acts GROUP_COORDINATOR_REBALANCE_PROTOCOLS: list "group.coordinator.rebalance.protocols" = "classic,consumer,streams",
         SomeOf(&["consumer", "classic", "share", "streams"]), ReadOnly;
     /// Threads that run the group coordinator.
-    later: int "group.coordinator.threads" = 4, AtLeast(1), ReadOnly;
+    moot: int "group.coordinator.threads" = 4, AtLeast(1), ReadOnly;
     /// Threads for the heavy work of the group coordinator, such as matching patterns.
-    later: int "group.coordinator.background.threads" = 2, AtLeast(1), ReadOnly;
+    moot: int "group.coordinator.background.threads" = 2, AtLeast(1), ReadOnly;
     /// Time for which the group coordinator gathers records before it writes them; -1 adapts it to the load.
-    later: int "group.coordinator.append.linger.ms" = -1, AtLeast(-1), ReadOnly;
+    moot: int "group.coordinator.append.linger.ms" = -1, AtLeast(-1), ReadOnly;
     /// Largest write buffer that the group coordinator keeps for reuse.
-    later: int "group.coordinator.cached.buffer.max.bytes" = 1048588, AtLeast(524288), ClusterWide;
+    moot: int "group.coordinator.cached.buffer.max.bytes" = 1048588, AtLeast(524288), ClusterWide;
     /// Time for which a new classic group waits for more members before its first assignment. It begins anew with each
     /// member that comes, up to the rebalance timeout.
     acts GROUP_INITIAL_REBALANCE_DELAY_MS: int "group.initial.rebalance.delay.ms" = 3000, Any, ReadOnly;
@@ -84,5 +84,5 @@ keys! {
     /// `segment.bytes` that the topic of groups and offsets is made with.
     acts OFFSETS_TOPIC_SEGMENT_BYTES: int "offsets.topic.segment.bytes" = 104857600, AtLeast(1), ReadOnly;
     /// Compression of the topic that keeps groups and offsets, by Kafka's number of the codec.
-    later: int "offsets.topic.compression.codec" = 0, Any, ReadOnly;
+    acts OFFSETS_TOPIC_COMPRESSION_CODEC: int "offsets.topic.compression.codec" = 0, Any, ReadOnly;
 }

@@ -43,9 +43,9 @@ keys! {
     acts LOG_FLUSH_OFFSET_CHECKPOINT_INTERVAL_MS: int "log.flush.offset.checkpoint.interval.ms" = 60000,
         AtLeast(0), ReadOnly;
     /// Time between two writes of the start offsets of the logs.
-    later: int "log.flush.start.offset.checkpoint.interval.ms" = 60000, AtLeast(0), ReadOnly;
+    moot: int "log.flush.start.offset.checkpoint.interval.ms" = 60000, AtLeast(0), ReadOnly;
     /// Time after the start before the logs get their first housekeeping.
     acts LOG_INITIAL_TASK_DELAY_MS: long "log.initial.task.delay.ms" = 30000, AtLeast(0), Hidden;
     /// Threads per directory that open and check logs at the start.
-    later: int "num.recovery.threads.per.data.dir" = 2, AtLeast(1), ClusterWide;
+    moot: int "num.recovery.threads.per.data.dir" = 2, AtLeast(1), ClusterWide;
 }

@@ -6,17 +6,17 @@ use crate::key::keys;
 
 keys! {
     /// Classes that report metrics.
-    later: list "metric.reporters" = "org.apache.kafka.common.metrics.JmxReporter", Any, ClusterWide;
+    moot: list "metric.reporters" = "org.apache.kafka.common.metrics.JmxReporter", Any, ClusterWide;
     /// Samples over which a metric is taken.
-    later: int "metrics.num.samples" = 2, AtLeast(1), ReadOnly;
+    moot: int "metrics.num.samples" = 2, AtLeast(1), ReadOnly;
     /// Length of one sample of a metric.
-    later: long "metrics.sample.window.ms" = 30000, AtLeast(1), ReadOnly;
+    moot: long "metrics.sample.window.ms" = 30000, AtLeast(1), ReadOnly;
     /// How detailed the metrics are: `INFO`, `DEBUG` or `TRACE`.
-    later: string "metrics.recording.level" = "INFO", Any, ReadOnly;
+    moot: string "metrics.recording.level" = "INFO", Any, ReadOnly;
     /// Classes that report the older kind of metrics.
-    later: list "kafka.metrics.reporters" = "", Any, ReadOnly;
+    moot: list "kafka.metrics.reporters" = "", Any, ReadOnly;
     /// Time between two reports of the older kind of metrics.
-    later: int "kafka.metrics.polling.interval.secs" = 10, AtLeast(1), ReadOnly;
+    moot: int "kafka.metrics.polling.interval.secs" = 10, AtLeast(1), ReadOnly;
     /// Largest batch of metrics that a client may push.
     later: int "telemetry.max.bytes" = 1048576, AtLeast(1), ReadOnly;
 }

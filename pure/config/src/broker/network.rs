@@ -27,7 +27,7 @@ keys! {
     /// Memory for requests that are being read and handled, in the whole process. -1 means 64 MiB.
     acts QUEUED_MAX_REQUEST_BYTES: long "queued.max.request.bytes" = -1, Any, ReadOnly;
     /// Requests that may wait to be handled before connections are no longer read.
-    later: int "queued.max.requests" = 500, AtLeast(1), ReadOnly;
+    moot: int "queued.max.requests" = 500, AtLeast(1), ReadOnly;
     /// Silence after which a connection is closed.
     acts CONNECTIONS_MAX_IDLE_MS: long "connections.max.idle.ms" = 600000, Any, ReadOnly;
     /// Connections that this node accepts. Further ones wait until others close.
@@ -45,7 +45,7 @@ keys! {
     /// Time in which a connection to another node must be made, at most, after failed attempts.
     later: long "socket.connection.setup.timeout.max.ms" = 30000, Any, ReadOnly;
     /// Threads that read requests and write replies.
-    later: int "num.network.threads" = 3, AtLeast(1), ClusterWide;
+    moot: int "num.network.threads" = 3, AtLeast(1), ClusterWide;
     /// Threads that handle requests.
-    later: int "num.io.threads" = 8, AtLeast(1), ClusterWide;
+    moot: int "num.io.threads" = 8, AtLeast(1), ClusterWide;
 }

@@ -24,7 +24,7 @@ keys! {
     /// Time that a request from this node to another one may take.
     later: int "request.timeout.ms" = 30000, Any, ReadOnly;
     /// Threads for housekeeping, such as removing files.
-    later: int "background.threads" = 10, AtLeast(1), ClusterWide;
+    moot: int "background.threads" = 10, AtLeast(1), ClusterWide;
     /// Time that a start may take before it counts as failed.
     later: long "server.max.startup.time.ms" = 9223372036854775807, AtLeast(0), Hidden;
     /// Providers that fill in `${...}` references in values, mostly to keep secrets out of the file.

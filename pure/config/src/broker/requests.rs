@@ -13,11 +13,11 @@ keys! {
     /// Partitions that one answer to DescribeTopicPartitions holds at most.
     acts MAX_REQUEST_PARTITION_SIZE_LIMIT: int "max.request.partition.size.limit" = 2000, AtLeast(1), ReadOnly;
     /// Finished fetches after which the list of waiting ones is cleared of them.
-    later: int "fetch.purgatory.purge.interval.requests" = 1000, Any, ReadOnly;
+    moot: int "fetch.purgatory.purge.interval.requests" = 1000, Any, ReadOnly;
     /// Finished produces after which the list of waiting ones is cleared of them.
-    later: int "producer.purgatory.purge.interval.requests" = 1000, Any, ReadOnly;
+    moot: int "producer.purgatory.purge.interval.requests" = 1000, Any, ReadOnly;
     /// Finished record deletions after which the list of waiting ones is cleared of them.
-    later: int "delete.records.purgatory.purge.interval.requests" = 1, Any, ReadOnly;
+    moot: int "delete.records.purgatory.purge.interval.requests" = 1, Any, ReadOnly;
     /// Finished share fetches after which the list of waiting ones is cleared of them.
     later: int "share.fetch.purgatory.purge.interval.requests" = 1000, Any, ReadOnly;
 }

@@ -128,7 +128,10 @@ fn documentation_says_what_ottla_does_with_a_key() {
     let answer = ServerLayers::of(&server).describe();
     let doc = |name| answer.iter().find(|d| d.name == name).unwrap().documentation.as_deref();
     assert_eq!(doc("num.partitions"), Some("Partitions of a topic that is created without saying how many."));
-    assert_eq!(doc("num.io.threads"), Some("Threads that handle requests. It has no effect in Ottla yet."));
+    assert_eq!(
+        doc("num.io.threads"),
+        Some("Threads that handle requests. It has no effect in Ottla, which has nothing of the kind.")
+    );
     assert_eq!(
         doc("ssl.protocol"),
         Some("TLS version that is used by preference. Ottla does not support it yet and refuses to start with it.")

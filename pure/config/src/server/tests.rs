@@ -57,7 +57,7 @@ fn a_usual_file_starts() {
     .unwrap();
     assert_eq!(
         warnings,
-        ["known keys without effect yet: inter.broker.listener.name, \
+        ["known keys without effect: inter.broker.listener.name, \
           num.io.threads, num.network.threads, num.recovery.threads.per.data.dir, \
           share.coordinator.state.topic.min.isr, share.coordinator.state.topic.replication.factor, \
           transaction.state.log.min.isr, transaction.state.log.replication.factor"]
@@ -123,6 +123,10 @@ fn bad_settings() {
         (
             "process.roles=broker",
             "process.roles: Ottla is broker and controller in one process yet: set broker,controller",
+        ),
+        (
+            "offsets.topic.compression.codec=5",
+            "offsets.topic.compression.codec: 5 is none of 0 (none), 1 (gzip), 2 (snappy), 3 (lz4), 4 (zstd)",
         ),
         ("log.dirs=/a,/b\ncordoned.log.dirs=/c", "cordoned.log.dirs: /c is not in log.dirs"),
         ("node.id=2\nbroker.id=3", "broker.id: 3 is not node.id = 2"),
@@ -221,7 +225,7 @@ fn warnings_name_what_is_unknown_and_what_does_nothing() {
             "unknown key my.own.key.of.nobody (line 2)",
             "unknown key num.partition (line 1); did you mean num.partitions?",
             "unknown key retention.ms (line 3); did you mean log.retention.ms?",
-            "known keys without effect yet: listener.name.plaintext.max.connections, num.io.threads",
+            "known keys without effect: listener.name.plaintext.max.connections, num.io.threads",
         ]
     );
 }
