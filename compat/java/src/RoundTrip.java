@@ -30,6 +30,9 @@ public final class RoundTrip {
         "metadata.log.max.record.bytes.between.snapshots=500", "internal.metadata.log.segment.bytes=4096",
         "metadata.max.retention.bytes=9000", "internal.metadata.delete.delay.millis=0"};
 
+    private static final String REASSIGN = "reassign.ReassignPartitionsCommand";
+    private static final String MOVED = "plain-0";
+
     private final Nodes nodes;
     private final Path data;
     private final Contents contents = new Contents();
@@ -55,7 +58,8 @@ public final class RoundTrip {
             "4 ottla takes it over", trip::ottlaTakesOver,
             "5 kafka takes it back and is killed", trip::kafkaTakesBack,
             "6 ottla takes it over again", trip::ottlaTakesOverAgain,
-            "7 kafka opens what ottla began", trip::kafkaOpensOttlas));
+            "7 kafka reads every file", trip::kafkaDumps,
+            "8 kafka opens what ottla began", trip::kafkaOpensOttlas));
         int passed = 0;
         String failed = null;
         for (var step : steps.entrySet()) {
@@ -128,10 +132,54 @@ public final class RoundTrip {
         try (var ottla = nodes.ottla(data)) {
             contents.check(ottla);
             contents.add(ottla, "ottla-2");
+            move(ottla.bootstrap());
+            contents.check(ottla);
         }
         try (var ottla = nodes.ottla(data)) {
             contents.check(ottla);
         }
+    }
+
+    /** Kafka's tool moves a replica to the other directory. */
+    private void move(String bootstrap) throws Exception {
+        Path from = Files.isDirectory(data.resolve(MOVED)) ? data : Nodes.second(data);
+        Path to = from.equals(data) ? Nodes.second(data) : data;
+        Path plan = data.resolveSibling("plan.json");
+        Files.writeString(plan, "{\"version\":1,\"partitions\":[{\"topic\":\"plain\",\"partition\":0,\"replicas\":[1],\"log_dirs\":[\"" + to + "\"]}]}");
+        String[] typed = {"--bootstrap-server", bootstrap, "--reassignment-json-file", plan.toString()};
+        Tools.has(Tools.tool(REASSIGN, "", Tools.with(typed, "--execute")), "Successfully started partition reassignment");
+        Calls.until(() -> Tools.tool(REASSIGN, "", Tools.with(typed, "--verify")).contains("completed successfully"), "the replica does not arrive");
+        Compat.check(Files.isDirectory(to.resolve(MOVED)), "it is not in " + to);
+    }
+
+    /** Kafka's tool reads all files that Ottla has left, with the decoder of each, and finds nothing wrong. */
+    private void kafkaDumps() throws Exception {
+        int seen = 0;
+        try (Stream<Path> files = Stream.concat(Files.walk(data), Files.walk(Nodes.second(data)))) {
+            for (Path file : (Iterable<Path>) files.filter(Files::isRegularFile)::iterator) {
+                String name = file.getFileName().toString();
+                if (!name.matches("\\d{20}(-\\d{10})?\\.(log|index|timeindex|snapshot|txnindex|checkpoint)")
+                    || name.endsWith("index") && Files.size(file) == 0) {
+                    continue;
+                }
+                String said = Tools.tool("DumpLogSegments", "", Tools.with(decoder(file), "--files", file.toString()));
+                Compat.check(!said.matches("(?s).*(isvalid: false|Error|Mismatches|not recoverable|out of order|corrupt).*"), file + ": " + said);
+                seen++;
+            }
+        }
+        Compat.check(seen > 20, "only " + seen + " files");
+    }
+
+    private static String[] decoder(Path file) {
+        String log = file.getParent().getFileName().toString(), name = file.getFileName().toString();
+        if (log.equals("__cluster_metadata-0") && name.matches(".*\\.(log|checkpoint)")) {
+            return new String[] {"--cluster-metadata-decoder"};
+        }
+        if (name.endsWith("index")) {
+            return name.endsWith(".index") ? new String[] {"--index-sanity-check"} : new String[] {"--verify-index-only"};
+        }
+        boolean isLog = name.endsWith(".log");
+        return log.startsWith("__consumer_offsets-") && isLog ? new String[] {"--offsets-decoder"} : isLog ? new String[] {"--deep-iteration"} : new String[0];
     }
 
     private void kafkaOpensOttlas() throws Exception {

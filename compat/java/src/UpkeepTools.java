@@ -9,6 +9,7 @@ import org.apache.kafka.common.TopicPartition;
 final class UpkeepTools extends Calls {
     static final List<Compat.Test> TESTS = List.of(
         new Compat.Test("tools.configs", UpkeepTools::configs),
+        new Compat.Test("tools.configs_loggers", UpkeepTools::loggers),
         new Compat.Test("tools.delete-records", UpkeepTools::deleteRecords),
         new Compat.Test("tools.log-dirs", UpkeepTools::logDirs));
 
@@ -31,6 +32,16 @@ final class UpkeepTools extends Calls {
         Tools.matches(describe(c, one), "log.cleaner.io.buffer.size=700000 .*DYNAMIC_BROKER_CONFIG:.*=700000, DYNAMIC_DEFAULT_BROKER_CONFIG:.*=600000, DEFAULT_CONFIG");
         Tools.has(alter(c, one, "--delete-config", "log.cleaner.io.buffer.size"), "Completed updating config");
         Tools.has(alter(c, all, "--delete-config", "log.cleaner.io.buffer.size"), "Completed updating default config");
+    }
+
+    /** Levels of loggers, which are not configs that are kept. */
+    private static void loggers(Compat.Context c) throws Exception {
+        String[] one = {"--entity-type", "broker-loggers", "--entity-name", "1"};
+        Tools.has(describe(c, one), "ottla_http=INFO ");
+        Tools.has(alter(c, one, "--add-config", "ottla_http=DEBUG"), "Completed updating config");
+        Tools.has(describe(c, one), "ottla_http=DEBUG ");
+        Tools.has(alter(c, one, "--delete-config", "ottla_http"), "Completed updating config");
+        Tools.has(describe(c, one), "ottla_http=INFO ");
     }
 
     private static void deleteRecords(Compat.Context c) throws Exception {
