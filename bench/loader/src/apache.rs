@@ -64,7 +64,7 @@ pub struct Apache {
 impl Apache {
     /// Formats the directory, and starts a node on it that answers requests.
     pub fn start(&self, dir: &Path, scratch: &Path) -> anyhow::Result<Server> {
-        let (address, controller) = (free_address()?, free_address()?);
+        let [address, controller] = free_addresses()?;
         let properties = scratch.join("kafka.properties");
         let text = format!(
             "{SHIPPED}listeners=PLAINTEXT://{address},CONTROLLER://{controller}\n\
@@ -119,7 +119,9 @@ pub fn until<T>(server: &Server, attempt: impl Fn() -> anyhow::Result<T>) -> any
     }
 }
 
-/// Kafka tells nobody which port it was given.
-fn free_address() -> anyhow::Result<SocketAddr> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?)
+/// Kafka tells nobody which ports it was given.
+fn free_addresses() -> anyhow::Result<[SocketAddr; 2]> {
+    let bind = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let (first, second) = (bind()?, bind()?);
+    Ok([first.local_addr()?, second.local_addr()?])
 }

@@ -1,7 +1,7 @@
-//! `ottla-loader`: what a request costs Ottla, beside the floor.
+//! `ottla-loader`: what a request costs Ottla, beside the floor and beside Apache Kafka.
 //!
-//! `cargo xtask bench` builds the two servers and this program, and runs it. Each row of the table is one kind of load; it
-//! runs on Ottla and on the floor in turn, and tells the processor time that each server's process used for a request. What
+//! `cargo xtask bench` builds the two servers and this program, fetches Kafka, and runs it. Each row of the table is one kind of
+//! load; it runs on each server in turn, and tells the processor time that its process used for a request. What
 //! the loader itself uses is not counted. On the loopback the kernel's work for a packet is charged to whoever sends it, so
 //! a server does not pay for its client's requests, but for its own replies: a figure compares to one taken in the same way.
 

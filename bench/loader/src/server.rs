@@ -1,7 +1,8 @@
 //! A server under load: its process, its address, its clock and its memory.
 //!
-//! Every round has a process of its own on an empty directory, which is gone afterwards: no round pays for what another left
-//! behind, and the pages that one frees are those the next one fills. So both servers meet a page cache in the same state,
+//! Every round has a process of its own (Kafka one for all rows of a case) on an empty directory, which is gone afterwards: none
+//! pays for what another left behind, and the pages that one frees are those the next one fills. So all servers meet a page
+//! cache in the same state,
 //! and Ottla, which keeps its segments, and the floor need no common idea of when to delete. A server is stopped with SIGKILL:
 //! a clean stop would write to the disk what is about to be deleted.
 
@@ -108,7 +109,10 @@ impl Server {
         fs::create_dir_all(scratch)?;
         let mut command = match side {
             Side::Running { address, pid } => return Ok(Server { address: *address, pid: *pid, own: None }),
-            Side::Kafka(apache) => return apache.start(&dir, scratch),
+            Side::Kafka(apache) => {
+                assert!(settings.is_empty(), "Kafka runs as it is shipped");
+                return apache.start(&dir, scratch);
+            }
             Side::Ottla { program } => {
                 let mut command = Command::new(program);
                 command.args(["server", "--set", "listeners=PLAINTEXT://127.0.0.1:0"]);
