@@ -1,5 +1,9 @@
 //! Requests that name very many partitions: what they may name, and what is kept of them.
 
+use ottla_wire::messages::{
+    AlterReplicaLogDir, AlterReplicaLogDirTopic, AlterReplicaLogDirsRequest, DescribableLogDirTopic,
+    DescribeLogDirsRequest,
+};
 use ottla_wire::{ApiKey, ErrorCode, Form, PARTITIONS_MAX, Writer};
 
 use crate::heap::live_bytes;
@@ -75,4 +79,40 @@ fn of_a_large_produce_request_nothing_is_kept() {
 #[test]
 fn of_a_large_fetch_nothing_is_kept() {
     check(ApiKey::Fetch, FETCH_VERSION, fetch);
+}
+
+/// So many entries a request about log directories may have.
+const ENTRIES_MAX: i32 = 10_000;
+
+#[test]
+fn requests_about_log_directories_name_so_much_and_no_more() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start().await;
+        let client = &mut broker.client;
+        assert_eq!(client.create("t", &[]).await, ErrorCode::None);
+        for (most, described, altered) in [
+            (ENTRIES_MAX, ErrorCode::None, ErrorCode::LogDirNotFound),
+            (ENTRIES_MAX + 1, ErrorCode::InvalidRequest, ErrorCode::PolicyViolation),
+        ] {
+            // Each index twice.
+            let partitions: Vec<i32> = (0..most).map(|n| n / 2).collect();
+            let topic = DescribableLogDirTopic { topic: "t".into(), partitions, ..Default::default() };
+            let request = DescribeLogDirsRequest { topics: Some(vec![topic]), ..Default::default() };
+            let answer = client.call(&request, 5).await;
+            assert_eq!(code(answer.error_code), described);
+            let replicas: usize = answer.results.iter().flat_map(|dir| &dir.topics).map(|t| t.partitions.len()).sum();
+            assert_eq!(replicas, usize::from(described == ErrorCode::None));
+
+            // A directory counts too.
+            let partitions = (1..most).collect();
+            let topic = AlterReplicaLogDirTopic { name: "t".into(), partitions, ..Default::default() };
+            let dir = AlterReplicaLogDir { path: "/nowhere".into(), topics: vec![topic], ..Default::default() };
+            let request = AlterReplicaLogDirsRequest { dirs: vec![dir], ..Default::default() };
+            let answer = client.call(&request, 2).await;
+            let results = &answer.results[0].partitions;
+            assert_eq!(results.len(), most as usize - 1);
+            assert!(results.iter().all(|result| code(result.error_code) == altered));
+        }
+    });
 }
