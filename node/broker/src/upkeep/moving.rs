@@ -26,11 +26,10 @@ use ottla_wire::TopicKey;
 use tokio::sync::Notify;
 
 use super::compaction::Compaction;
-use crate::control::Control;
-use crate::control::host::NoReply;
 use crate::control::publisher::Removal;
 use crate::control::replicas::Replicas;
 use crate::control::whereabouts::{ReplicaId, Unfinished};
+use crate::control::{Control, NotAssigned};
 use crate::directory::Directory;
 use crate::partition::Partition;
 use crate::room::ROOM_BYTES_MIN;
@@ -283,7 +282,7 @@ impl Moving {
     }
 
     /// Tells the controller where the replicas are that have moved. What it is not told now it is told later.
-    async fn tell(&self) -> Result<(), NoReply> {
+    async fn tell(&self) -> Result<(), NotAssigned> {
         let untold: Vec<_> = self.untold().iter().map(|(replica, directory)| (*directory, *replica)).collect();
         self.control.assign(untold.clone()).await?;
         let mut left = self.untold();
