@@ -176,6 +176,12 @@ impl Checkpoints {
         self.written().offsets.first_dirty.get(name).copied().unwrap_or(0)
     }
 
+    /// Whether the files say that a log begins at `start` or later. Waits while they are being written.
+    pub fn has_start(&self, name: &str, start: i64) -> bool {
+        let Written { offsets, in_doubt } = &*self.written();
+        !in_doubt && offsets.log_starts.get(name).copied().unwrap_or(0) >= start
+    }
+
     /// Takes out what is said of a log that is not there any more.
     pub fn forget(&self, name: &str) -> Result<(), LogError> {
         let mut written = self.written();

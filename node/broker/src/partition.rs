@@ -489,10 +489,13 @@ impl Partition {
         self.with_leader(|leader| leader.end_offset_for(epoch))
     }
 
-    /// Takes the log out, so that it can be closed or deleted. Whoever waits is answered; the partition stays offline.
+    /// Takes the log out, so that it can be closed or deleted. Whoever waits is answered; the partition stays offline. If it is
+    /// so already, it stays gone for the reason it is.
     pub fn take_offline(&self, why: Gone) -> Option<(Leader, Log)> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner).take();
-        lock(&self.tail).gone = Some(why);
+        if state.is_some() {
+            lock(&self.tail).gone = Some(why);
+        }
         self.waits.wake_all();
         self.acked.notify_waiters();
         state.map(|State { leader, log, .. }| (leader, log))

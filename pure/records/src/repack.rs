@@ -10,7 +10,7 @@ use crate::header::{BatchHeader, HEADER_BYTES};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packing {
     pub codec: Codec,
-    /// Of gzip or zstd, where it is not their default.
+    /// Of gzip, lz4 or zstd, where it is not their default.
     pub level: Option<i32>,
 }
 

@@ -30,7 +30,7 @@ pub use error::ErrorCode;
 pub use leader::{CurrentLeader, NodeEndpoint};
 pub use reader::{ARRAY_ELEMENTS_MAX, DecodeError, DecodeErrorKind, Form, Reader, STRING_BYTES_MAX, TAGS_MAX};
 pub use tags::Tags;
-pub use topic::{TopicKey, TopicsPlace};
+pub use topic::{PARTITIONS_MAX, TopicKey, TopicsPlace};
 pub use writer::Writer;
 
 use decode::Decoder;

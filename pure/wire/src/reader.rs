@@ -50,6 +50,8 @@ pub enum DecodeErrorKind {
     Varint,
     #[error("longer than the limit")]
     TooLong,
+    #[error("more than one request may name")]
+    TooMany,
     #[error("a tagged field that is longer than its contents")]
     TagSize,
     #[error("a tagged field after one with the same tag or a higher one")]

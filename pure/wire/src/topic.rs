@@ -17,6 +17,9 @@ use crate::writer::Writer;
 
 /// First version of Produce and of Fetch that says a topic's id in place of its name (KIP-516).
 const TOPIC_ID_FROM: i16 = 13;
+/// Most partitions that one request may name in its topics. A few bytes of a request name one, and whoever handles it keeps
+/// much more for each; Kafka has no limit.
+pub const PARTITIONS_MAX: usize = 100_000;
 
 /// How a request names a topic. The response names it in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -162,7 +165,7 @@ impl<'a, P> Topics<'a, P> {
 }
 
 impl<'a, P: Partition<'a>> Topics<'a, P> {
-    /// Checks every topic with all its partitions.
+    /// Checks every topic with all its partitions, of which there may be [`PARTITIONS_MAX`].
     #[inline]
     pub(crate) fn decode(
         reader: &mut Reader<'a>,
@@ -172,9 +175,14 @@ impl<'a, P: Partition<'a>> Topics<'a, P> {
         let len = reader.array_len(field, layout.form)?;
         let topics = Topics { reader: *reader, len, layout, partition: PhantomData };
         let mut behind = *reader;
+        let mut room = PARTITIONS_MAX;
         for _ in 0..len {
             TopicKey::check(&mut behind, layout)?;
-            Partitions::<P>::begin(&mut behind, layout)?.check(&mut behind)?;
+            let start = behind;
+            let partitions = Partitions::<P>::begin(&mut behind, layout)?;
+            let too_many = || start.error("partitions", DecodeErrorKind::TooMany);
+            room = room.checked_sub(partitions.len).ok_or_else(too_many)?;
+            partitions.check(&mut behind)?;
             layout.skip_tags(&mut behind)?;
         }
         *reader = behind;

@@ -15,7 +15,7 @@ use ottla_records::{BatchHeader, Codec};
 use ottla_storage::Piece;
 use ottla_wire::frame::{RequestStart, ResponseFrame};
 use ottla_wire::produce::{Request, ResponseWriter, Topics, fail};
-use ottla_wire::{ApiKey, ErrorCode, Reader, TopicKey, TopicsPlace};
+use ottla_wire::{ApiKey, DecodeError, DecodeErrorKind, ErrorCode, Reader, TopicKey, TopicsPlace};
 
 use super::{Api, HotCall, Run, outcome};
 use crate::Broker;
@@ -30,7 +30,7 @@ mod repack;
 
 pub const API: Api = Api { key: ApiKey::Produce, run: Run::Hot(handle) };
 
-/// The Produce requests of one turn. Its vectors are used again and again.
+/// The Produce requests of one turn. Its vectors are used again and again, unless they have become large.
 #[derive(Debug, Default)]
 pub struct Staging {
     requests: Vec<Staged>,
@@ -40,6 +40,9 @@ pub struct Staging {
     /// As of the turn's first request.
     seen: Option<Seen>,
 }
+
+/// For more partitions, or requests, than this a turn takes memory of its own: that costs little beside what they cost.
+const KEPT_MAX: usize = 1024;
 
 /// What a turn looks at once.
 #[derive(Debug)]
@@ -84,12 +87,33 @@ impl Staging {
     pub fn has_produced(&self) -> bool {
         self.outcomes.capacity() > 0
     }
+
+    /// Keeps no more room than a usual turn needs. There is an outcome for each batch, and a batch for each piece.
+    #[inline]
+    fn give_back(&mut self) {
+        if self.outcomes.capacity().max(self.requests.capacity()) > KEPT_MAX {
+            self.shrink();
+        }
+    }
+
+    #[cold]
+    fn shrink(&mut self) {
+        let Staging { requests, batches, outcomes, pieces, seen: _ } = self;
+        requests.shrink_to(KEPT_MAX);
+        batches.shrink_to(KEPT_MAX);
+        outcomes.shrink_to(KEPT_MAX);
+        pieces.shrink_to(KEPT_MAX);
+    }
 }
 
 fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
     let HotCall { start, buffer, body, taken } = call;
-    let Ok(request) = Request::decode(&mut Reader::new(&buffer[body.clone()]), start.version) else {
-        return Next::Close("a Produce request that does not decode");
+    let request = match Request::decode(&mut Reader::new(&buffer[body.clone()]), start.version) {
+        Ok(request) => request,
+        Err(DecodeError { kind: DecodeErrorKind::TooMany, .. }) => {
+            return Next::Close("a Produce request that names too many partitions");
+        }
+        Err(_) => return Next::Close("a Produce request that does not decode"),
     };
     let seen = turn.produce.seen.take();
     let seen = seen.unwrap_or_else(|| Seen { now: turn.now(), published: turn.broker.published() });
@@ -136,6 +160,7 @@ fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
         // It is done again elsewhere, when what came before it is stored.
         produce.outcomes.truncate(first);
         produce.batches.truncate(first_batch);
+        produce.give_back();
         let (broker, client, body) = (broker.clone(), client.clone(), buffer[staged.body].to_vec());
         return match end_turn(turn, buffer, replies) {
             close @ Next::Close(_) => close,
@@ -217,6 +242,7 @@ pub fn end_turn(turn: &mut Turn, buffer: &[u8], replies: &mut Replies) -> Next {
     well.tell(broker);
     outcomes.clear();
     requests.clear();
+    turn.produce.give_back();
     next
 }
 

@@ -14,7 +14,7 @@ use ottla_storage::disk::Wait;
 use ottla_wire::TopicKey;
 use ottla_wire::fetch::Request;
 use ottla_wire::frame::RequestStart;
-use ottla_wire::{ApiKey, ErrorCode, Reader};
+use ottla_wire::{ApiKey, DecodeError, DecodeErrorKind, ErrorCode, Reader};
 
 use super::{Api, HotCall, Run, outcome};
 use crate::Broker;
@@ -30,7 +30,10 @@ use crate::topics;
 
 pub const API: Api = Api { key: ApiKey::Fetch, run: Run::Hot(handle) };
 
-/// What a connection keeps from one fetch to the next: room, nothing else.
+/// For more partitions than this a fetch takes memory of its own: that costs little beside what they cost.
+const KEPT_MAX: usize = 1024;
+
+/// What a connection keeps from one fetch to the next: room, nothing else, and not much.
 #[derive(Debug, Default)]
 pub struct Scratch {
     asked: Vec<Asked>,
@@ -58,8 +61,12 @@ enum Kind {
 
 fn handle(turn: &mut Turn, call: HotCall<'_>, replies: &mut Replies) -> Next {
     let HotCall { start, buffer, body, taken } = call;
-    let Ok(request) = Request::decode(&mut Reader::new(&buffer[body]), start.version) else {
-        return Next::Close("a Fetch request that does not decode");
+    let request = match Request::decode(&mut Reader::new(&buffer[body]), start.version) {
+        Ok(request) => request,
+        Err(DecodeError { kind: DecodeErrorKind::TooMany, .. }) => {
+            return Next::Close("a Fetch request that names too many partitions");
+        }
+        Err(_) => return Next::Close("a Fetch request that does not decode"),
     };
     let isolation = match request.isolation_level {
         0 => Isolation::ReadUncommitted,
@@ -116,6 +123,10 @@ impl Scratch {
     fn clear(&mut self) {
         self.asked.clear();
         self.found.clear();
+        if self.asked.capacity().max(self.found.capacity()) > KEPT_MAX {
+            self.asked.shrink_to(KEPT_MAX);
+            self.found.shrink_to(KEPT_MAX);
+        }
     }
 }
 

@@ -30,18 +30,17 @@ async fn handle(ctx: Ctx, request: DeleteRecordsRequest) -> DeleteRecordsRespons
 
 /// Blocks for as long as the disk takes.
 fn delete_all(ctx: &Ctx, request: &DeleteRecordsRequest) -> Vec<DeleteRecordsTopicResult> {
-    // Those that begin later than before.
-    let mut moved = Vec::<Arc<Partition>>::new();
+    // Those of which it is not written down that they begin here: by this request, or one before it that failed.
+    let mut unwritten = Vec::<Arc<Partition>>::new();
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| {
             let deleted = find(ctx, &topic.name, asked.partition_index)
                 .and_then(|partition| delete(&partition, asked.offset).map(|trimmed| (partition, trimmed)));
             let low = deleted.map(|(partition, trimmed)| {
                 let start = trimmed.start;
-                let has_moved = trimmed.has_moved;
                 ctx.broker.trimming.follow_up(&partition, trimmed);
-                if has_moved {
-                    moved.push(partition);
+                if !partition.home.checkpoints.has_start(&partition.directory(), start) {
+                    unwritten.push(partition);
                 }
                 start
             });
@@ -56,7 +55,7 @@ fn delete_all(ctx: &Ctx, request: &DeleteRecordsRequest) -> Vec<DeleteRecordsTop
     });
     let mut topics: Vec<_> = topics.collect();
     let mut written = Vec::<(Arc<Directory>, Result<(), LogError>)>::new();
-    for partition in moved {
+    for partition in unwritten {
         let (home, topic, index) = (&partition.home, &partition.topic, partition.index);
         let at = written.iter().position(|(directory, _)| Arc::ptr_eq(directory, home)).unwrap_or_else(|| {
             let outcome = ctx.broker.trimming.checkpoint_in(home, &ctx.broker.published());

@@ -19,6 +19,9 @@ use crate::upkeep::moving::NotNoted;
 
 pub const API: Api = Api { key: ApiKey::AlterReplicaLogDirs, run: Run::Cold(|call| call.answer(handle)) };
 
+/// Directories and replicas that a request may name: each may make and remove a directory on the disks.
+const ENTRIES_MAX: usize = 10_000;
+
 async fn handle(ctx: Ctx, request: AlterReplicaLogDirsRequest) -> AlterReplicaLogDirsResponse {
     let rt = ctx.broker.rt.clone();
     rt.blocking(move || alter_all(&ctx, &request)).await
@@ -26,9 +29,15 @@ async fn handle(ctx: Ctx, request: AlterReplicaLogDirsRequest) -> AlterReplicaLo
 
 /// Blocks for as long as the disks take.
 fn alter_all(ctx: &Ctx, request: &AlterReplicaLogDirsRequest) -> AlterReplicaLogDirsResponse {
-    let may = ctx.may(Operation::Alter, Resource::Cluster);
+    let refused = if !ctx.may(Operation::Alter, Resource::Cluster) {
+        Err(ErrorCode::ClusterAuthorizationFailed)
+    } else if entries(request) > ENTRIES_MAX {
+        Err(ErrorCode::PolicyViolation)
+    } else {
+        Ok(())
+    };
     let topics = request.dirs.iter().flat_map(|dir| {
-        let to = if may { find_directory(ctx, &dir.path) } else { Err(ErrorCode::ClusterAuthorizationFailed) };
+        let to = refused.and_then(|()| find_directory(ctx, &dir.path));
         let results = dir.topics.iter().map(move |topic| (to.clone(), topic));
         results.collect::<Vec<_>>()
     });
@@ -42,6 +51,11 @@ fn alter_all(ctx: &Ctx, request: &AlterReplicaLogDirsRequest) -> AlterReplicaLog
         AlterReplicaLogDirTopicResult { topic_name: topic.name.clone(), partitions, ..Default::default() }
     });
     AlterReplicaLogDirsResponse { results: results.collect(), ..Default::default() }
+}
+
+fn entries(request: &AlterReplicaLogDirsRequest) -> usize {
+    let replicas = request.dirs.iter().flat_map(|dir| &dir.topics).map(|topic| topic.partitions.len());
+    request.dirs.len() + replicas.sum::<usize>()
 }
 
 fn find_directory(ctx: &Ctx, path: &str) -> Result<Arc<Directory>, ErrorCode> {

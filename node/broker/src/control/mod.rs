@@ -45,10 +45,11 @@ use ottla_wire::messages::assign_replicas_to_dirs_request::{DirectoryData, Parti
 use ottla_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use ottla_wire::messages::{
     AllocateProducerIdsRequest, AlterConfigsRequest, AlterConfigsResponse, AlterPartitionReassignmentsRequest,
-    AlterPartitionReassignmentsResponse, AssignReplicasToDirsRequest, BrokerHeartbeatRequest,
-    BrokerRegistrationRequest, CreatableTopic, CreatableTopicResult, CreatePartitionsRequest, CreatePartitionsResponse,
-    CreatePartitionsTopicResult, CreateTopicsRequest, CreateTopicsResponse, DeletableTopicResult, DeleteTopicsRequest,
-    DeleteTopicsResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
+    AlterPartitionReassignmentsResponse, AssignReplicasToDirsRequest, AssignReplicasToDirsResponse,
+    BrokerHeartbeatRequest, BrokerRegistrationRequest, CreatableTopic, CreatableTopicResult, CreatePartitionsRequest,
+    CreatePartitionsResponse, CreatePartitionsTopicResult, CreateTopicsRequest, CreateTopicsResponse,
+    DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
 };
 
 use crate::api::outcome;
@@ -85,6 +86,15 @@ pub struct Registration {
     pub cordoned: Vec<Uuid>,
     /// Replicas that are in another log directory than the metadata says, and in which.
     pub elsewhere: Vec<(Uuid, ReplicaId)>,
+}
+
+/// Why the controller has not taken note of where replicas are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAssigned {
+    #[error(transparent)]
+    NoReply(#[from] NoReply),
+    #[error("the controller refuses to take note: {0}")]
+    Refused(ErrorCode),
 }
 
 /// Takes the reply of one kind: a machine that answers a command with the reply to another is a bug.
@@ -285,7 +295,11 @@ impl Control {
         let registered = submit!(self.host, patience, RegisterBroker(request))?;
         assert_eq!(registered.error_code, 0, "the controller refuses the only broker there is");
         self.broker_epoch.store(registered.broker_epoch, Ordering::Relaxed);
-        self.assign(elsewhere).await?;
+        match self.assign(elsewhere).await {
+            Ok(()) => {}
+            Err(NotAssigned::NoReply(no_reply)) => return Err(no_reply),
+            Err(refused) => panic!("the controller does not know the only broker there is: {refused}"),
+        }
         let heartbeat = BrokerHeartbeatRequest {
             current_metadata_offset: registered.broker_epoch,
             cordoned_log_dirs: Some(cordoned),
@@ -308,7 +322,10 @@ impl Control {
     }
 
     /// Tells the controller in which log directory each of these replicas is.
-    pub async fn assign(&self, replicas: Vec<(Uuid, ReplicaId)>) -> Result<(), NoReply> {
+    ///
+    /// # Errors
+    /// None of it is noted: it is to be told again.
+    pub async fn assign(&self, replicas: Vec<(Uuid, ReplicaId)>) -> Result<(), NotAssigned> {
         if replicas.is_empty() {
             return Ok(());
         }
@@ -330,7 +347,7 @@ impl Control {
             directories: directories.into_iter().map(directory).collect(),
             ..Default::default()
         };
-        submit!(self.host, PATIENCE, AssignReplicasToDirs(request)).map(drop)
+        assigned(&submit!(self.host, PATIENCE, AssignReplicasToDirs(request))?)
     }
 
     /// Tells the controller which log directories have failed since the start, and which take no new replicas.
@@ -371,6 +388,41 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// The same for a start, which can do nothing else.
 const START_PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whether the controller has taken note. What it does not want to know of one replica it will not want to know later.
+fn assigned(response: &AssignReplicasToDirsResponse) -> Result<(), NotAssigned> {
+    let code = |code| ErrorCode::from_code(code).unwrap_or(ErrorCode::UnknownServerError);
+    if code(response.error_code) != ErrorCode::None {
+        return Err(NotAssigned::Refused(code(response.error_code)));
+    }
+    for topic in response.directories.iter().flat_map(|directory| &directory.topics) {
+        for partition in &topic.partitions {
+            match code(partition.error_code) {
+                ErrorCode::None => {}
+                // It is deleted.
+                ErrorCode::UnknownTopicId | ErrorCode::UnknownTopicOrPartition => {}
+                error => tracing::error!(
+                    topic = %topic.topic_id, partition = partition.partition_index,
+                    "the metadata do not say in which log directory the replica is: {error}"
+                ),
+            }
+        }
+    }
+    Ok(())
+}
+
 fn millis(ms: i32) -> Duration {
     Duration::from_millis(u64::try_from(ms).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_controller_refuses_is_not_told() {
+        let answer = |error: ErrorCode| AssignReplicasToDirsResponse { error_code: error.code(), ..Default::default() };
+        assert_eq!(assigned(&answer(ErrorCode::None)), Ok(()));
+        let stale = ErrorCode::StaleBrokerEpoch;
+        assert_eq!(assigned(&answer(stale)), Err(NotAssigned::Refused(stale)));
+    }
 }

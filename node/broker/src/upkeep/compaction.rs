@@ -3,8 +3,7 @@
 //! As many tasks as `log.cleaner.threads` says each take the log of which most is dirty, compact it on a blocking thread, and
 //! look again; with nothing to do they pause for `log.cleaner.backoff.ms`. Memory is taken for one compaction and given back.
 //! A log with a damaged batch is compacted no more until it is opened again. Of one with a batch that unpacks to too much, all
-//! else is compacted. What is configured has limits here that Kafka's
-//! keys do not have.
+//! else is compacted. What is configured has limits here that Kafka's keys do not have.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -22,8 +21,11 @@ use crate::metrics::Metrics;
 use crate::partition::{Dirty, Partition};
 use crate::topics::Published;
 
-/// What the records of one batch may unpack to.
+/// What the records of one batch may unpack to at the least and at the most, whatever memory there is, and what all threads
+/// together may take of it for that. (While a batch is copied it is there twice.)
+const UNPACKED_BYTES_MIN: usize = 1 << 20;
 const UNPACKED_BYTES_MAX: usize = 1 << 30;
+const UNPACKED_MEMORY_SHARE: u64 = 16;
 /// More threads than that would leave none for flushes and metadata.
 const THREADS_MAX: usize = 4;
 /// The least and the most of what a compaction gets, whatever is configured.
@@ -130,7 +132,7 @@ impl Compaction {
                 map_bytes: share(dedupe_bytes.min(memory)).max(MAP_BYTES_MIN),
                 load_factor: layers.get(keys::LOG_CLEANER_IO_BUFFER_LOAD_FACTOR).clamp(LOAD_FACTOR_MIN, 1.0),
                 buffer_bytes: buffer_bytes.clamp(BUFFER_BYTES_MIN, BUFFER_BYTES_MAX),
-                unpacked_bytes_max: UNPACKED_BYTES_MAX,
+                unpacked_bytes_max: unpacked_bytes_max(self.trimming.rt.memory_bytes(), threads),
             },
             bytes_per_second: layers.get(keys::LOG_CLEANER_IO_MAX_BYTES_PER_SECOND).max(BYTES_PER_SECOND_MIN),
         }
@@ -149,10 +151,11 @@ impl Compaction {
                 if let Some(offset) = cleaned.too_large
                     && partition.is_first_told_too_large()
                 {
+                    let most = self.settings().cleaner.unpacked_bytes_max;
                     tracing::warn!(
                         %topic, partition = index, offset,
-                        "the records of a batch unpack to more than {UNPACKED_BYTES_MAX} bytes: it is not compacted, and \
-                         tombstones behind it stay"
+                        "the records of a batch unpack to more than {most} bytes: it is not compacted, and tombstones \
+                         behind it stay"
                     );
                 }
                 true
@@ -265,5 +268,30 @@ impl Compaction {
 
     fn taken(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the records of one batch may unpack to, where so many threads compact.
+fn unpacked_bytes_max(memory_bytes: u64, threads: usize) -> usize {
+    let all = usize::try_from(memory_bytes / UNPACKED_MEMORY_SHARE).unwrap_or(usize::MAX);
+    (all / threads.max(1)).clamp(UNPACKED_BYTES_MIN, UNPACKED_BYTES_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_batch_may_unpack_to_follows_the_memory() {
+        for (memory_bytes, threads, most) in [
+            (0, 1, UNPACKED_BYTES_MIN),
+            (2 << 30, 1, 128 << 20),
+            (2 << 30, 4, 32 << 20),
+            (2 << 30, 0, 128 << 20),
+            (64 << 30, 4, 1 << 30),
+            (u64::MAX, 1, UNPACKED_BYTES_MAX),
+        ] {
+            assert_eq!(unpacked_bytes_max(memory_bytes, threads), most, "{memory_bytes} bytes, {threads} threads");
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! A log is copied as a *future* replica, `<topic>-<n>.<id>-future`, while it is appended to; compaction of it waits, for what
 //! is copied must be of one time. When the copy has nearly caught up, the partition goes offline for a moment
-//! ([`super::swapping`]), and is opened in its new place. Clients are told that it has another leader meanwhile, and ask again.
+//! ([`super::swapping`]), and is opened in its new place. Clients are told meanwhile that it has another
+//! leader, or that its storage fails (once the publisher has seen that it is away); they ask again after either.
 //!
 //! What cannot be done is given up, with a line that says why: the other directory is too small, or the log is damaged.
 //! What may work another time is tried again, later each time.
@@ -26,11 +27,10 @@ use ottla_wire::TopicKey;
 use tokio::sync::Notify;
 
 use super::compaction::Compaction;
-use crate::control::Control;
-use crate::control::host::NoReply;
 use crate::control::publisher::Removal;
 use crate::control::replicas::Replicas;
 use crate::control::whereabouts::{ReplicaId, Unfinished};
+use crate::control::{Control, NotAssigned};
 use crate::directory::Directory;
 use crate::partition::Partition;
 use crate::room::ROOM_BYTES_MIN;
@@ -283,7 +283,7 @@ impl Moving {
     }
 
     /// Tells the controller where the replicas are that have moved. What it is not told now it is told later.
-    async fn tell(&self) -> Result<(), NoReply> {
+    async fn tell(&self) -> Result<(), NotAssigned> {
         let untold: Vec<_> = self.untold().iter().map(|(replica, directory)| (*directory, *replica)).collect();
         self.control.assign(untold.clone()).await?;
         let mut left = self.untold();
@@ -389,7 +389,8 @@ pub async fn run(moving: Arc<Moving>, mut stop: Stop) {
         let ended = match moving.rt.spawn(Lane::Control, "move one", work).await {
             Ok(ended) => ended,
             Err(Panicked) => {
-                // If it was in its last step, nobody knows where the replica is. The next start does not do it again.
+                // If it was in its last step, nobody knows in which of two directories the replica is. In one of them it has
+                // its own name: what still has the copy's is not needed, and the next start is not to go on with it.
                 let (at_work, asked) = (moving.clone(), one.clone());
                 let leave = move || {
                     at_work.leave_stuck(&asked);
@@ -423,7 +424,7 @@ pub async fn run(moving: Arc<Moving>, mut stop: Stop) {
 
 /// A move comes to nothing.
 async fn end(moving: &Arc<Moving>, one: &Arc<Move>) {
-    // What there is of one that is stuck may be all that there is.
+    // Of one that is stuck not even the names are certain after a loss of power: the next start sees to it.
     if !moving.replicas.is_stuck(one.replica) {
         let gone = one.clone();
         moving.rt.blocking(move || gone.remove_future()).await;

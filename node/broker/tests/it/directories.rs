@@ -154,6 +154,29 @@ pub async fn delete_to(client: &mut Client, topic: &str, offset: i64) -> ErrorCo
 }
 
 #[test]
+fn records_are_deleted_once_it_is_written_down_however_often_it_is_asked() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(ONE).await;
+        let client = &mut broker.client;
+        assert_eq!(client.create("a", &[]).await, ErrorCode::None);
+        for _ in 0..5 {
+            assert_eq!(client.produce("a", 1000).await, ErrorCode::None);
+        }
+        machine.disk.fail_all(Operation::Open, "log-start-offset-checkpoint", ErrorKind::Other);
+        for _ in 0..2 {
+            assert_eq!(delete_to(client, "a", 3).await, ErrorCode::KafkaStorageError);
+        }
+        assert_eq!(delete_to(client, "a", 1).await, ErrorCode::KafkaStorageError, "it begins at 3, perhaps");
+        machine.disk.mend();
+        assert_eq!(delete_to(client, "a", 3).await, ErrorCode::None);
+        machine.crash(broker).await;
+        let mut broker = machine.start_set_up(ONE).await;
+        assert_eq!(offset(&mut broker.client, "a", EARLIEST).await, (ErrorCode::None, 3));
+    });
+}
+
+#[test]
 fn a_directory_that_cannot_be_written_goes_offline_and_the_others_serve() {
     let machine = Machine::new();
     machine.world.block_on(async {

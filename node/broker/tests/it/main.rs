@@ -8,6 +8,8 @@ mod failing_moves;
 mod from_kafka;
 mod group_configs;
 mod groups;
+mod heap;
+mod large_requests;
 mod loggers;
 mod moves;
 mod opening;

@@ -242,26 +242,19 @@ impl Client {
     }
 
     /// Gives the answer behind its header.
-    async fn ask(&mut self, key: ApiKey, version: i16, body: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
-        let is_flexible = version >= key.api().flexible_from;
-        let mut bytes = vec![0; 4];
-        let mut writer = Writer::new(&mut bytes);
-        writer.i16(key.code());
-        writer.i16(version);
-        writer.i32(0);
-        writer.str("test", Form::Classic);
-        if is_flexible {
-            writer.uvarint(0);
-        }
-        body(&mut writer);
-        let size = bytes.len() as u32 - 4;
-        bytes[..4].copy_from_slice(&size.to_be_bytes());
-        self.0.write_all(&bytes).await.unwrap();
+    pub async fn ask(&mut self, key: ApiKey, version: i16, body: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+        self.0.write_all(&frame(key, version, body)).await.unwrap();
         let size = self.0.read_u32().await.unwrap();
         let mut answer = vec![0; size as usize];
         self.0.read_exact(&mut answer).await.unwrap();
         // Behind the correlation id, and the tags that an answer to ApiVersions never has.
+        let is_flexible = version >= key.api().flexible_from;
         answer.split_off(if is_flexible && key != ApiKey::ApiVersions { 5 } else { 4 })
+    }
+
+    /// Whether such a request closes the connection.
+    pub async fn is_refused(&mut self, key: ApiKey, version: i16, body: impl FnOnce(&mut Writer<'_>)) -> bool {
+        self.0.write_all(&frame(key, version, body)).await.is_err() || self.0.read_u32().await.is_err()
     }
 
     /// Fetches from partition 0, without waiting, as one who reads committed records.
@@ -391,6 +384,23 @@ impl Client {
         assert_eq!((reader.i32("partitions"), reader.i32("index")), (Ok(1), Ok(0)));
         code(reader.i16("error_code").unwrap())
     }
+}
+
+/// A request with its size.
+fn frame(key: ApiKey, version: i16, body: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+    let mut bytes = vec![0; 4];
+    let mut writer = Writer::new(&mut bytes);
+    writer.i16(key.code());
+    writer.i16(version);
+    writer.i32(0);
+    writer.str("test", Form::Classic);
+    if version >= key.api().flexible_from {
+        writer.uvarint(0);
+    }
+    body(&mut writer);
+    let size = bytes.len() as u32 - 4;
+    bytes[..4].copy_from_slice(&size.to_be_bytes());
+    bytes
 }
 
 /// Ends what is left of a process.

@@ -3,7 +3,7 @@
 use kafka_wire::{ProduceRequest, ProduceResponse, produce_request as request, produce_response as response};
 use ottla_base::{LeaderEpoch, NodeId};
 use ottla_wire::produce::{PartitionResponse, RecordError, Request, ResponseWriter, fail};
-use ottla_wire::{CurrentLeader, DecodeError, DecodeErrorKind, ErrorCode, Reader, TopicKey};
+use ottla_wire::{CurrentLeader, DecodeError, DecodeErrorKind, ErrorCode, PARTITIONS_MAX, Reader, TopicKey, Writer};
 
 use crate::dice::Dice;
 use crate::oracle;
@@ -212,6 +212,36 @@ fn refused() {
     for version in [2, 14] {
         let error = read(&[0; 100], 0, version).unwrap_err();
         assert_eq!(error.kind, DecodeErrorKind::Version(version));
+    }
+}
+
+/// A version 9 request of topics with so many partitions each, of 6 bytes.
+fn with_partitions(topics: &[u32]) -> Vec<u8> {
+    let mut bytes = vec![0, 0, 1, 0, 0, 0, 9];
+    let mut writer = Writer::new(&mut bytes);
+    writer.uvarint(topics.len() as u32 + 1);
+    for &partitions in topics {
+        writer.raw(&[2, b't']);
+        writer.uvarint(partitions + 1);
+        (0..partitions).for_each(|_| writer.raw(&[0; 6]));
+        writer.uvarint(0);
+    }
+    writer.uvarint(0);
+    bytes
+}
+
+#[test]
+fn no_request_names_more_partitions_than_it_may() {
+    let most = PARTITIONS_MAX as u32;
+    for topics in [&[most][..], &[1, most - 2, 0, 1]] {
+        let bytes = with_partitions(topics);
+        let request = Request::decode(&mut Reader::new(&bytes), 9).unwrap();
+        let partitions: usize = request.topics.into_iter().map(|topic| topic.partitions.len()).sum();
+        assert_eq!(partitions, PARTITIONS_MAX);
+    }
+    for topics in [&[most + 1][..], &[most, 1], &[1, most - 2, 0, 2]] {
+        let error = Request::decode(&mut Reader::new(&with_partitions(topics)), 9).unwrap_err();
+        assert_eq!((error.field, error.kind), ("partitions", DecodeErrorKind::TooMany));
     }
 }
 
