@@ -8,9 +8,12 @@
 //! One entry is one rebalance. In the classic protocol it is there from the first reason until the last member has synced,
 //! and what happens meanwhile are more reasons. In the consumer protocol it is one rise of the group's epoch.
 //!
-//! All of it is bounded: entries of a group, entries of all groups (the oldest go first), reasons of an entry, bytes of a name.
+//! All of it is bounded: entries of a group, reasons of an entry, bytes of a name, and the bytes of it all. These have room
+//! for the last hundred entries of a thousand groups and more; beyond, the group that has most entries gives up its oldest, so
+//! a group that shares anew all the time takes nothing from those that seldom do.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,14 +21,20 @@ use ottla_base::{Now, Uuid};
 
 /// Entries that are kept of one group.
 pub const ENTRIES_MAX: usize = 100;
-/// Entries of all groups of a coordinator.
-pub const ALL_ENTRIES_MAX: usize = 1_000;
+/// Bytes of what is kept of all groups of a coordinator.
+const BYTES_MAX: usize = 64 << 20;
 /// Reasons of one entry; others are counted.
 pub const REASONS_MAX: usize = 5;
 /// Partitions of one group that are looked after from one owner to the next.
 const FREE_MAX: usize = 10_000;
 /// Bytes of a name that are kept.
 const NAME_BYTES_MAX: usize = 100;
+
+/// What a map takes for one of its places, and memory for a piece of it, about.
+const PLACE_BYTES: usize = 64;
+const GROUP_BYTES: usize = size_of::<OfGroup>() + size_of::<Rank>() + 2 * PLACE_BYTES;
+const ENTRY_BYTES: usize = size_of::<Rebalance>() + PLACE_BYTES;
+const FREE_BYTES: usize = 64;
 
 /// One rebalance of a group.
 #[derive(Clone, Debug, PartialEq)]
@@ -102,20 +111,27 @@ pub enum What {
 }
 
 /// Of the groups of one coordinator.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct History {
+    /// None of them is without entries.
     groups: BTreeMap<Arc<str>, OfGroup>,
-    /// The group of each entry, by its number: the oldest first.
-    order: BTreeMap<u64, Arc<str>>,
+    /// All groups: the last is the one with most entries, and of those with as many the one whose last is the oldest.
+    ranks: BTreeSet<Rank>,
+    /// Numbers of entries: a later one is greater.
     next: u64,
+    bytes: usize,
+    bytes_max: usize,
     /// Rebalances that have ended, and rises of consumer groups' epochs.
     completed: u64,
     raised: u64,
 }
 
+/// How many entries a group has, and the number of its last.
+type Rank = (usize, Reverse<u64>, Arc<str>);
+
 #[derive(Debug, Default)]
 struct OfGroup {
-    entries: BTreeMap<u64, Rebalance>,
+    entries: BTreeMap<u64, Box<Rebalance>>,
     /// The classic rebalance that is on.
     open: Option<Open>,
     /// Partitions that a member of the consumer protocol has given up, and since when they are nobody's (mono time).
@@ -142,6 +158,24 @@ impl Who {
     }
 }
 
+impl OfGroup {
+    fn rank(&self, name: &Arc<str>) -> Option<Rank> {
+        let (number, _) = self.entries.last_key_value()?;
+        Some((self.entries.len(), Reverse(*number), name.clone()))
+    }
+
+    fn bytes(&self, name: &str) -> usize {
+        let entries: usize = self.entries.values().map(|entry| entry.bytes()).sum();
+        GROUP_BYTES + name.len() + self.free.len() * FREE_BYTES + entries
+    }
+}
+
+impl Rebalance {
+    fn bytes(&self) -> usize {
+        ENTRY_BYTES + self.reasons.iter().map(Reason::bytes).sum::<usize>()
+    }
+}
+
 impl What {
     pub(crate) fn replaced(by: &Arc<str>) -> What {
         What::Replaced { by: short(by) }
@@ -152,10 +186,31 @@ fn short(name: &Arc<str>) -> Arc<str> {
     if name.len() <= NAME_BYTES_MAX { name.clone() } else { name[..name.floor_char_boundary(NAME_BYTES_MAX)].into() }
 }
 
+impl Default for History {
+    fn default() -> History {
+        History::within(BYTES_MAX)
+    }
+}
+
 impl History {
+    fn within(bytes_max: usize) -> History {
+        History {
+            groups: BTreeMap::new(),
+            ranks: BTreeSet::new(),
+            next: 0,
+            bytes: 0,
+            bytes_max,
+            completed: 0,
+            raised: 0,
+        }
+    }
+
     /// The rebalances of a group, the oldest first.
     pub(crate) fn of(&self, group: &str) -> Vec<Rebalance> {
-        self.groups.get(group).map(|group| group.entries.values().cloned().collect()).unwrap_or_default()
+        self.groups
+            .get(group)
+            .map(|group| group.entries.values().map(|entry| Rebalance::clone(entry)).collect())
+            .unwrap_or_default()
     }
 
     /// Rebalances of classic groups that have ended, and rises of consumer groups' epochs, since the load.
@@ -219,7 +274,7 @@ impl History {
 
     fn open_entry(&mut self, group: &str) -> Option<&mut Rebalance> {
         let group = self.groups.get_mut(group)?;
-        group.entries.get_mut(&group.open.as_ref()?.number)
+        group.entries.get_mut(&group.open.as_ref()?.number).map(|entry| &mut **entry)
     }
 
     /// Something has happened to a group that goes by the consumer protocol, at this epoch of it, or to one that nobody else
@@ -257,8 +312,8 @@ impl History {
         // Of a group of which nothing is told there is nothing to add to.
         let Some(group) = self.groups.get_mut(group) else { return };
         for partition in partitions {
-            if group.free.len() < FREE_MAX {
-                group.free.insert(partition, now.mono_ms);
+            if group.free.len() < FREE_MAX && group.free.insert(partition, now.mono_ms).is_none() {
+                self.bytes += FREE_BYTES;
             }
         }
     }
@@ -267,7 +322,9 @@ impl History {
     pub(crate) fn taken(&mut self, now: Now, group: &str, partitions: impl Iterator<Item = (Uuid, i32)>) {
         let Some(group) = self.groups.get_mut(group) else { return };
         let OfGroup { free, entries, .. } = group;
+        let free_before = free.len();
         let idle_ms = partitions.filter_map(|partition| free.remove(&partition)).map(|since| now.mono_ms - since).max();
+        self.bytes -= (free_before - free.len()) * FREE_BYTES;
         if let Some((idle_ms, mut last)) = idle_ms.zip(entries.last_entry()) {
             let entry = last.get_mut();
             entry.idle_ms = entry.idle_ms.max(Some(idle_ms));
@@ -277,16 +334,17 @@ impl History {
 
     /// The group is no more.
     pub(crate) fn forget(&mut self, group: &str) {
-        if let Some(gone) = self.groups.remove(group) {
-            gone.entries.keys().for_each(|number| drop(self.order.remove(number)));
+        if let Some((name, gone)) = self.groups.remove_entry(group) {
+            self.bytes -= gone.bytes(&name);
+            gone.rank(&name).map(|rank| self.ranks.remove(&rank));
         }
     }
 
     fn last(&mut self, group: &str) -> Option<&mut Rebalance> {
-        self.groups.get_mut(group)?.entries.last_entry().map(|entry| entry.into_mut())
+        self.groups.get_mut(group)?.entries.last_entry().map(|entry| &mut **entry.into_mut())
     }
 
-    fn begin(&mut self, now: Now, group: &Arc<str>, (protocol, number_before): (Protocol, i32)) -> u64 {
+    fn begin(&mut self, now: Now, name: &Arc<str>, (protocol, number_before): (Protocol, i32)) -> u64 {
         let entry = Rebalance {
             protocol,
             began_ms: now.wall_ms,
@@ -300,36 +358,49 @@ impl History {
         };
         let number = self.next;
         self.next += 1;
-        let of_group = self.groups.entry(group.clone()).or_default();
-        of_group.entries.insert(number, entry);
-        self.order.insert(number, group.clone());
-        if of_group.entries.len() > ENTRIES_MAX
-            && let Some((oldest, _)) = of_group.entries.pop_first()
-        {
-            self.order.remove(&oldest);
-        }
-        if self.order.len() > ALL_ENTRIES_MAX {
-            self.drop_oldest();
+        self.bytes += entry.bytes();
+        let bytes = &mut self.bytes;
+        let group = self.groups.entry(name.clone()).or_insert_with(|| {
+            let group = OfGroup::default();
+            *bytes += group.bytes(name);
+            group
+        });
+        group.rank(name).map(|rank| self.ranks.remove(&rank));
+        group.entries.insert(number, Box::new(entry));
+        self.ranks.extend(group.rank(name));
+        if group.entries.len() > ENTRIES_MAX {
+            self.give_up_oldest(name);
         }
         number
     }
 
-    fn drop_oldest(&mut self) {
-        let Some((number, group)) = self.order.pop_first() else { return };
-        let Some(of_group) = self.groups.get_mut(&group) else { return };
-        of_group.entries.remove(&number);
-        if of_group.entries.is_empty() {
-            self.groups.remove(&group);
+    fn give_up_oldest(&mut self, name: &Arc<str>) {
+        let Some(group) = self.groups.get_mut(name) else { return };
+        if group.entries.len() == 1 {
+            return self.forget(name);
         }
+        group.rank(name).map(|rank| self.ranks.remove(&rank));
+        if let Some((_, oldest)) = group.entries.pop_first() {
+            self.bytes -= oldest.bytes();
+        }
+        self.ranks.extend(group.rank(name));
     }
 
     fn add(&mut self, group: &str, number: Option<u64>, reason: Reason) {
         let entries = self.groups.get_mut(group).map(|group| &mut group.entries);
         let Some(entry) = entries.zip(number).and_then(|(entries, number)| entries.get_mut(&number)) else { return };
         if entry.reasons.len() < REASONS_MAX {
+            self.bytes += reason.bytes();
+            // Most have one.
+            entry.reasons.reserve_exact(1);
             entry.reasons.push(reason);
         } else {
             entry.more_reasons += 1;
+        }
+        while self.bytes > self.bytes_max
+            && let Some((_, _, name)) = self.ranks.last().cloned()
+        {
+            self.give_up_oldest(&name);
         }
     }
 }
@@ -341,6 +412,18 @@ impl Reason {
 
     pub(crate) fn of_group(what: What) -> Reason {
         Reason { what, who: None }
+    }
+
+    /// Names count in full, though some are shared with the member while it lives.
+    fn bytes(&self) -> usize {
+        let by = match &self.what {
+            What::Replaced { by } => Some(by),
+            _ => None,
+        };
+        let who = self.who.iter().flat_map(|who| [&who.member_id, &who.client_id, &who.client_host]);
+        let names = by.into_iter().chain(who).chain(self.who.iter().filter_map(|who| who.instance_id.as_ref()));
+        // An Arc has two counts before the name.
+        size_of::<Reason>() + names.map(|name| name.len() + 16).sum::<usize>()
     }
 }
 
@@ -383,15 +466,57 @@ mod tests {
         let of_group = history.of("g");
         assert_eq!((of_group.len(), of_group[0].began_ms), (ENTRIES_MAX, 1_000_100));
         assert_eq!((of_group[0].reasons.len(), of_group[0].more_reasons), (REASONS_MAX, 5));
-        for n in 0..2 * ALL_ENTRIES_MAX {
-            joined(&mut history, 0, &format!("g{n}"), 0);
-        }
-        assert_eq!((history.order.len(), history.groups.len()), (ALL_ENTRIES_MAX, ALL_ENTRIES_MAX));
-        assert!(history.of("g").is_empty() && history.of("g0").is_empty() && !history.of("g1999").is_empty());
-        history.forget("g1999");
-        assert_eq!(history.order.len(), ALL_ENTRIES_MAX - 1);
         let long: Arc<str> = "ü".repeat(1000).into();
         assert_eq!(Who::new(&long, None, (&long, &long)).client_id.len(), NAME_BYTES_MAX);
+    }
+
+    #[test]
+    fn many_groups_keep_a_hundred_each() {
+        let mut history = History::default();
+        let names: Vec<Arc<str>> = (0..1_100).map(|n| format!("group-of-service-{n}").into()).collect();
+        for n in 0..200 {
+            for name in &names {
+                let member_id: Arc<str> = format!("consumer-service-1-{}", Uuid::ZERO).into();
+                let who = Who::new(&member_id, None, (&"consumer-service-1".into(), &"/10.11.12.13".into()));
+                for what in [What::Left, What::Joined] {
+                    history.classic(at(n), name, (0, BTreeMap::new), Reason::of(what, who.clone()));
+                }
+                history.settled(at(n), name);
+            }
+        }
+        assert!(names.iter().all(|name| history.of(name).len() == ENTRIES_MAX));
+        assert_eq!(history.of(&names[0])[0].began_ms, 1_000_100);
+    }
+
+    fn counted(history: &History) -> usize {
+        history.groups.iter().map(|(name, group)| group.bytes(name)).sum()
+    }
+
+    #[test]
+    fn who_has_most_gives_up_its_oldest() {
+        let mut history = History::within(30_000);
+        let settle = |history: &mut History, ms: i64, group: &str| {
+            joined(history, ms, group, 0);
+            history.settled(at(ms), group);
+        };
+        (0..3).for_each(|ms| settle(&mut history, ms, "quiet"));
+        for ms in 3..1_000 {
+            for n in 0..2 {
+                settle(&mut history, ms, &format!("noisy-{n}"));
+                assert!(history.bytes <= history.bytes_max);
+            }
+        }
+        let kept = ["quiet", "noisy-0", "noisy-1"].map(|group| history.of(group).len());
+        assert!(kept[0] == 3 && (30..ENTRIES_MAX).contains(&kept[1]) && kept[1].abs_diff(kept[2]) <= 1, "{kept:?}");
+        assert_eq!(history.of("noisy-1").last().map(|last| last.began_ms), Some(1_000_999));
+        // Of groups that have as many, it is the one that has been quiet for longest.
+        (0..1_000).for_each(|n| settle(&mut history, 1_000, &format!("one-off-{n}")));
+        assert!(history.of("quiet").is_empty() && history.of("noisy-1").is_empty());
+        assert!(history.of("one-off-0").is_empty() && history.of("one-off-999").len() == 1);
+        assert_eq!((history.bytes, history.ranks.len()), (counted(&history), history.groups.len()));
+        assert!(history.bytes > 28_000 && history.bytes <= history.bytes_max);
+        history.groups.keys().cloned().collect::<Vec<_>>().iter().for_each(|name| history.forget(name));
+        assert_eq!((history.bytes, history.ranks.len()), (0, 0));
     }
 
     #[test]
@@ -407,5 +532,7 @@ mod tests {
         let of_group = history.of("g");
         assert_eq!((of_group[0].before, of_group[0].after), (1, 2));
         assert_eq!((of_group[0].moved, of_group[0].idle_ms), (Some(2), Some(30)));
+        history.freed(at(50), &group, [(topic, 0), (topic, 0), (topic, 3)].into_iter());
+        assert_eq!(history.bytes, counted(&history));
     }
 }
