@@ -85,13 +85,9 @@ pub enum What {
     /// It said so, or an administrator did for it.
     Left,
     /// Nothing was heard of it for its session timeout.
-    TimedOut {
-        timeout_ms: i64,
-    },
+    TimedOut(Box<Late>),
     /// It did not join again, sync or give up partitions within its rebalance timeout.
-    TooSlow {
-        timeout_ms: i64,
-    },
+    TooSlow(Box<Late>),
     /// It subscribes to something else, or knows other protocols.
     Changed,
     /// A member asked for it though it has nothing new to say: the leader, whose topics may have changed.
@@ -108,6 +104,18 @@ pub enum What {
     TooLarge,
     /// The coordinator was loaded with a group that was about to share anew, or has too many members.
     Loaded,
+}
+
+/// By how much a member was late.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Late {
+    pub timeout_ms: i64,
+    /// How much longer it took until the member was heard of again; until then, how much longer it had when it was removed.
+    pub late_ms: i64,
+    /// It was heard of again.
+    pub is_back: bool,
+    /// Mono time.
+    due_ms: i64,
 }
 
 /// Of the groups of one coordinator.
@@ -176,9 +184,23 @@ impl Rebalance {
     }
 }
 
+impl Late {
+    /// It is removed now, and was to be at `due_ms` (mono time).
+    pub(crate) fn new(timeout_ms: i64, due_ms: i64, now: Now) -> Box<Late> {
+        Box::new(Late { timeout_ms, late_ms: now.mono_ms - due_ms, is_back: false, due_ms })
+    }
+}
+
 impl What {
     pub(crate) fn replaced(by: &Arc<str>) -> What {
         What::Replaced { by: short(by) }
+    }
+
+    fn late_mut(&mut self) -> Option<&mut Late> {
+        match self {
+            What::TimedOut(late) | What::TooSlow(late) => Some(late),
+            _ => None,
+        }
     }
 }
 
@@ -332,6 +354,20 @@ impl History {
         }
     }
 
+    /// A member that is none speaks up: if it was removed for its silence, it is known now how long that was.
+    pub(crate) fn heard_again(&mut self, now: Now, group: &str, member_id: &Arc<str>) {
+        let Some(group) = self.groups.get_mut(group) else { return };
+        let member_id = short(member_id);
+        let reasons = group.entries.values_mut().rev().flat_map(|entry| entry.reasons.iter_mut().rev());
+        let of_member = |reason: &&mut Reason| reason.who.as_ref().is_some_and(|who| who.member_id == member_id);
+        if let Some(late) = reasons.filter(of_member).find_map(|reason| reason.what.late_mut())
+            && !late.is_back
+        {
+            late.late_ms = now.mono_ms - late.due_ms;
+            late.is_back = true;
+        }
+    }
+
     /// The group is no more.
     pub(crate) fn forget(&mut self, group: &str) {
         if let Some((name, gone)) = self.groups.remove_entry(group) {
@@ -416,14 +452,15 @@ impl Reason {
 
     /// Names count in full, though some are shared with the member while it lives.
     fn bytes(&self) -> usize {
-        let by = match &self.what {
-            What::Replaced { by } => Some(by),
-            _ => None,
+        let (by, late_bytes) = match &self.what {
+            What::Replaced { by } => (Some(by), 0),
+            What::TimedOut(late) | What::TooSlow(late) => (None, size_of_val(&**late)),
+            _ => (None, 0),
         };
         let who = self.who.iter().flat_map(|who| [&who.member_id, &who.client_id, &who.client_host]);
         let names = by.into_iter().chain(who).chain(self.who.iter().filter_map(|who| who.instance_id.as_ref()));
         // An Arc has two counts before the name.
-        size_of::<Reason>() + names.map(|name| name.len() + 16).sum::<usize>()
+        size_of::<Reason>() + late_bytes + names.map(|name| name.len() + 16).sum::<usize>()
     }
 }
 

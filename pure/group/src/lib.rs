@@ -73,7 +73,7 @@ pub use config::{Assignors, Config, GroupConfig, GroupConfigs, MigrationPolicy};
 pub use consumer::heartbeat::ConsumerGroupHeartbeat;
 pub use explain::{Committed, Explained, Summary, committed, explain, rebalances, summaries};
 pub use groups::{Command, Groups, Reply, Soft, State};
-pub use history::{Protocol, REASONS_MAX, Reason, Rebalance, What, Who};
+pub use history::{Late, Protocol, REASONS_MAX, Reason, Rebalance, What, Who};
 pub use numbers::Numbers;
 pub use offsets::Offset;
 pub use offsets::commit::OffsetCommit;

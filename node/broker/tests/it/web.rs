@@ -7,8 +7,8 @@ use ottla_rt::Stalls;
 use ottla_storage::disk::Operation;
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::{
-    FindCoordinatorRequest, MetadataRequest, OffsetCommitRequest, OffsetCommitRequestPartition,
-    OffsetCommitRequestTopic,
+    FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupRequestProtocol, MetadataRequest,
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 
 use crate::support::*;
@@ -232,6 +232,49 @@ fn many_who_ask_for_groups_leave_room_for_others() {
         assert_eq!(seen, [200, 200, 200, 200, 200, 200, 200, 200, 503, 503]);
         assert_eq!(health.0, 200);
         assert_eq!(groups().await, 200);
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
+fn it_is_told_why_a_group_rebalanced_and_by_how_much_a_member_was_late() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let one_partition = ("offsets.topic.num.partitions", "1");
+        let mut broker = machine.start_set_up(&[SETTINGS[0], SETTINGS[1], one_partition]).await;
+        let rt = broker.process.rt();
+        let client = &mut broker.client;
+        let coordinator =
+            FindCoordinatorRequest { key_type: 0, coordinator_keys: vec!["g".into()], ..Default::default() };
+        client.call(&coordinator, 4).await;
+        let protocol = JoinGroupRequestProtocol { name: "range".into(), ..Default::default() };
+        let join = JoinGroupRequest {
+            group_id: "g".into(),
+            session_timeout_ms: 10_000,
+            rebalance_timeout_ms: 60_000,
+            protocol_type: "consumer".into(),
+            protocols: vec![protocol],
+            ..Default::default()
+        };
+        let joined = loop {
+            let joined = client.call(&join, 3).await;
+            match code(joined.error_code) {
+                ErrorCode::None => break joined,
+                error => assert_eq!(error, ErrorCode::CoordinatorLoadInProgress),
+            }
+            rt.sleep(Duration::from_millis(1)).await;
+        };
+        rt.sleep(Duration::from_secs(25)).await;
+        let beat = HeartbeatRequest {
+            group_id: "g".into(),
+            generation_id: joined.generation_id,
+            member_id: joined.member_id,
+            ..Default::default()
+        };
+        assert_eq!(code(client.call(&beat, 3).await.error_code), ErrorCode::UnknownMemberId);
+        let (status, text) = get(&machine, "/groups/g").await;
+        let late = "\"reason\":\"timed out\",\"session_timeout_ms\":10000,\"late_ms\":150";
+        assert!(status == 200 && text.contains(late) && text.contains("\"heard_again\":true"), "{text}");
         machine.stop(broker).await.unwrap();
     });
 }
