@@ -28,6 +28,7 @@ use crate::config::GroupConfigs;
 use crate::consumer::heartbeat::ConsumerGroupHeartbeat;
 use crate::consumer::replay;
 use crate::history::History;
+use crate::numbers::OffsetCounts;
 use crate::offsets::commit::OffsetCommit;
 use crate::offsets::fetch::OffsetFetch;
 use crate::offsets::pending::PendingOffsets;
@@ -129,6 +130,7 @@ pub struct Soft {
     pub(crate) expiry_from: Option<offsets::expire::Place>,
     /// Why groups had to share anew.
     pub(crate) history: History,
+    pub(crate) offset_counts: OffsetCounts,
 }
 
 impl Soft {
@@ -147,6 +149,7 @@ impl Soft {
             deleted_topics: Vec::new(),
             expiry_from: None,
             history: History::default(),
+            offset_counts: OffsetCounts::default(),
         }
     }
 

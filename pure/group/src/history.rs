@@ -32,7 +32,9 @@ const NAME_BYTES_MAX: usize = 100;
 
 /// What a map takes for one of its places, and memory for a piece of it, about.
 const PLACE_BYTES: usize = 64;
-const GROUP_BYTES: usize = size_of::<OfGroup>() + size_of::<Rank>() + 2 * PLACE_BYTES;
+const GROUP_BYTES: usize = size_of::<OfGroup>() + size_of::<Rank>() + 2 * PLACE_BYTES + TALLY_BYTES;
+/// What the counts of a group's reasons take.
+const TALLY_BYTES: usize = 512;
 const ENTRY_BYTES: usize = size_of::<Rebalance>() + PLACE_BYTES;
 const FREE_BYTES: usize = 64;
 
@@ -137,8 +139,20 @@ pub(crate) struct History {
 /// How many entries a group has, and the number of its last.
 type Rank = (usize, Reverse<u64>, Arc<str>);
 
+/// What has been counted of a group since it is known here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub rebalances: u64,
+    /// How often there was each of them, by [`What::name`].
+    pub reasons: BTreeMap<&'static str, u64>,
+    /// [`Rebalance::moved`] and [`Rebalance::idle_ms`], added up.
+    pub moved: u64,
+    pub idle_ms: i64,
+}
+
 #[derive(Debug, Default)]
 struct OfGroup {
+    tally: Tally,
     entries: BTreeMap<u64, Box<Rebalance>>,
     /// The classic rebalance that is on.
     open: Option<Open>,
@@ -196,6 +210,24 @@ impl What {
         What::Replaced { by: short(by) }
     }
 
+    /// In words.
+    pub fn name(&self) -> &'static str {
+        match self {
+            What::Joined => "joined",
+            What::Left => "left",
+            What::TimedOut(_) => "timed out",
+            What::TooSlow(_) => "too slow",
+            What::Changed => "changed its subscription",
+            What::Asked => "asked for it",
+            What::Replaced { .. } => "replaced",
+            What::TopicsChanged => "topics changed",
+            What::Upgraded => "upgraded to the consumer protocol",
+            What::Downgraded => "downgraded to the classic protocol",
+            What::TooLarge => "assignment too large",
+            What::Loaded => "coordinator loaded",
+        }
+    }
+
     fn late_mut(&mut self) -> Option<&mut Late> {
         match self {
             What::TimedOut(late) | What::TooSlow(late) => Some(late),
@@ -233,6 +265,11 @@ impl History {
             .get(group)
             .map(|group| group.entries.values().map(|entry| Rebalance::clone(entry)).collect())
             .unwrap_or_default()
+    }
+
+    /// Of the groups of which there are entries, by name.
+    pub(crate) fn tallies(&self) -> impl Iterator<Item = (&Arc<str>, &Tally)> {
+        self.groups.iter().map(|(name, group)| (name, &group.tally))
     }
 
     /// Rebalances of classic groups that have ended, and rises of consumer groups' epochs, since the load.
@@ -275,15 +312,21 @@ impl History {
         if let Some(entry) = self.open_entry(group) {
             entry.moved = count;
         }
+        if let Some(group) = self.groups.get_mut(group) {
+            group.tally.moved += count.unwrap_or(0) as u64;
+        }
     }
 
     /// All members of the classic group have their assignments, or nobody is left.
     pub(crate) fn settled(&mut self, now: Now, group: &str) {
-        let Some(open) = self.groups.get_mut(group).and_then(|group| group.open.take()) else { return };
+        let Some(group) = self.groups.get_mut(group) else { return };
+        let Some(open) = group.open.take() else { return };
         self.completed += 1;
-        if let Some(entry) = self.groups.get_mut(group).and_then(|group| group.entries.get_mut(&open.number)) {
+        let idle_ms = now.mono_ms - open.began_ms;
+        group.tally.idle_ms += idle_ms;
+        if let Some(entry) = group.entries.get_mut(&open.number) {
             entry.ended_ms = Some(now.wall_ms);
-            entry.idle_ms = Some(now.mono_ms - open.began_ms);
+            entry.idle_ms = Some(idle_ms);
         }
     }
 
@@ -324,8 +367,11 @@ impl History {
 
     /// A consumer group has a new target, in which members have so many partitions that they had not.
     pub(crate) fn target(&mut self, group: &str, moved: usize) {
-        if let Some(entry) = self.last(group).filter(|entry| entry.protocol == Protocol::Consumer) {
+        let Some(group) = self.groups.get_mut(group) else { return };
+        if let Some(mut last) = group.entries.last_entry().filter(|last| last.get().protocol == Protocol::Consumer) {
+            let entry = last.get_mut();
             entry.moved = Some(entry.moved.unwrap_or(0) + moved);
+            group.tally.moved += moved as u64;
         }
     }
 
@@ -343,13 +389,15 @@ impl History {
     /// Partitions of a consumer group have an owner again.
     pub(crate) fn taken(&mut self, now: Now, group: &str, partitions: impl Iterator<Item = (Uuid, i32)>) {
         let Some(group) = self.groups.get_mut(group) else { return };
-        let OfGroup { free, entries, .. } = group;
+        let OfGroup { free, entries, tally, .. } = group;
         let free_before = free.len();
         let idle_ms = partitions.filter_map(|partition| free.remove(&partition)).map(|since| now.mono_ms - since).max();
         self.bytes -= (free_before - free.len()) * FREE_BYTES;
         if let Some((idle_ms, mut last)) = idle_ms.zip(entries.last_entry()) {
             let entry = last.get_mut();
-            entry.idle_ms = entry.idle_ms.max(Some(idle_ms));
+            let idle_before = entry.idle_ms.unwrap_or(0);
+            tally.idle_ms += (idle_ms - idle_before).max(0);
+            entry.idle_ms = Some(idle_ms.max(idle_before));
             entry.ended_ms = Some(now.wall_ms);
         }
     }
@@ -403,6 +451,7 @@ impl History {
         });
         group.rank(name).map(|rank| self.ranks.remove(&rank));
         group.entries.insert(number, Box::new(entry));
+        group.tally.rebalances += 1;
         self.ranks.extend(group.rank(name));
         if group.entries.len() > ENTRIES_MAX {
             self.give_up_oldest(name);
@@ -423,8 +472,9 @@ impl History {
     }
 
     fn add(&mut self, group: &str, number: Option<u64>, reason: Reason) {
-        let entries = self.groups.get_mut(group).map(|group| &mut group.entries);
-        let Some(entry) = entries.zip(number).and_then(|(entries, number)| entries.get_mut(&number)) else { return };
+        let Some((group, number)) = self.groups.get_mut(group).zip(number) else { return };
+        let Some(entry) = group.entries.get_mut(&number) else { return };
+        *group.tally.reasons.entry(reason.what.name()).or_default() += 1;
         if entry.reasons.len() < REASONS_MAX {
             self.bytes += reason.bytes();
             // Most have one.
@@ -491,6 +541,8 @@ mod tests {
         assert_eq!((rebalance.moved, rebalance.idle_ms, rebalance.ended_ms), (Some(7), Some(40), Some(1_000_050)));
         joined(&mut history, 60, "g", 4);
         assert_eq!((history.of("g").len(), history.counts()), (2, (1, 0)));
+        let tally = Tally { rebalances: 2, reasons: [("joined", 3)].into(), moved: 7, idle_ms: 40 };
+        assert_eq!(history.tallies().collect::<Vec<_>>(), [(&"g".into(), &tally)]);
     }
 
     #[test]
@@ -569,6 +621,8 @@ mod tests {
         let of_group = history.of("g");
         assert_eq!((of_group[0].before, of_group[0].after), (1, 2));
         assert_eq!((of_group[0].moved, of_group[0].idle_ms), (Some(2), Some(30)));
+        let tally = Tally { rebalances: 1, reasons: [("topics changed", 1)].into(), moved: 2, idle_ms: 30 };
+        assert_eq!(history.tallies().collect::<Vec<_>>(), [(&"g".into(), &tally)]);
         history.freed(at(50), &group, [(topic, 0), (topic, 0), (topic, 3)].into_iter());
         assert_eq!(history.bytes, counted(&history));
     }

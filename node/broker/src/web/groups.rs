@@ -119,7 +119,7 @@ fn of_rebalance(rebalance: &Rebalance) -> Json {
 }
 
 fn of_reason(Reason { what, who }: &Reason) -> Json {
-    let mut fields = vec![("reason", name(what).into())];
+    let mut fields = vec![("reason", what.name().into())];
     match what {
         What::TimedOut(late) => fields.extend(of_late("session_timeout_ms", late)),
         What::TooSlow(late) => fields.extend(of_late("rebalance_timeout_ms", late)),
@@ -133,23 +133,6 @@ fn of_reason(Reason { what, who }: &Reason) -> Json {
 /// How long was waited for the member; by how much it was late, until it was heard of again or removed.
 fn of_late(timeout: &'static str, Late { timeout_ms, late_ms, is_back, .. }: &Late) -> [(&'static str, Json); 3] {
     [(timeout, (*timeout_ms).into()), ("late_ms", (*late_ms).into()), ("heard_again", Json::Bool(*is_back))]
-}
-
-fn name(what: &What) -> &'static str {
-    match what {
-        What::Joined => "joined",
-        What::Left => "left",
-        What::TimedOut(_) => "timed out",
-        What::TooSlow(_) => "too slow",
-        What::Changed => "changed its subscription",
-        What::Asked => "asked for it",
-        What::Replaced { .. } => "replaced",
-        What::TopicsChanged => "topics changed",
-        What::Upgraded => "upgraded to the consumer protocol",
-        What::Downgraded => "downgraded to the classic protocol",
-        What::TooLarge => "assignment too large",
-        What::Loaded => "coordinator loaded",
-    }
 }
 
 fn of_lag(Lag { committed, end, messages, seconds }: &Lag) -> Json {

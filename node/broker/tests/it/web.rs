@@ -11,6 +11,7 @@ use ottla_wire::messages::{
     OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 
+use crate::directories::*;
 use crate::support::*;
 
 const SETTINGS: &[(&str, &str)] =
@@ -165,6 +166,8 @@ fn a_group_is_behind_in_records_and_in_time() {
         let seconds = value(&metrics, &format!("ottla_group_lag_seconds{labels}")).unwrap();
         assert!((7.0..8.0).contains(&seconds), "{seconds}");
         assert_eq!(value(&metrics, "kafka_coordinator_group_groupmetadatamanager_numoffsets"), Some(1.0));
+        let commits = "kafka_server_group_coordinator_metrics_offset_commit_count";
+        assert_eq!(value(&metrics, commits), Some(1.0));
         assert_eq!(get(&machine, "/groups/h").await.0, 404);
         let (_, list) = get(&machine, "/groups").await;
         let listed = "{\"group\":\"g\",\"type\":\"classic\",\"state\":\"Empty\",\"members\":0,\"lag_messages\":2}";
@@ -272,9 +275,48 @@ fn it_is_told_why_a_group_rebalanced_and_by_how_much_a_member_was_late() {
             ..Default::default()
         };
         assert_eq!(code(client.call(&beat, 3).await.error_code), ErrorCode::UnknownMemberId);
+        let metrics = get(&machine, "/metrics").await.1;
+        for (sample, expected) in [
+            ("ottla_group_rebalances_total{group=\"g\"}", 1.0),
+            ("ottla_group_rebalance_reasons_total{group=\"g\",reason=\"joined\"}", 1.0),
+            ("ottla_group_rebalance_reasons_total{group=\"g\",reason=\"timed out\"}", 1.0),
+            ("ottla_group_moved_partitions_total{group=\"g\"}", 0.0),
+            ("kafka_server_group_coordinator_metrics_group_count{protocol=\"classic\"}", 1.0),
+            ("kafka_server_group_coordinator_metrics_group_count{protocol=\"consumer\"}", 0.0),
+            ("kafka_server_group_coordinator_metrics_consumer_group_count{state=\"Stable\"}", 0.0),
+            ("kafka_server_group_coordinator_metrics_num_partitions{state=\"active\"}", 1.0),
+            ("kafka_server_group_coordinator_metrics_num_partitions{state=\"loading\"}", 0.0),
+            ("kafka_server_group_coordinator_metrics_offset_commit_count", 0.0),
+            ("kafka_server_replicaalterlogdirsmanager_maxlag{clientId=\"ReplicaAlterLogDirs\"}", 0.0),
+        ] {
+            assert_eq!(value(&metrics, sample), Some(expected), "{sample}");
+        }
+        let idle = value(&metrics, "ottla_group_idle_seconds_total{group=\"g\"}").unwrap();
+        assert!((13.0..14.0).contains(&idle), "it has not synced: {idle}");
         let (status, text) = get(&machine, "/groups/g").await;
         let late = "\"reason\":\"timed out\",\"session_timeout_ms\":10000,\"late_ms\":150";
         assert!(status == 200 && text.contains(late) && text.contains("\"heard_again\":true"), "{text}");
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
+fn how_far_a_move_is_behind_is_told() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let settings: Vec<_> = TWO.iter().chain(SETTINGS).copied().collect();
+        let mut broker = machine.start_set_up(&settings).await;
+        make_topics(&mut broker.client).await;
+        let end = offset(&mut broker.client, "a", LATEST).await.1;
+        machine.disk.fail_all(Operation::Read, "/data/a-0", ErrorKind::NotFound);
+        assert_eq!(ask_move(&mut broker.client, "a", "/b").await, ErrorCode::None);
+        broker.process.rt().sleep(Duration::from_secs(8)).await;
+        let lag = "kafka_server_replicaalterlogdirsmanager_maxlag{clientId=\"ReplicaAlterLogDirs\"}";
+        assert_eq!(value(&get(&machine, "/metrics").await.1, lag), Some(end as f64));
+        assert!(end > 0);
+        machine.disk.mend();
+        until_moved(&mut broker, &["/data: c", "/b: a b d"]).await;
+        assert_eq!(value(&get(&machine, "/metrics").await.1, lag), Some(0.0));
         machine.stop(broker).await.unwrap();
     });
 }
