@@ -404,7 +404,7 @@ impl History {
 
     /// A member that is none speaks up: if it was removed for its silence, it is known now how long that was.
     pub(crate) fn heard_again(&mut self, now: Now, group: &str, member_id: &Arc<str>) {
-        let Some(group) = self.groups.get_mut(group) else { return };
+        let Some(group) = self.groups.get_mut(group).filter(|_| !member_id.is_empty()) else { return };
         let member_id = short(member_id);
         let reasons = group.entries.values_mut().rev().flat_map(|entry| entry.reasons.iter_mut().rev());
         let of_member = |reason: &&mut Reason| reason.who.as_ref().is_some_and(|who| who.member_id == member_id);

@@ -1,10 +1,12 @@
 //! Metrics and health, as somebody sees them who asks over HTTP.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSlice};
+use std::path::Path;
 use std::time::Duration;
 
+use ottla_records::NewRecord;
 use ottla_rt::Stalls;
-use ottla_storage::disk::Operation;
+use ottla_storage::disk::{Disk, Open, Operation};
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::{
     FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupRequestProtocol, MetadataRequest,
@@ -317,6 +319,38 @@ fn how_far_a_move_is_behind_is_told() {
         machine.disk.mend();
         until_moved(&mut broker, &["/data: c", "/b: a b d"]).await;
         assert_eq!(value(&get(&machine, "/metrics").await.1, lag), Some(0.0));
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
+fn what_cannot_be_compacted_is_told() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let backoff = ("log.cleaner.backoff.ms", "5000");
+        let mut broker = machine.start_set_up(&[SETTINGS[0], SETTINGS[1], ("log.dirs", "/data"), backoff]).await;
+        let (rt, client) = (broker.process.rt(), &mut broker.client);
+        let configs = [("cleanup.policy", "compact"), ("segment.ms", "10"), ("min.cleanable.dirty.ratio", "0.01")];
+        assert_eq!(client.create("t", &configs).await, ErrorCode::None);
+        for n in 0..10 {
+            let timestamp = rt.now().wall_ms + 1000 * n;
+            let record = NewRecord { timestamp, key: Some(b"k"), value: Some(&[0; 100]), ..NewRecord::default() };
+            assert_eq!(client.send("t", &record, 1000).await, ErrorCode::None);
+        }
+        // A bit of a value has flipped.
+        let path = "/data/t-0/00000000000000000005.log";
+        let file = machine.disk.open(Path::new(path), Open::Write).unwrap();
+        file.write_vectored_at(&[IoSlice::new(&[1])], 100).unwrap();
+        let samples = ["partitions_count", "bytes"]
+            .map(|what| format!("kafka_log_logcleanermanager_uncleanable_{what}{{logDirectory=\"/data\"}}"));
+        let told = async || {
+            let text = get(&machine, "/metrics").await.1;
+            samples.each_ref().map(|sample| value(&text, sample))
+        };
+        assert_eq!(told().await, [Some(0.0); 2]);
+        rt.sleep(Duration::from_secs(20)).await;
+        let sizes = (0..9).map(|n| machine.read(&format!("t-0/{n:020}.log")).len());
+        assert_eq!(told().await, [Some(1.0), Some(sizes.sum::<usize>() as f64)]);
         machine.stop(broker).await.unwrap();
     });
 }
