@@ -6,7 +6,7 @@ use ottla_base::Uuid;
 
 use crate::consumer::reasons::who;
 use crate::groups::{Soft, State};
-use crate::history::{Rebalance, Who};
+use crate::history::{Rebalance, Tally, Who};
 use crate::{classic, consumer};
 
 /// One group, in short.
@@ -72,6 +72,11 @@ pub fn committed(state: &State, most: usize) -> Vec<Committed> {
 /// Since the coordinator was loaded: rebalances of classic groups that have ended, and rises of consumer groups' epochs.
 pub fn rebalances(soft: &Soft) -> (u64, u64) {
     soft.history.counts()
+}
+
+/// What was counted of up to `most` groups that have rebalanced, by name.
+pub fn tallies(soft: &Soft, most: usize) -> Vec<(Arc<str>, Tally)> {
+    soft.history.tallies().take(most).map(|(name, tally)| (name.clone(), tally.clone())).collect()
 }
 
 fn summary(state: &State, soft: &Soft, id: &str) -> Option<Summary> {

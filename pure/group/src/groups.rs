@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use ottla_base::TxnOutcome;
 use ottla_machine::{At, Machine, Timers, Waiter};
+use ottla_wire::ErrorCode;
 use ottla_wire::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatResponse, DeleteGroupsRequest,
     DeleteGroupsResponse, DescribeGroupsResponse, HeartbeatRequest, HeartbeatResponse, JoinGroupResponse,
@@ -27,6 +28,7 @@ use crate::config::GroupConfigs;
 use crate::consumer::heartbeat::ConsumerGroupHeartbeat;
 use crate::consumer::replay;
 use crate::history::History;
+use crate::numbers::OffsetCounts;
 use crate::offsets::commit::OffsetCommit;
 use crate::offsets::fetch::OffsetFetch;
 use crate::offsets::pending::PendingOffsets;
@@ -128,6 +130,7 @@ pub struct Soft {
     pub(crate) expiry_from: Option<offsets::expire::Place>,
     /// Why groups had to share anew.
     pub(crate) history: History,
+    pub(crate) offset_counts: OffsetCounts,
 }
 
 impl Soft {
@@ -146,6 +149,7 @@ impl Soft {
             deleted_topics: Vec::new(),
             expiry_from: None,
             history: History::default(),
+            offset_counts: OffsetCounts::default(),
         }
     }
 
@@ -193,9 +197,19 @@ impl Machine for Groups {
 
     fn decide(step: &mut Step<'_>, asker: Waiter, command: Command) {
         let reply = match command {
-            Command::JoinGroup(join) => return classic::join::decide(step, asker, join),
+            Command::JoinGroup(join) => {
+                step.soft.history.heard_again(step.now, &join.request.group_id, &join.request.member_id);
+                return classic::join::decide(step, asker, join);
+            }
             Command::SyncGroup(sync) => return classic::sync::decide(step, asker, sync),
-            Command::Heartbeat(request) => Reply::Heartbeat(classic::heartbeat::decide(step, request)),
+            Command::Heartbeat(request) => {
+                let (group, member) = (request.group_id.clone(), request.member_id.clone());
+                let response = classic::heartbeat::decide(step, request);
+                if response.error_code == ErrorCode::UnknownMemberId.code() {
+                    step.soft.history.heard_again(step.now, &group, &member);
+                }
+                Reply::Heartbeat(response)
+            }
             Command::LeaveGroup(leave) => Reply::LeaveGroup(classic::leave::decide(step, leave)),
             Command::OffsetCommit(commit) => Reply::OffsetCommit(offsets::commit::decide(step, commit)),
             Command::OffsetFetch(request) => Reply::OffsetFetch(offsets::fetch::decide(step, request)),
@@ -205,7 +219,12 @@ impl Machine for Groups {
                 Reply::TopicsDeleted
             }
             Command::ConsumerGroupHeartbeat(heartbeat) => {
-                Reply::ConsumerGroupHeartbeat(consumer::heartbeat::decide(step, heartbeat))
+                let (group, member) = (heartbeat.request.group_id.clone(), heartbeat.request.member_id.clone());
+                let response = consumer::heartbeat::decide(step, heartbeat);
+                if response.error_code == ErrorCode::UnknownMemberId.code() {
+                    step.soft.history.heard_again(step.now, &group, &member);
+                }
+                Reply::ConsumerGroupHeartbeat(response)
             }
             Command::ConsumerGroupDescribe(request) => {
                 Reply::ConsumerGroupDescribe(consumer::describe::decide(step, request))
@@ -294,19 +313,19 @@ impl Machine for Groups {
         let mut left = step.soft.timers.len();
         while left > 0
             && !step.log.has_written()
-            && let Some(timer) = step.soft.timers.take_due(step.now)
+            && let Some((timer, due_ms)) = step.soft.timers.take_due(step.now)
         {
             left -= 1;
             match timer {
-                Timer::Join(group) => classic::rebalance::join_due(step, &group),
-                Timer::Sync(group) => classic::rebalance::sync_due(step, &group),
-                Timer::Session(group, member) => classic::session::ended(step, &group, &member),
-                Timer::ConsumerSession(group, member) => consumer::session::ended(step, &group, &member),
+                Timer::Join(group) => classic::rebalance::join_due(step, &group, due_ms),
+                Timer::Sync(group) => classic::rebalance::sync_due(step, &group, due_ms),
+                Timer::Session(group, member) => classic::session::ended(step, &group, &member, due_ms),
+                Timer::ConsumerSession(group, member) => consumer::session::ended(step, &group, &member, due_ms),
                 Timer::ConsumerJoin(group, member) | Timer::ConsumerSync(group, member) => {
-                    consumer::session::too_slow(step, &group, &member);
+                    consumer::session::too_slow(step, &group, &member, due_ms);
                 }
                 Timer::ConsumerRevocation(group, member) => {
-                    consumer::session::revocation_due(step, &group, &member);
+                    consumer::session::revocation_due(step, &group, &member, due_ms);
                 }
                 Timer::TopicsDeleted => offsets::topics_deleted::forget_some(step),
                 Timer::Expiry => offsets::expire::due(step),

@@ -8,9 +8,12 @@
 //! One entry is one rebalance. In the classic protocol it is there from the first reason until the last member has synced,
 //! and what happens meanwhile are more reasons. In the consumer protocol it is one rise of the group's epoch.
 //!
-//! All of it is bounded: entries of a group, entries of all groups (the oldest go first), reasons of an entry, bytes of a name.
+//! All of it is bounded: entries of a group, reasons of an entry, bytes of a name, and the bytes of it all. These have room
+//! for the last hundred entries of a thousand groups and more; beyond, the group that has most entries gives up its oldest, so
+//! a group that shares anew all the time takes nothing from those that seldom do.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,14 +21,22 @@ use ottla_base::{Now, Uuid};
 
 /// Entries that are kept of one group.
 pub const ENTRIES_MAX: usize = 100;
-/// Entries of all groups of a coordinator.
-pub const ALL_ENTRIES_MAX: usize = 1_000;
+/// Bytes of what is kept of all groups of a coordinator.
+const BYTES_MAX: usize = 64 << 20;
 /// Reasons of one entry; others are counted.
 pub const REASONS_MAX: usize = 5;
 /// Partitions of one group that are looked after from one owner to the next.
 const FREE_MAX: usize = 10_000;
 /// Bytes of a name that are kept.
 const NAME_BYTES_MAX: usize = 100;
+
+/// What a map takes for one of its places, and memory for a piece of it, about.
+const PLACE_BYTES: usize = 64;
+const GROUP_BYTES: usize = size_of::<OfGroup>() + size_of::<Rank>() + 2 * PLACE_BYTES + TALLY_BYTES;
+/// What the counts of a group's reasons take.
+const TALLY_BYTES: usize = 512;
+const ENTRY_BYTES: usize = size_of::<Rebalance>() + PLACE_BYTES;
+const FREE_BYTES: usize = 64;
 
 /// One rebalance of a group.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,13 +87,9 @@ pub enum What {
     /// It said so, or an administrator did for it.
     Left,
     /// Nothing was heard of it for its session timeout.
-    TimedOut {
-        timeout_ms: i64,
-    },
+    TimedOut(Box<Late>),
     /// It did not join again, sync or give up partitions within its rebalance timeout.
-    TooSlow {
-        timeout_ms: i64,
-    },
+    TooSlow(Box<Late>),
     /// It subscribes to something else, or knows other protocols.
     Changed,
     /// A member asked for it though it has nothing new to say: the leader, whose topics may have changed.
@@ -101,21 +108,52 @@ pub enum What {
     Loaded,
 }
 
+/// By how much a member was late.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Late {
+    pub timeout_ms: i64,
+    /// How much longer it took until the member was heard of again; until then, how much longer it had when it was removed.
+    pub late_ms: i64,
+    /// It was heard of again.
+    pub is_back: bool,
+    /// Mono time.
+    due_ms: i64,
+}
+
 /// Of the groups of one coordinator.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct History {
+    /// None of them is without entries.
     groups: BTreeMap<Arc<str>, OfGroup>,
-    /// The group of each entry, by its number: the oldest first.
-    order: BTreeMap<u64, Arc<str>>,
+    /// All groups: the last is the one with most entries, and of those with as many the one whose last is the oldest.
+    ranks: BTreeSet<Rank>,
+    /// Numbers of entries: a later one is greater.
     next: u64,
+    bytes: usize,
+    bytes_max: usize,
     /// Rebalances that have ended, and rises of consumer groups' epochs.
     completed: u64,
     raised: u64,
 }
 
+/// How many entries a group has, and the number of its last.
+type Rank = (usize, Reverse<u64>, Arc<str>);
+
+/// What has been counted of a group since it is known here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub rebalances: u64,
+    /// How often there was each of them, by [`What::name`].
+    pub reasons: BTreeMap<&'static str, u64>,
+    /// [`Rebalance::moved`] and [`Rebalance::idle_ms`], added up.
+    pub moved: u64,
+    pub idle_ms: i64,
+}
+
 #[derive(Debug, Default)]
 struct OfGroup {
-    entries: BTreeMap<u64, Rebalance>,
+    tally: Tally,
+    entries: BTreeMap<u64, Box<Rebalance>>,
     /// The classic rebalance that is on.
     open: Option<Open>,
     /// Partitions that a member of the consumer protocol has given up, and since when they are nobody's (mono time).
@@ -142,9 +180,59 @@ impl Who {
     }
 }
 
+impl OfGroup {
+    fn rank(&self, name: &Arc<str>) -> Option<Rank> {
+        let (number, _) = self.entries.last_key_value()?;
+        Some((self.entries.len(), Reverse(*number), name.clone()))
+    }
+
+    fn bytes(&self, name: &str) -> usize {
+        let entries: usize = self.entries.values().map(|entry| entry.bytes()).sum();
+        GROUP_BYTES + name.len() + self.free.len() * FREE_BYTES + entries
+    }
+}
+
+impl Rebalance {
+    fn bytes(&self) -> usize {
+        ENTRY_BYTES + self.reasons.iter().map(Reason::bytes).sum::<usize>()
+    }
+}
+
+impl Late {
+    /// It is removed now, and was to be at `due_ms` (mono time).
+    pub(crate) fn new(timeout_ms: i64, due_ms: i64, now: Now) -> Box<Late> {
+        Box::new(Late { timeout_ms, late_ms: now.mono_ms - due_ms, is_back: false, due_ms })
+    }
+}
+
 impl What {
     pub(crate) fn replaced(by: &Arc<str>) -> What {
         What::Replaced { by: short(by) }
+    }
+
+    /// In words.
+    pub fn name(&self) -> &'static str {
+        match self {
+            What::Joined => "joined",
+            What::Left => "left",
+            What::TimedOut(_) => "timed out",
+            What::TooSlow(_) => "too slow",
+            What::Changed => "changed its subscription",
+            What::Asked => "asked for it",
+            What::Replaced { .. } => "replaced",
+            What::TopicsChanged => "topics changed",
+            What::Upgraded => "upgraded to the consumer protocol",
+            What::Downgraded => "downgraded to the classic protocol",
+            What::TooLarge => "assignment too large",
+            What::Loaded => "coordinator loaded",
+        }
+    }
+
+    fn late_mut(&mut self) -> Option<&mut Late> {
+        match self {
+            What::TimedOut(late) | What::TooSlow(late) => Some(late),
+            _ => None,
+        }
     }
 }
 
@@ -152,10 +240,36 @@ fn short(name: &Arc<str>) -> Arc<str> {
     if name.len() <= NAME_BYTES_MAX { name.clone() } else { name[..name.floor_char_boundary(NAME_BYTES_MAX)].into() }
 }
 
+impl Default for History {
+    fn default() -> History {
+        History::within(BYTES_MAX)
+    }
+}
+
 impl History {
+    fn within(bytes_max: usize) -> History {
+        History {
+            groups: BTreeMap::new(),
+            ranks: BTreeSet::new(),
+            next: 0,
+            bytes: 0,
+            bytes_max,
+            completed: 0,
+            raised: 0,
+        }
+    }
+
     /// The rebalances of a group, the oldest first.
     pub(crate) fn of(&self, group: &str) -> Vec<Rebalance> {
-        self.groups.get(group).map(|group| group.entries.values().cloned().collect()).unwrap_or_default()
+        self.groups
+            .get(group)
+            .map(|group| group.entries.values().map(|entry| Rebalance::clone(entry)).collect())
+            .unwrap_or_default()
+    }
+
+    /// Of the groups of which there are entries, by name.
+    pub(crate) fn tallies(&self) -> impl Iterator<Item = (&Arc<str>, &Tally)> {
+        self.groups.iter().map(|(name, group)| (name, &group.tally))
     }
 
     /// Rebalances of classic groups that have ended, and rises of consumer groups' epochs, since the load.
@@ -198,15 +312,21 @@ impl History {
         if let Some(entry) = self.open_entry(group) {
             entry.moved = count;
         }
+        if let Some(group) = self.groups.get_mut(group) {
+            group.tally.moved += count.unwrap_or(0) as u64;
+        }
     }
 
     /// All members of the classic group have their assignments, or nobody is left.
     pub(crate) fn settled(&mut self, now: Now, group: &str) {
-        let Some(open) = self.groups.get_mut(group).and_then(|group| group.open.take()) else { return };
+        let Some(group) = self.groups.get_mut(group) else { return };
+        let Some(open) = group.open.take() else { return };
         self.completed += 1;
-        if let Some(entry) = self.groups.get_mut(group).and_then(|group| group.entries.get_mut(&open.number)) {
+        let idle_ms = now.mono_ms - open.began_ms;
+        group.tally.idle_ms += idle_ms;
+        if let Some(entry) = group.entries.get_mut(&open.number) {
             entry.ended_ms = Some(now.wall_ms);
-            entry.idle_ms = Some(now.mono_ms - open.began_ms);
+            entry.idle_ms = Some(idle_ms);
         }
     }
 
@@ -219,7 +339,7 @@ impl History {
 
     fn open_entry(&mut self, group: &str) -> Option<&mut Rebalance> {
         let group = self.groups.get_mut(group)?;
-        group.entries.get_mut(&group.open.as_ref()?.number)
+        group.entries.get_mut(&group.open.as_ref()?.number).map(|entry| &mut **entry)
     }
 
     /// Something has happened to a group that goes by the consumer protocol, at this epoch of it, or to one that nobody else
@@ -247,8 +367,11 @@ impl History {
 
     /// A consumer group has a new target, in which members have so many partitions that they had not.
     pub(crate) fn target(&mut self, group: &str, moved: usize) {
-        if let Some(entry) = self.last(group).filter(|entry| entry.protocol == Protocol::Consumer) {
+        let Some(group) = self.groups.get_mut(group) else { return };
+        if let Some(mut last) = group.entries.last_entry().filter(|last| last.get().protocol == Protocol::Consumer) {
+            let entry = last.get_mut();
             entry.moved = Some(entry.moved.unwrap_or(0) + moved);
+            group.tally.moved += moved as u64;
         }
     }
 
@@ -257,8 +380,8 @@ impl History {
         // Of a group of which nothing is told there is nothing to add to.
         let Some(group) = self.groups.get_mut(group) else { return };
         for partition in partitions {
-            if group.free.len() < FREE_MAX {
-                group.free.insert(partition, now.mono_ms);
+            if group.free.len() < FREE_MAX && group.free.insert(partition, now.mono_ms).is_none() {
+                self.bytes += FREE_BYTES;
             }
         }
     }
@@ -266,27 +389,46 @@ impl History {
     /// Partitions of a consumer group have an owner again.
     pub(crate) fn taken(&mut self, now: Now, group: &str, partitions: impl Iterator<Item = (Uuid, i32)>) {
         let Some(group) = self.groups.get_mut(group) else { return };
-        let OfGroup { free, entries, .. } = group;
+        let OfGroup { free, entries, tally, .. } = group;
+        let free_before = free.len();
         let idle_ms = partitions.filter_map(|partition| free.remove(&partition)).map(|since| now.mono_ms - since).max();
+        self.bytes -= (free_before - free.len()) * FREE_BYTES;
         if let Some((idle_ms, mut last)) = idle_ms.zip(entries.last_entry()) {
             let entry = last.get_mut();
-            entry.idle_ms = entry.idle_ms.max(Some(idle_ms));
+            let idle_before = entry.idle_ms.unwrap_or(0);
+            tally.idle_ms += (idle_ms - idle_before).max(0);
+            entry.idle_ms = Some(idle_ms.max(idle_before));
             entry.ended_ms = Some(now.wall_ms);
+        }
+    }
+
+    /// A member that is none speaks up: if it was removed for its silence, it is known now how long that was.
+    pub(crate) fn heard_again(&mut self, now: Now, group: &str, member_id: &Arc<str>) {
+        let Some(group) = self.groups.get_mut(group).filter(|_| !member_id.is_empty()) else { return };
+        let member_id = short(member_id);
+        let reasons = group.entries.values_mut().rev().flat_map(|entry| entry.reasons.iter_mut().rev());
+        let of_member = |reason: &&mut Reason| reason.who.as_ref().is_some_and(|who| who.member_id == member_id);
+        if let Some(late) = reasons.filter(of_member).find_map(|reason| reason.what.late_mut())
+            && !late.is_back
+        {
+            late.late_ms = now.mono_ms - late.due_ms;
+            late.is_back = true;
         }
     }
 
     /// The group is no more.
     pub(crate) fn forget(&mut self, group: &str) {
-        if let Some(gone) = self.groups.remove(group) {
-            gone.entries.keys().for_each(|number| drop(self.order.remove(number)));
+        if let Some((name, gone)) = self.groups.remove_entry(group) {
+            self.bytes -= gone.bytes(&name);
+            gone.rank(&name).map(|rank| self.ranks.remove(&rank));
         }
     }
 
     fn last(&mut self, group: &str) -> Option<&mut Rebalance> {
-        self.groups.get_mut(group)?.entries.last_entry().map(|entry| entry.into_mut())
+        self.groups.get_mut(group)?.entries.last_entry().map(|entry| &mut **entry.into_mut())
     }
 
-    fn begin(&mut self, now: Now, group: &Arc<str>, (protocol, number_before): (Protocol, i32)) -> u64 {
+    fn begin(&mut self, now: Now, name: &Arc<str>, (protocol, number_before): (Protocol, i32)) -> u64 {
         let entry = Rebalance {
             protocol,
             began_ms: now.wall_ms,
@@ -300,36 +442,51 @@ impl History {
         };
         let number = self.next;
         self.next += 1;
-        let of_group = self.groups.entry(group.clone()).or_default();
-        of_group.entries.insert(number, entry);
-        self.order.insert(number, group.clone());
-        if of_group.entries.len() > ENTRIES_MAX
-            && let Some((oldest, _)) = of_group.entries.pop_first()
-        {
-            self.order.remove(&oldest);
-        }
-        if self.order.len() > ALL_ENTRIES_MAX {
-            self.drop_oldest();
+        self.bytes += entry.bytes();
+        let bytes = &mut self.bytes;
+        let group = self.groups.entry(name.clone()).or_insert_with(|| {
+            let group = OfGroup::default();
+            *bytes += group.bytes(name);
+            group
+        });
+        group.rank(name).map(|rank| self.ranks.remove(&rank));
+        group.entries.insert(number, Box::new(entry));
+        group.tally.rebalances += 1;
+        self.ranks.extend(group.rank(name));
+        if group.entries.len() > ENTRIES_MAX {
+            self.give_up_oldest(name);
         }
         number
     }
 
-    fn drop_oldest(&mut self) {
-        let Some((number, group)) = self.order.pop_first() else { return };
-        let Some(of_group) = self.groups.get_mut(&group) else { return };
-        of_group.entries.remove(&number);
-        if of_group.entries.is_empty() {
-            self.groups.remove(&group);
+    fn give_up_oldest(&mut self, name: &Arc<str>) {
+        let Some(group) = self.groups.get_mut(name) else { return };
+        if group.entries.len() == 1 {
+            return self.forget(name);
         }
+        group.rank(name).map(|rank| self.ranks.remove(&rank));
+        if let Some((_, oldest)) = group.entries.pop_first() {
+            self.bytes -= oldest.bytes();
+        }
+        self.ranks.extend(group.rank(name));
     }
 
     fn add(&mut self, group: &str, number: Option<u64>, reason: Reason) {
-        let entries = self.groups.get_mut(group).map(|group| &mut group.entries);
-        let Some(entry) = entries.zip(number).and_then(|(entries, number)| entries.get_mut(&number)) else { return };
+        let Some((group, number)) = self.groups.get_mut(group).zip(number) else { return };
+        let Some(entry) = group.entries.get_mut(&number) else { return };
+        *group.tally.reasons.entry(reason.what.name()).or_default() += 1;
         if entry.reasons.len() < REASONS_MAX {
+            self.bytes += reason.bytes();
+            // Most have one.
+            entry.reasons.reserve_exact(1);
             entry.reasons.push(reason);
         } else {
             entry.more_reasons += 1;
+        }
+        while self.bytes > self.bytes_max
+            && let Some((_, _, name)) = self.ranks.last().cloned()
+        {
+            self.give_up_oldest(&name);
         }
     }
 }
@@ -341,6 +498,19 @@ impl Reason {
 
     pub(crate) fn of_group(what: What) -> Reason {
         Reason { what, who: None }
+    }
+
+    /// Names count in full, though some are shared with the member while it lives.
+    fn bytes(&self) -> usize {
+        let (by, late_bytes) = match &self.what {
+            What::Replaced { by } => (Some(by), 0),
+            What::TimedOut(late) | What::TooSlow(late) => (None, size_of_val(&**late)),
+            _ => (None, 0),
+        };
+        let who = self.who.iter().flat_map(|who| [&who.member_id, &who.client_id, &who.client_host]);
+        let names = by.into_iter().chain(who).chain(self.who.iter().filter_map(|who| who.instance_id.as_ref()));
+        // An Arc has two counts before the name.
+        size_of::<Reason>() + late_bytes + names.map(|name| name.len() + 16).sum::<usize>()
     }
 }
 
@@ -371,6 +541,8 @@ mod tests {
         assert_eq!((rebalance.moved, rebalance.idle_ms, rebalance.ended_ms), (Some(7), Some(40), Some(1_000_050)));
         joined(&mut history, 60, "g", 4);
         assert_eq!((history.of("g").len(), history.counts()), (2, (1, 0)));
+        let tally = Tally { rebalances: 2, reasons: [("joined", 3)].into(), moved: 7, idle_ms: 40 };
+        assert_eq!(history.tallies().collect::<Vec<_>>(), [(&"g".into(), &tally)]);
     }
 
     #[test]
@@ -383,15 +555,57 @@ mod tests {
         let of_group = history.of("g");
         assert_eq!((of_group.len(), of_group[0].began_ms), (ENTRIES_MAX, 1_000_100));
         assert_eq!((of_group[0].reasons.len(), of_group[0].more_reasons), (REASONS_MAX, 5));
-        for n in 0..2 * ALL_ENTRIES_MAX {
-            joined(&mut history, 0, &format!("g{n}"), 0);
-        }
-        assert_eq!((history.order.len(), history.groups.len()), (ALL_ENTRIES_MAX, ALL_ENTRIES_MAX));
-        assert!(history.of("g").is_empty() && history.of("g0").is_empty() && !history.of("g1999").is_empty());
-        history.forget("g1999");
-        assert_eq!(history.order.len(), ALL_ENTRIES_MAX - 1);
         let long: Arc<str> = "ü".repeat(1000).into();
         assert_eq!(Who::new(&long, None, (&long, &long)).client_id.len(), NAME_BYTES_MAX);
+    }
+
+    #[test]
+    fn many_groups_keep_a_hundred_each() {
+        let mut history = History::default();
+        let names: Vec<Arc<str>> = (0..1_100).map(|n| format!("group-of-service-{n}").into()).collect();
+        for n in 0..200 {
+            for name in &names {
+                let member_id: Arc<str> = format!("consumer-service-1-{}", Uuid::ZERO).into();
+                let who = Who::new(&member_id, None, (&"consumer-service-1".into(), &"/10.11.12.13".into()));
+                for what in [What::Left, What::Joined] {
+                    history.classic(at(n), name, (0, BTreeMap::new), Reason::of(what, who.clone()));
+                }
+                history.settled(at(n), name);
+            }
+        }
+        assert!(names.iter().all(|name| history.of(name).len() == ENTRIES_MAX));
+        assert_eq!(history.of(&names[0])[0].began_ms, 1_000_100);
+    }
+
+    fn counted(history: &History) -> usize {
+        history.groups.iter().map(|(name, group)| group.bytes(name)).sum()
+    }
+
+    #[test]
+    fn who_has_most_gives_up_its_oldest() {
+        let mut history = History::within(30_000);
+        let settle = |history: &mut History, ms: i64, group: &str| {
+            joined(history, ms, group, 0);
+            history.settled(at(ms), group);
+        };
+        (0..3).for_each(|ms| settle(&mut history, ms, "quiet"));
+        for ms in 3..1_000 {
+            for n in 0..2 {
+                settle(&mut history, ms, &format!("noisy-{n}"));
+                assert!(history.bytes <= history.bytes_max);
+            }
+        }
+        let kept = ["quiet", "noisy-0", "noisy-1"].map(|group| history.of(group).len());
+        assert!(kept[0] == 3 && (30..ENTRIES_MAX).contains(&kept[1]) && kept[1].abs_diff(kept[2]) <= 1, "{kept:?}");
+        assert_eq!(history.of("noisy-1").last().map(|last| last.began_ms), Some(1_000_999));
+        // Of groups that have as many, it is the one that has been quiet for longest.
+        (0..1_000).for_each(|n| settle(&mut history, 1_000, &format!("one-off-{n}")));
+        assert!(history.of("quiet").is_empty() && history.of("noisy-1").is_empty());
+        assert!(history.of("one-off-0").is_empty() && history.of("one-off-999").len() == 1);
+        assert_eq!((history.bytes, history.ranks.len()), (counted(&history), history.groups.len()));
+        assert!(history.bytes > 28_000 && history.bytes <= history.bytes_max);
+        history.groups.keys().cloned().collect::<Vec<_>>().iter().for_each(|name| history.forget(name));
+        assert_eq!((history.bytes, history.ranks.len()), (0, 0));
     }
 
     #[test]
@@ -407,5 +621,9 @@ mod tests {
         let of_group = history.of("g");
         assert_eq!((of_group[0].before, of_group[0].after), (1, 2));
         assert_eq!((of_group[0].moved, of_group[0].idle_ms), (Some(2), Some(30)));
+        let tally = Tally { rebalances: 1, reasons: [("topics changed", 1)].into(), moved: 2, idle_ms: 30 };
+        assert_eq!(history.tallies().collect::<Vec<_>>(), [(&"g".into(), &tally)]);
+        history.freed(at(50), &group, [(topic, 0), (topic, 0), (topic, 3)].into_iter());
+        assert_eq!(history.bytes, counted(&history));
     }
 }

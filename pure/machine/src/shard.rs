@@ -424,7 +424,7 @@ mod tests {
         }
 
         fn expire(step: &mut Step<'_, Self>) {
-            while let Some(waiter) = step.soft.take_due(step.now) {
+            while let Some((waiter, _)) = step.soft.take_due(step.now) {
                 step.log.write("minute");
                 step.reply(waiter, step.log.len());
             }

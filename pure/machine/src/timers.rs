@@ -57,14 +57,14 @@ impl<K: Ord + Clone> Timers<K> {
         self.order.first().map(|(place, _)| *place)
     }
 
-    /// Takes the first of those whose time has come.
-    pub fn take_due(&mut self, now: Now) -> Option<K> {
+    /// Takes the first of those whose time has come, with that time in [`Now::mono_ms`]: whoever asks may be late.
+    pub fn take_due(&mut self, now: Now) -> Option<(K, i64)> {
         while self.deadline()? <= now.mono_ms {
             let (place, name) = self.order.pop_first()?;
             let timer = self.timers.get_mut(&name).expect("what stands in the order is a timer");
             if timer.at == place {
                 self.timers.remove(&name);
-                return Some(name);
+                return Some((name, place));
             }
             timer.place = timer.at;
             self.order.insert((timer.at, name));
@@ -98,9 +98,9 @@ mod tests {
         timers.set("also early", at(5), 5);
         assert_eq!(timers.deadline(), Some(10));
         assert_eq!(timers.take_due(at(9)), None);
-        assert_eq!(timers.take_due(at(50)), Some("also early"));
-        assert_eq!(timers.take_due(at(50)), Some("early"));
-        assert_eq!(timers.take_due(at(50)), Some("late"));
+        assert_eq!(timers.take_due(at(50)), Some(("also early", 10)));
+        assert_eq!(timers.take_due(at(50)), Some(("early", 10)));
+        assert_eq!(timers.take_due(at(50)), Some(("late", 30)));
         assert_eq!(timers.take_due(at(50)), None);
         assert_eq!(timers.deadline(), None);
     }
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(timers.take_due(at(10)), None);
         assert_eq!(timers.deadline(), Some(20));
         timers.set(1, at(10), 5);
-        assert_eq!(timers.take_due(at(15)), Some(1));
+        assert_eq!(timers.take_due(at(15)), Some((1, 15)));
         assert!(timers.is_empty());
     }
 
@@ -152,7 +152,7 @@ mod tests {
                     }
                     _ => {
                         let due = model.iter().map(|(name, at)| (*at, *name)).min().filter(|(at, _)| *at <= ms);
-                        prop_assert_eq!(timers.take_due(at(ms)), due.map(|(_, name)| name));
+                        prop_assert_eq!(timers.take_due(at(ms)), due.map(|(at, name)| (name, at)));
                         due.map(|(_, name)| model.remove(&name));
                     }
                 }

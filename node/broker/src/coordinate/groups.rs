@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use ottla_config::{GroupLayers, ServerConfig, keys};
 use ottla_group::{
     Assignors, Command, Config, DeletedTopic, Explained, GroupConfigs, Groups as Machine, MigrationPolicy, Numbers,
-    Record, Reply, Soft, Summary, Topics, committed, summaries,
+    Record, Reply, Soft, Summary, Tally, Topics, committed, summaries, tallies,
 };
 use ottla_metadata::image::{Image, Topic};
 use ottla_metadata::topic_name::CONSUMER_OFFSETS;
@@ -19,7 +19,7 @@ use ottla_records::Codec;
 use ottla_rt::{Rt, Stop};
 use ottla_wire::{ErrorCode, TopicKey};
 
-use super::host::{Host, Hosted, NoReply};
+use super::host::{Condition, Host, Hosted, NoReply};
 use super::lag::{self, LAGS_MAX, Lag, Times};
 use crate::api::outcome;
 use crate::appended::Appended;
@@ -252,6 +252,18 @@ impl Groups {
         let shards = self.shards.load_full();
         let counts = shards.iter().flatten().filter_map(|shard| shard.look(|_, soft| ottla_group::rebalances(soft)));
         counts.fold((0, 0), |(classic, consumer), (more, others)| (classic + more, consumer + others))
+    }
+
+    /// What was counted of up to `most` groups that have rebalanced.
+    pub fn tallies(&self, most: usize) -> Vec<(Arc<str>, Tally)> {
+        let shards = self.shards.load_full();
+        let of_shard = |shard: &Arc<Host<Machine>>| shard.look(|_, soft| tallies(soft, most));
+        shards.iter().flatten().filter_map(of_shard).flatten().take(most).collect()
+    }
+
+    /// How the coordinators are.
+    pub fn conditions(&self) -> Vec<Condition> {
+        self.shards.load_full().iter().flatten().filter_map(|shard| shard.condition()).collect()
     }
 
     fn shard_of(&self, group: &str) -> Result<Arc<Host<Machine>>, ErrorCode> {

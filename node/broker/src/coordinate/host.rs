@@ -106,6 +106,15 @@ struct State<M: Hosted> {
     cannot_load: bool,
 }
 
+/// How a coordinator is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    Loading,
+    Active,
+    /// Its log could not be read, and is tried again.
+    Failed,
+}
+
 #[derive(Debug)]
 enum Phase<M: Hosted> {
     /// It is being read, or will be at this moment.
@@ -204,6 +213,16 @@ impl<M: Hosted> Host<M> {
         match &self.state().phase {
             Phase::Running(shard) => Some(look(shard.hard(), shard.soft())),
             Phase::Loading { .. } | Phase::Unreadable { .. } | Phase::Over => None,
+        }
+    }
+
+    /// `None` if the partition is no longer led here.
+    pub fn condition(&self) -> Option<Condition> {
+        match &self.state().phase {
+            Phase::Loading { .. } => Some(Condition::Loading),
+            Phase::Unreadable { .. } => Some(Condition::Failed),
+            Phase::Running(_) => Some(Condition::Active),
+            Phase::Over => None,
         }
     }
 

@@ -226,6 +226,13 @@ pub const KAFKA_LOG_LOGCLEANERMANAGER_TIME_SINCE_LAST_RUN_MS: Family = Family {
     labels: &[],
 };
 
+pub const KAFKA_LOG_LOGCLEANERMANAGER_UNCLEANABLE_BYTES: Family = Family {
+    name: "kafka_log_logcleanermanager_uncleanable_bytes",
+    kind: Kind::Gauge,
+    help: "Dirty bytes of logs that are compacted no more.",
+    labels: &["logDirectory"],
+};
+
 pub const KAFKA_LOG_LOGCLEANERMANAGER_UNCLEANABLE_PARTITIONS_COUNT: Family = Family {
     name: "kafka_log_logcleanermanager_uncleanable_partitions_count",
     kind: Kind::Gauge,
@@ -436,6 +443,13 @@ pub const KAFKA_SERVER_FETCHSESSIONCACHE_NUMINCREMENTALFETCHSESSIONS: Family = F
     labels: &[],
 };
 
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_CONSUMER_GROUP_COUNT: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_consumer_group_count",
+    kind: Kind::Gauge,
+    help: "Groups of the consumer protocol.",
+    labels: &["state"],
+};
+
 pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_CONSUMER_GROUP_REBALANCE_COUNT: Family = Family {
     name: "kafka_server_group_coordinator_metrics_consumer_group_rebalance_count",
     kind: Kind::Gauge,
@@ -447,6 +461,41 @@ pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_GROUP_COMPLETED_REBALANCE_COUNT
     name: "kafka_server_group_coordinator_metrics_group_completed_rebalance_count",
     kind: Kind::Gauge,
     help: "Rebalances of classic groups that have ended since their coordinators were loaded.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_GROUP_COUNT: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_group_count",
+    kind: Kind::Gauge,
+    help: "Groups, by the protocol that they go by.",
+    labels: &["protocol"],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_NUM_PARTITIONS: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_num_partitions",
+    kind: Kind::Gauge,
+    help: "Partitions of __consumer_offsets whose coordinators are here: being loaded, at work, or not readable.",
+    labels: &["state"],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_OFFSET_COMMIT_COUNT: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_offset_commit_count",
+    kind: Kind::Gauge,
+    help: "Offsets that were committed outside of transactions since their coordinators were loaded.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_OFFSET_DELETION_COUNT: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_offset_deletion_count",
+    kind: Kind::Gauge,
+    help: "Offsets that OffsetDelete has deleted since their coordinators were loaded.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_OFFSET_EXPIRATION_COUNT: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_offset_expiration_count",
+    kind: Kind::Gauge,
+    help: "Offsets that were too old and were deleted since their coordinators were loaded.",
     labels: &[],
 };
 
@@ -511,6 +560,13 @@ pub const KAFKA_SERVER_RAFT_METRICS_LOG_END_OFFSET: Family = Family {
     kind: Kind::Gauge,
     help: "Offset of the next metadata record.",
     labels: &[],
+};
+
+pub const KAFKA_SERVER_REPLICAALTERLOGDIRSMANAGER_MAXLAG: Family = Family {
+    name: "kafka_server_replicaalterlogdirsmanager_maxlag",
+    kind: Kind::Gauge,
+    help: "Of replicas that move to another log directory, the most offsets that a copy is behind.",
+    labels: &["clientId"],
 };
 
 pub const KAFKA_SERVER_REPLICAMANAGER_ATMINISRPARTITIONCOUNT: Family = Family {
@@ -614,6 +670,13 @@ pub const OTTLA_DISK_FULL: Family = Family {
     labels: &["logDirectory"],
 };
 
+pub const OTTLA_GROUP_IDLE_SECONDS_TOTAL: Family = Family {
+    name: "ottla_group_idle_seconds_total",
+    kind: Kind::Counter,
+    help: "How long partitions of the group had no consumer: idle_ms of its rebalances in /groups/NAME, added up. This and the counts below: of up to 10,000 groups that have rebalanced, since their coordinators were loaded.",
+    labels: &["group"],
+};
+
 pub const OTTLA_GROUP_LAG_MESSAGES: Family = Family {
     name: "ottla_group_lag_messages",
     kind: Kind::Gauge,
@@ -626,6 +689,27 @@ pub const OTTLA_GROUP_LAG_SECONDS: Family = Family {
     kind: Kind::Gauge,
     help: "Age of the first of them, by the timestamp of its batch; 0 if there is none.",
     labels: &["group", "topic", "partition"],
+};
+
+pub const OTTLA_GROUP_MOVED_PARTITIONS_TOTAL: Family = Family {
+    name: "ottla_group_moved_partitions_total",
+    kind: Kind::Counter,
+    help: "Partitions that members were given that they did not have, where that is known.",
+    labels: &["group"],
+};
+
+pub const OTTLA_GROUP_REBALANCE_REASONS_TOTAL: Family = Family {
+    name: "ottla_group_rebalance_reasons_total",
+    kind: Kind::Counter,
+    help: "Reasons for its rebalances, in the words of /groups/NAME. One rebalance can have several.",
+    labels: &["group", "reason"],
+};
+
+pub const OTTLA_GROUP_REBALANCES_TOTAL: Family = Family {
+    name: "ottla_group_rebalances_total",
+    kind: Kind::Counter,
+    help: "Rebalances of the group that have begun.",
+    labels: &["group"],
 };
 
 pub const OTTLA_LOG_DIRTY_BYTES: Family = Family {

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use ottla_group::{Explained, Protocol, Reason, Rebalance, Summary, What, Who};
+use ottla_group::{Explained, Late, Protocol, Reason, Rebalance, Summary, What, Who};
 use ottla_http::{Answer, JSON, Json, Status};
 use ottla_wire::ErrorCode;
 
@@ -119,10 +119,10 @@ fn of_rebalance(rebalance: &Rebalance) -> Json {
 }
 
 fn of_reason(Reason { what, who }: &Reason) -> Json {
-    let mut fields = vec![("reason", name(what).into())];
+    let mut fields = vec![("reason", what.name().into())];
     match what {
-        What::TimedOut { timeout_ms } => fields.push(("session_timeout_ms", (*timeout_ms).into())),
-        What::TooSlow { timeout_ms } => fields.push(("rebalance_timeout_ms", (*timeout_ms).into())),
+        What::TimedOut(late) => fields.extend(of_late("session_timeout_ms", late)),
+        What::TooSlow(late) => fields.extend(of_late("rebalance_timeout_ms", late)),
         What::Replaced { by } => fields.push(("by", by.into())),
         _ => {}
     }
@@ -130,21 +130,9 @@ fn of_reason(Reason { what, who }: &Reason) -> Json {
     Json::Object(fields)
 }
 
-fn name(what: &What) -> &'static str {
-    match what {
-        What::Joined => "joined",
-        What::Left => "left",
-        What::TimedOut { .. } => "timed out",
-        What::TooSlow { .. } => "too slow",
-        What::Changed => "changed its subscription",
-        What::Asked => "asked for it",
-        What::Replaced { .. } => "replaced",
-        What::TopicsChanged => "topics changed",
-        What::Upgraded => "upgraded to the consumer protocol",
-        What::Downgraded => "downgraded to the classic protocol",
-        What::TooLarge => "assignment too large",
-        What::Loaded => "coordinator loaded",
-    }
+/// How long was waited for the member; by how much it was late, until it was heard of again or removed.
+fn of_late(timeout: &'static str, Late { timeout_ms, late_ms, is_back, .. }: &Late) -> [(&'static str, Json); 3] {
+    [(timeout, (*timeout_ms).into()), ("late_ms", (*late_ms).into()), ("heard_again", Json::Bool(*is_back))]
 }
 
 fn of_lag(Lag { committed, end, messages, seconds }: &Lag) -> Json {

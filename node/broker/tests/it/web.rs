@@ -1,16 +1,19 @@
 //! Metrics and health, as somebody sees them who asks over HTTP.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSlice};
+use std::path::Path;
 use std::time::Duration;
 
+use ottla_records::NewRecord;
 use ottla_rt::Stalls;
-use ottla_storage::disk::Operation;
+use ottla_storage::disk::{Disk, Open, Operation};
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::{
-    FindCoordinatorRequest, MetadataRequest, OffsetCommitRequest, OffsetCommitRequestPartition,
-    OffsetCommitRequestTopic,
+    FindCoordinatorRequest, HeartbeatRequest, JoinGroupRequest, JoinGroupRequestProtocol, MetadataRequest,
+    OffsetCommitRequest, OffsetCommitRequestPartition, OffsetCommitRequestTopic,
 };
 
+use crate::directories::*;
 use crate::support::*;
 
 const SETTINGS: &[(&str, &str)] =
@@ -165,6 +168,8 @@ fn a_group_is_behind_in_records_and_in_time() {
         let seconds = value(&metrics, &format!("ottla_group_lag_seconds{labels}")).unwrap();
         assert!((7.0..8.0).contains(&seconds), "{seconds}");
         assert_eq!(value(&metrics, "kafka_coordinator_group_groupmetadatamanager_numoffsets"), Some(1.0));
+        let commits = "kafka_server_group_coordinator_metrics_offset_commit_count";
+        assert_eq!(value(&metrics, commits), Some(1.0));
         assert_eq!(get(&machine, "/groups/h").await.0, 404);
         let (_, list) = get(&machine, "/groups").await;
         let listed = "{\"group\":\"g\",\"type\":\"classic\",\"state\":\"Empty\",\"members\":0,\"lag_messages\":2}";
@@ -232,6 +237,120 @@ fn many_who_ask_for_groups_leave_room_for_others() {
         assert_eq!(seen, [200, 200, 200, 200, 200, 200, 200, 200, 503, 503]);
         assert_eq!(health.0, 200);
         assert_eq!(groups().await, 200);
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
+fn it_is_told_why_a_group_rebalanced_and_by_how_much_a_member_was_late() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let one_partition = ("offsets.topic.num.partitions", "1");
+        let mut broker = machine.start_set_up(&[SETTINGS[0], SETTINGS[1], one_partition]).await;
+        let rt = broker.process.rt();
+        let client = &mut broker.client;
+        let coordinator =
+            FindCoordinatorRequest { key_type: 0, coordinator_keys: vec!["g".into()], ..Default::default() };
+        client.call(&coordinator, 4).await;
+        let protocol = JoinGroupRequestProtocol { name: "range".into(), ..Default::default() };
+        let join = JoinGroupRequest {
+            group_id: "g".into(),
+            session_timeout_ms: 10_000,
+            rebalance_timeout_ms: 60_000,
+            protocol_type: "consumer".into(),
+            protocols: vec![protocol],
+            ..Default::default()
+        };
+        let joined = loop {
+            let joined = client.call(&join, 3).await;
+            match code(joined.error_code) {
+                ErrorCode::None => break joined,
+                error => assert_eq!(error, ErrorCode::CoordinatorLoadInProgress),
+            }
+            rt.sleep(Duration::from_millis(1)).await;
+        };
+        rt.sleep(Duration::from_secs(25)).await;
+        let beat = HeartbeatRequest {
+            group_id: "g".into(),
+            generation_id: joined.generation_id,
+            member_id: joined.member_id,
+            ..Default::default()
+        };
+        assert_eq!(code(client.call(&beat, 3).await.error_code), ErrorCode::UnknownMemberId);
+        let metrics = get(&machine, "/metrics").await.1;
+        for (sample, expected) in [
+            ("ottla_group_rebalances_total{group=\"g\"}", 1.0),
+            ("ottla_group_rebalance_reasons_total{group=\"g\",reason=\"joined\"}", 1.0),
+            ("ottla_group_rebalance_reasons_total{group=\"g\",reason=\"timed out\"}", 1.0),
+            ("ottla_group_moved_partitions_total{group=\"g\"}", 0.0),
+            ("kafka_server_group_coordinator_metrics_group_count{protocol=\"classic\"}", 1.0),
+            ("kafka_server_group_coordinator_metrics_group_count{protocol=\"consumer\"}", 0.0),
+            ("kafka_server_group_coordinator_metrics_consumer_group_count{state=\"Stable\"}", 0.0),
+            ("kafka_server_group_coordinator_metrics_num_partitions{state=\"active\"}", 1.0),
+            ("kafka_server_group_coordinator_metrics_num_partitions{state=\"loading\"}", 0.0),
+            ("kafka_server_group_coordinator_metrics_offset_commit_count", 0.0),
+            ("kafka_server_replicaalterlogdirsmanager_maxlag{clientId=\"ReplicaAlterLogDirs\"}", 0.0),
+        ] {
+            assert_eq!(value(&metrics, sample), Some(expected), "{sample}");
+        }
+        let idle = value(&metrics, "ottla_group_idle_seconds_total{group=\"g\"}").unwrap();
+        assert!((13.0..14.0).contains(&idle), "it has not synced: {idle}");
+        let (status, text) = get(&machine, "/groups/g").await;
+        let late = "\"reason\":\"timed out\",\"session_timeout_ms\":10000,\"late_ms\":150";
+        assert!(status == 200 && text.contains(late) && text.contains("\"heard_again\":true"), "{text}");
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
+fn how_far_a_move_is_behind_is_told() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let settings: Vec<_> = TWO.iter().chain(SETTINGS).copied().collect();
+        let mut broker = machine.start_set_up(&settings).await;
+        make_topics(&mut broker.client).await;
+        let end = offset(&mut broker.client, "a", LATEST).await.1;
+        machine.disk.fail_all(Operation::Read, "/data/a-0", ErrorKind::NotFound);
+        assert_eq!(ask_move(&mut broker.client, "a", "/b").await, ErrorCode::None);
+        broker.process.rt().sleep(Duration::from_secs(8)).await;
+        let lag = "kafka_server_replicaalterlogdirsmanager_maxlag{clientId=\"ReplicaAlterLogDirs\"}";
+        assert_eq!(value(&get(&machine, "/metrics").await.1, lag), Some(end as f64));
+        assert!(end > 0);
+        machine.disk.mend();
+        until_moved(&mut broker, &["/data: c", "/b: a b d"]).await;
+        assert_eq!(value(&get(&machine, "/metrics").await.1, lag), Some(0.0));
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
+fn what_cannot_be_compacted_is_told() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let backoff = ("log.cleaner.backoff.ms", "5000");
+        let mut broker = machine.start_set_up(&[SETTINGS[0], SETTINGS[1], ("log.dirs", "/data"), backoff]).await;
+        let (rt, client) = (broker.process.rt(), &mut broker.client);
+        let configs = [("cleanup.policy", "compact"), ("segment.ms", "10"), ("min.cleanable.dirty.ratio", "0.01")];
+        assert_eq!(client.create("t", &configs).await, ErrorCode::None);
+        for n in 0..10 {
+            let timestamp = rt.now().wall_ms + 1000 * n;
+            let record = NewRecord { timestamp, key: Some(b"k"), value: Some(&[0; 100]), ..NewRecord::default() };
+            assert_eq!(client.send("t", &record, 1000).await, ErrorCode::None);
+        }
+        // A bit of a value has flipped.
+        let path = "/data/t-0/00000000000000000005.log";
+        let file = machine.disk.open(Path::new(path), Open::Write).unwrap();
+        file.write_vectored_at(&[IoSlice::new(&[1])], 100).unwrap();
+        let samples = ["partitions_count", "bytes"]
+            .map(|what| format!("kafka_log_logcleanermanager_uncleanable_{what}{{logDirectory=\"/data\"}}"));
+        let told = async || {
+            let text = get(&machine, "/metrics").await.1;
+            samples.each_ref().map(|sample| value(&text, sample))
+        };
+        assert_eq!(told().await, [Some(0.0); 2]);
+        rt.sleep(Duration::from_secs(20)).await;
+        let sizes = (0..9).map(|n| machine.read(&format!("t-0/{n:020}.log")).len());
+        assert_eq!(told().await, [Some(1.0), Some(sizes.sum::<usize>() as f64)]);
         machine.stop(broker).await.unwrap();
     });
 }

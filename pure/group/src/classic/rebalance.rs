@@ -15,7 +15,7 @@ use ottla_wire::ErrorCode;
 use super::subscription::Subscription;
 use super::{Group, Phase, Preparing, put, take};
 use crate::groups::{Reply, Step, Timer};
-use crate::history::What;
+use crate::history::{Late, What};
 
 /// Something has changed: begins a rebalance, or completes the one that is on if this was what it waited for.
 pub(super) fn rebalance_or_complete(step: &mut Step<'_>, group: &mut Group) {
@@ -65,7 +65,7 @@ pub(super) fn member_removed(step: &mut Step<'_>, group: &mut Group) {
 const NOBODY_BACK_MS_MIN: i64 = 1_000;
 
 /// The time for joining is over.
-pub(crate) fn join_due(step: &mut Step<'_>, id: &Arc<str>) {
+pub(crate) fn join_due(step: &mut Step<'_>, id: &Arc<str>, due_ms: i64) {
     let Some(mut group) = take(step, id) else { return };
     match &mut group.phase {
         Phase::Preparing(Preparing::Initial { is_growing, delay_ms, remaining_ms })
@@ -77,19 +77,22 @@ pub(crate) fn join_due(step: &mut Step<'_>, id: &Arc<str>) {
             *remaining_ms = (*remaining_ms - last_delay_ms).max(0);
             step.soft.timers.set(Timer::Join(id.clone()), step.now, *delay_ms);
         }
-        Phase::Preparing(_) => complete(step, &mut group),
+        Phase::Preparing(_) => {
+            drop_missing(step, &mut group, due_ms);
+            complete(step, &mut group);
+        }
         Phase::Empty | Phase::Completing | Phase::Stable => {}
     }
     put(step, group);
 }
 
 /// The time for syncing is over.
-pub(crate) fn sync_due(step: &mut Step<'_>, id: &Arc<str>) {
+pub(crate) fn sync_due(step: &mut Step<'_>, id: &Arc<str>, due_ms: i64) {
     let Some(mut group) = take(step, id) else { return };
     if matches!(group.phase, Phase::Completing | Phase::Stable) && !group.unsynced.is_empty() {
         let unsynced = std::mem::take(&mut group.unsynced);
-        let timeout_ms = group.members.rebalance_timeout_ms();
-        unsynced.iter().for_each(|member| group.because_of(step, member, What::TooSlow { timeout_ms }));
+        let late = Late::new(group.members.rebalance_timeout_ms(), due_ms, step.now);
+        unsynced.iter().for_each(|member| group.because_of(step, member, What::TooSlow(late.clone())));
         unsynced.iter().for_each(|member| group.remove(step, member));
         prepare(step, &mut group);
     }
@@ -100,15 +103,19 @@ fn wait_for_joins(step: &mut Step<'_>, group: &Group) {
     step.soft.timers.set(Timer::Join(group.id.clone()), step.now, group.members.rebalance_timeout_ms());
 }
 
+/// Nobody waits any longer for those that have not joined.
+fn drop_missing(step: &mut Step<'_>, group: &mut Group, due_ms: i64) {
+    let missing = group.members.iter().filter(|member| !member.is_joining() && !member.is_static());
+    let late = Late::new(group.members.rebalance_timeout_ms(), due_ms, step.now);
+    for id in missing.map(|member| member.id.clone()).collect::<Vec<_>>() {
+        group.because_of(step, &id, What::TooSlow(late.clone()));
+        group.remove(step, &id);
+    }
+}
+
 /// Begins the next generation with those that have joined.
 fn complete(step: &mut Step<'_>, group: &mut Group) {
     step.soft.timers.cancel(&Timer::Join(group.id.clone()));
-    let missing = group.members.iter().filter(|member| !member.is_joining() && !member.is_static());
-    let timeout_ms = group.members.rebalance_timeout_ms();
-    for id in missing.map(|member| member.id.clone()).collect::<Vec<_>>() {
-        group.because_of(step, &id, What::TooSlow { timeout_ms });
-        group.remove(step, &id);
-    }
     if group.members.is_empty() {
         return begin_empty(step, group);
     }

@@ -6,9 +6,9 @@ use super::join::NEW_MEMBER_JOIN_TIMEOUT_MS;
 use super::rebalance::{complete_if_all_joined, member_removed};
 use super::{put, take};
 use crate::groups::Step;
-use crate::history::What;
+use crate::history::{Late, What};
 
-pub(crate) fn ended(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>) {
+pub(crate) fn ended(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>, due_ms: i64) {
     let Some(mut group) = take(step, group_id) else { return };
     if group.pending.remove(member_id) {
         complete_if_all_joined(step, &mut group);
@@ -17,7 +17,7 @@ pub(crate) fn ended(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<st
         let is_waiting = member.is_joining() || member.syncing.is_some();
         let timeout_ms = if member.is_new { NEW_MEMBER_JOIN_TIMEOUT_MS } else { member.session_timeout_ms.into() };
         if member.is_new || !is_waiting {
-            group.because_of(step, member_id, What::TimedOut { timeout_ms });
+            group.because_of(step, member_id, What::TimedOut(Late::new(timeout_ms, due_ms, step.now)));
             group.remove(step, member_id);
             member_removed(step, &mut group);
         }

@@ -6,7 +6,7 @@ use super::member::Member;
 use super::reconcile::{Reconciliation, Report};
 use super::{leave, reasons, records, settings};
 use crate::groups::{Step, Timer};
-use crate::history::What;
+use crate::history::{Late, What};
 use crate::room::{Lack, Room};
 
 /// The member lives: its session begins anew.
@@ -62,25 +62,25 @@ pub(super) fn reconcile(
 }
 
 /// The member was not heard of for its session timeout.
-pub(crate) fn ended(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>) {
+pub(crate) fn ended(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>, due_ms: i64) {
     let timeout_ms = session_timeout_ms(step, group_id, member_id);
-    reasons::because_of(step, group_id, member_id, What::TimedOut { timeout_ms });
+    reasons::because_of(step, group_id, member_id, What::TimedOut(Late::new(timeout_ms, due_ms, step.now)));
     leave::remove(step, group_id, std::slice::from_ref(member_id));
 }
 
 /// The member did not join or sync, or give up partitions, in time.
-pub(crate) fn too_slow(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>) {
+pub(crate) fn too_slow(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>, due_ms: i64) {
     let member = step.log.consumer.get(group_id).and_then(|group| group.members.get(member_id));
     let timeout_ms = member.map_or(0, |member| member.said.rebalance_timeout_ms.into());
-    reasons::because_of(step, group_id, member_id, What::TooSlow { timeout_ms });
+    reasons::because_of(step, group_id, member_id, What::TooSlow(Late::new(timeout_ms, due_ms, step.now)));
     leave::remove(step, group_id, std::slice::from_ref(member_id));
 }
 
 /// The member had its rebalance timeout to give up partitions. Whoever waits for them waits no longer.
-pub(crate) fn revocation_due(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>) {
+pub(crate) fn revocation_due(step: &mut Step<'_>, group_id: &Arc<str>, member_id: &Arc<str>, due_ms: i64) {
     let member = step.log.consumer.get(group_id).and_then(|group| group.members.get(member_id));
     if member.is_some_and(Member::is_awaited) {
-        too_slow(step, group_id, member_id);
+        too_slow(step, group_id, member_id, due_ms);
     }
 }
 

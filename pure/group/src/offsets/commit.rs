@@ -46,6 +46,7 @@ pub(crate) fn decide(step: &mut Step<'_>, commit: OffsetCommit) -> OffsetCommitR
     if bytes > step.soft.config.batch_bytes_max {
         return answer(&request, |_| ErrorCode::InvalidCommitOffsetSize);
     }
+    step.soft.offset_counts.committed += records.len() as u64;
     records.into_iter().for_each(|record| step.log.write(record));
     answer(&request, outcome)
 }

@@ -40,6 +40,7 @@ pub(crate) fn decide(step: &mut Step<'_>, request: OffsetDeleteRequest) -> Offse
                 || step.log.pending.contains(&id, &topic.name, partition_index);
             if code == ErrorCode::None && is_known {
                 step.log.write(Record::OffsetCommit(key(&id, &topic.name, partition_index), None));
+                step.soft.offset_counts.deleted += 1;
             }
             OffsetDeleteResponsePartition { partition_index, error_code: code.code() }
         });

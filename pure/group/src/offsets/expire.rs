@@ -79,6 +79,7 @@ fn look_at(step: &mut Step<'_>, at: Place, left: &mut Left) -> Option<Place> {
             stayed += 1;
         }
     }
+    step.soft.offset_counts.expired += old.len() as u64;
     old.into_iter().for_each(|record| step.log.write(record));
     if !is_done {
         return Some(Place { group: at.group, stayed });

@@ -47,6 +47,13 @@ impl Node {
         (records, replies)
     }
 
+    /// Lets time pass in which the coordinator does nothing, and then what was due.
+    pub fn stall(&mut self, ms: i64) -> Done {
+        let mono_ms = self.now.mono_ms + ms;
+        self.now = Now { mono_ms, wall_ms: START_MS + mono_ms };
+        self.pass(mono_ms)
+    }
+
     /// One step of what is due.
     pub fn tick(&mut self) -> Done {
         let batch = self.shard.tick(self.now);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use bytes::Bytes;
 use ottla_base::Uuid;
-use ottla_group::{Explained, Protocol, Reason, Rebalance, Record, Reply, What};
+use ottla_group::{Explained, Late, Protocol, Reason, Rebalance, Record, Reply, What};
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::ConsumerGroupHeartbeatResponse;
 use ottla_wire::messages::consumer_group_describe_response::{
@@ -69,6 +69,8 @@ fn rebalance(rebalance: &Rebalance) -> String {
     for Reason { what, who } in reasons {
         let what = match what {
             What::Replaced { by } => format!("Replaced by {}", short(by)),
+            What::TimedOut(late) => format!("TimedOut {}", self::late(late)),
+            What::TooSlow(late) => format!("TooSlow {}", self::late(late)),
             what => format!("{what:?}"),
         };
         let who = who.as_ref().map_or(String::new(), |who| {
@@ -81,6 +83,10 @@ fn rebalance(rebalance: &Rebalance) -> String {
         writeln!(out, "    and {more_reasons} more").unwrap();
     }
     out
+}
+
+fn late(Late { timeout_ms, late_ms, is_back, .. }: &Late) -> String {
+    format!("after {timeout_ms} and {late_ms}{}", if *is_back { ", heard again" } else { "" })
 }
 
 pub fn record(record: &Record) -> String {

@@ -2,7 +2,8 @@
 //!
 //! `a join g` is a JoinGroup of client `a` for group `g`. A client goes by the member id, the instance id and the
 //! generation that it has last used or been told in that group; `id=`, `instance=` and `gen=` say otherwise. `wait 3000`
-//! lets time pass, and shows what comes of it; `crash` loads the log anew; `explain g` tells why the group has shared anew.
+//! lets time pass, and shows what comes of it; in `stall 3000` nobody looks meanwhile; `crash` loads the log anew;
+//! `explain g` tells why the group has shared anew, and `numbers` how many groups and offsets there are.
 //!
 //! To write the files anew after a change, and then to read what changed: `OTTLA_REWRITE=1 cargo test -p ottla-group`.
 
@@ -14,8 +15,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ottla_base::Uuid;
 use ottla_group::{
-    Assignors, Command, Config, ConsumerGroupHeartbeat, DeletedTopic, DescribeGroups, GroupConfig, JoinGroup,
-    LeaveGroup, MigrationPolicy, OffsetCommit, OffsetFetch, Reply, SyncGroup, Topic, Topics,
+    Assignors, CONSUMER_STATES, Command, Config, ConsumerGroupHeartbeat, DeletedTopic, DescribeGroups, GroupConfig,
+    JoinGroup, LeaveGroup, MigrationPolicy, Numbers, OffsetCommit, OffsetCounts, OffsetFetch, Reply, SyncGroup, Topic,
+    Topics,
 };
 use ottla_machine::Waiter;
 use ottla_wire::messages::consumer_group_heartbeat_request::TopicPartitions;
@@ -51,7 +53,7 @@ transcripts! {
     consumer_leave consumer_offsets consumer_patterns consumer_reconcile consumer_requests consumer_static
     consumer_timeouts consumer_topics cooperative crashes describe heartbeat initial_delay join leave limits
     migrate_downgrade migrate_mixed migrate_refused migrate_static migrate_timeouts migrate_unsettled
-    migrate_upgrade offsets offsets_expire reasons_classic reasons_consumer reasons_migrate
+    migrate_upgrade numbers offsets offsets_expire reasons_classic reasons_consumer reasons_late reasons_migrate
     offsets_of_members protocols rebalance static_alone static_members sync
 }
 
@@ -145,6 +147,21 @@ impl Session {
         }
         match words[0] {
             "wait" => return self.wait(words[1].parse().unwrap()),
+            "stall" => {
+                let done = self.node.stall(words[1].parse().unwrap());
+                return self.show(done);
+            }
+            "numbers" => {
+                let Numbers { classic, consumer, offsets, offset_counts, .. } =
+                    Numbers::of(self.node.shard.hard(), self.node.shard.soft());
+                let OffsetCounts { committed, deleted, expired } = offset_counts;
+                let consumer: Vec<_> =
+                    CONSUMER_STATES.iter().zip(consumer).map(|(state, count)| format!(" {state} {count}")).collect();
+                return format!(
+                    "classic {classic}, consumer{}, offsets {offsets}: committed {committed} deleted {deleted} expired {expired}\n",
+                    consumer.concat()
+                );
+            }
             "explain" => {
                 let shard = &self.node.shard;
                 let explained = ottla_group::explain(shard.hard(), shard.soft(), words[1].trim_matches('"'));

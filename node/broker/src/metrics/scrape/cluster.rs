@@ -1,14 +1,12 @@
-//! The cluster as the metadata say it is, who controls it, its groups, and the disk under it.
+//! The cluster as the metadata say it is, who controls it, and the disk under it.
 
 use std::sync::Arc;
 
-use ottla_group::{Committed, Numbers};
 use ottla_metadata::Image;
 use ottla_metadata::image::Broker;
 use ottla_observe::{Labels, Text};
 
 use super::Sources;
-use crate::coordinate::lag::Lag;
 use crate::directory::Directory;
 use crate::directory::report::cordoned;
 use crate::metrics::families::*;
@@ -19,11 +17,6 @@ pub fn write(text: &mut Text, sources: &Sources) {
     write_brokers(text, image);
     write_topics(text, image);
     write_metadata(text, sources, image);
-    write_groups(text, sources.broker.groups.numbers());
-    let (classic, consumer) = sources.broker.groups.rebalances();
-    text.single(&KAFKA_SERVER_GROUP_COORDINATOR_METRICS_GROUP_COMPLETED_REBALANCE_COUNT, classic);
-    text.single(&KAFKA_SERVER_GROUP_COORDINATOR_METRICS_CONSUMER_GROUP_REBALANCE_COUNT, consumer);
-    write_lags(text, &sources.broker.groups.lags(&published));
     write_disk(text, sources, image);
 }
 
@@ -94,30 +87,6 @@ fn camel(feature: &str) -> String {
         let (head, tail) = word.split_at(word.len().min(1));
         name + &head.to_uppercase() + tail
     })
-}
-
-fn write_groups(text: &mut Text, numbers: Numbers) {
-    let Numbers { classic, preparing, completing, stable, empty, offsets } = numbers;
-    text.single(&KAFKA_COORDINATOR_GROUP_GROUPMETADATAMANAGER_NUMGROUPS, classic);
-    text.single(&KAFKA_COORDINATOR_GROUP_GROUPMETADATAMANAGER_NUMGROUPSPREPARINGREBALANCE, preparing);
-    text.single(&KAFKA_COORDINATOR_GROUP_GROUPMETADATAMANAGER_NUMGROUPSCOMPLETINGREBALANCE, completing);
-    text.single(&KAFKA_COORDINATOR_GROUP_GROUPMETADATAMANAGER_NUMGROUPSSTABLE, stable);
-    text.single(&KAFKA_COORDINATOR_GROUP_GROUPMETADATAMANAGER_NUMGROUPSEMPTY, empty);
-    text.single(&KAFKA_COORDINATOR_GROUP_GROUPMETADATAMANAGER_NUMOFFSETS, offsets);
-}
-
-/// Bounded by [`LAGS_MAX`](crate::coordinate::lag::LAGS_MAX), and looked up every few seconds at most.
-fn write_lags(text: &mut Text, lags: &[Lag]) {
-    let labelled: Vec<(Labels, &Lag)> = lags
-        .iter()
-        .map(|lag| {
-            let Committed { group, topic, partition, .. } = &lag.committed;
-            (Labels::of(OTTLA_GROUP_LAG_MESSAGES.labels, &[group, topic, &partition.to_string()]), lag)
-        })
-        .collect();
-    text.family(&OTTLA_GROUP_LAG_MESSAGES, labelled.iter().map(|(labels, lag)| (labels, lag.messages)));
-    let seconds = labelled.iter().filter_map(|(labels, lag)| Some((labels, lag.seconds?)));
-    text.family(&OTTLA_GROUP_LAG_SECONDS, seconds);
 }
 
 fn write_disk(text: &mut Text, Sources { broker, .. }: &Sources, image: &Image) {

@@ -1,8 +1,13 @@
 //! Compaction: how the last one went, and whether all that is to be compacted can be.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use ottla_observe::{Labels, Text};
 
 use super::Sources;
+use crate::Broker;
+use crate::directory::Directory;
 use crate::metrics::compaction::Last;
 use crate::metrics::families::*;
 
@@ -25,5 +30,25 @@ pub fn write(text: &mut Text, Sources { broker, .. }: &Sources) {
     let counts: Vec<_> = broker.directories.iter().map(|directory| of(directory.shown())).collect();
     let rows = counts.iter().map(|(labels, count)| (labels, *count));
     text.family(&KAFKA_LOG_LOGCLEANERMANAGER_UNCLEANABLE_PARTITIONS_COUNT, rows);
+    let dirty = uncleanable_bytes(broker);
+    let of = |(labels, directory): (&Labels, &Arc<Directory>)| {
+        (labels.clone(), dirty.get(&directory.shown()).copied().unwrap_or(0))
+    };
+    let bytes: Vec<_> = counts.iter().map(|(labels, _)| labels).zip(broker.directories.iter()).map(of).collect();
+    let rows = bytes.iter().map(|(labels, bytes)| (labels, *bytes));
+    text.family(&KAFKA_LOG_LOGCLEANERMANAGER_UNCLEANABLE_BYTES, rows);
     text.single(&OTTLA_COMPACTION_BYTES_TOTAL, compaction.bytes.get());
+}
+
+/// Of logs that are compacted no more, by the path of their log directory.
+fn uncleanable_bytes(broker: &Broker) -> BTreeMap<String, u64> {
+    let (published, now_wall_ms) = (broker.published.load_full(), broker.rt.now().wall_ms);
+    let mut bytes = BTreeMap::new();
+    let partitions = published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten());
+    for partition in partitions.filter(|partition| partition.is_uncleanable()) {
+        if let Ok(Some(found)) = partition.cleanable(now_wall_ms) {
+            *bytes.entry(partition.home.shown()).or_default() += found.cleanable_bytes;
+        }
+    }
+    bytes
 }

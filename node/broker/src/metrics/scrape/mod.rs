@@ -6,6 +6,7 @@
 
 mod cluster;
 mod compaction;
+mod groups;
 mod network;
 mod partitions;
 mod process;
@@ -47,6 +48,7 @@ pub fn text(sources: Option<&Sources>, state: BrokerState, room: usize) -> Strin
         topics::write(&mut text, sources);
         network::write(&mut text, sources);
         cluster::write(&mut text, sources);
+        groups::write(&mut text, sources);
         compaction::write(&mut text, sources);
     }
     text.finish()

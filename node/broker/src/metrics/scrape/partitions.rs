@@ -1,13 +1,18 @@
 //! Partitions: their logs, their replicas, and how many of them there are of which kind.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use ottla_metadata::image;
 use ottla_observe::{Family, Labels, Text};
 use ottla_storage::Reader;
+use ottla_wire::TopicKey;
 
 use super::Sources;
 use crate::metrics::families::*;
 use crate::partition::Partition;
 use crate::topics::Published;
+use crate::upkeep::moving::Move;
 
 /// One log of this broker.
 struct Log {
@@ -52,6 +57,19 @@ pub fn write(text: &mut Text, sources: &Sources) {
     text.single(&KAFKA_SERVER_REPLICAMANAGER_UNDERMINISRPARTITIONCOUNT, count(Led::is_under_min));
     text.single(&KAFKA_SERVER_REPLICAMANAGER_ATMINISRPARTITIONCOUNT, count(Led::is_at_min));
     text.single(&OTTLA_LOGS_UNSYNCABLE, counts.unsyncable);
+    let mover = Labels::of(KAFKA_SERVER_REPLICAALTERLOGDIRSMANAGER_MAXLAG.labels, &["ReplicaAlterLogDirs"]);
+    let lag = move_lag(&published, &sources.broker.moving.all());
+    text.family(&KAFKA_SERVER_REPLICAALTERLOGDIRSMANAGER_MAXLAG, [(&mover, lag)]);
+}
+
+/// The most offsets that a copy on its way to another log directory is behind.
+fn move_lag(published: &Published, moves: &[Arc<Move>]) -> i64 {
+    let of_move = |one: &Arc<Move>| {
+        let topic = published.topics.find(TopicKey::Id(one.replica.topic))?;
+        let partition = topic.partition(one.replica.index).ok()?;
+        Some(partition.reader.end().offset - one.copied_to.load(Ordering::Relaxed))
+    };
+    moves.iter().filter_map(of_move).max().unwrap_or(0).max(0)
 }
 
 fn look(published: &Published) -> (Vec<Log>, Vec<Led>, Counts) {
