@@ -5,7 +5,7 @@ use std::time::Duration;
 use ottla_records::Scratch;
 use ottla_wire::ErrorCode;
 
-use crate::client::{Ask, Client, FetchRequest, FoundOffset, Gone};
+use crate::client::{Ask, Client, EARLIEST, FetchRequest, FoundOffset, Gone};
 use crate::history::{Event, LogId, Marks};
 use crate::record::{Stored, unpack};
 use crate::site::{Site, Topic};
@@ -54,7 +54,13 @@ async fn check_times(site: &Site, client: &mut Client, topic: &Topic, log: LogId
 }
 
 async fn whole(site: &Site, client: &mut Client, topic: &Topic, log: LogId) -> (Marks, Vec<Stored>) {
-    let (mut all, mut offset, mut scratch) = (Vec::new(), 0, Scratch::default());
+    let start = loop {
+        match client.find_offset(&topic.name, log.partition, EARLIEST).await {
+            Ok(Ok(found)) => break found.offset,
+            _ => site.rt.sleep(RETRY).await,
+        }
+    };
+    let (mut all, mut offset, mut scratch) = (Vec::new(), start, Scratch::default());
     loop {
         let sent = site.history.at();
         let ask = Ask { topic: topic.name.clone(), partition: log.partition, offset, max_bytes: 1 << 20 };
@@ -72,7 +78,8 @@ async fn whole(site: &Site, client: &mut Client, topic: &Topic, log: LogId) -> (
         match part {
             Some(part) if part.error == ErrorCode::None => match unpack(&part.records, &mut scratch) {
                 Ok(records) => {
-                    all.extend(records);
+                    // A batch is whole, of which the first records may be deleted.
+                    all.extend(records.into_iter().filter(|record| record.offset >= start));
                     offset = all.last().map_or(part.marks.start, |last: &Stored| last.offset + 1);
                     if offset >= part.marks.high_watermark {
                         return (part.marks, all);

@@ -73,6 +73,16 @@ pub enum Event {
     MoveSent {
         log: LogId,
     },
+    /// The records before an offset are to go, of whichever topic has the name.
+    TrimSent {
+        topic: String,
+        partition: i32,
+        before: i64,
+    },
+    Trimmed {
+        log: LogId,
+        start: i64,
+    },
     DeleteSent {
         id: Uuid,
     },
@@ -227,6 +237,8 @@ impl fmt::Display for Event {
             Event::CreateSent { name } => write!(f, "create {name}"),
             Event::Created { name, id, keeps } => write!(f, "created {name} as {id}, {keeps:?}"),
             Event::MoveSent { log } => write!(f, "move {log}"),
+            Event::TrimSent { topic, partition, before } => write!(f, "trim {topic}-{partition} to {before}"),
+            Event::Trimmed { log, start } => write!(f, "trimmed {log} to {start}"),
             Event::DeleteSent { id } => write!(f, "delete {id}"),
             Event::Deleted { id } => write!(f, "deleted {id}"),
             Event::Listed { topics, .. } => write!(f, "topics {topics:?}"),

@@ -40,6 +40,7 @@ mod site;
 mod story;
 mod topics;
 mod trace;
+mod trimmer;
 
 use ottla_rt::World;
 

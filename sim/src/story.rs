@@ -24,6 +24,7 @@ use crate::reader::Reader;
 use crate::site::{NewTopic, Site, Topic};
 use crate::topics;
 use crate::trace::Trace;
+use crate::trimmer;
 
 /// How long a healed broker and its clients may take to get done.
 const LIVENESS_LIMIT: Duration = Duration::from_secs(90);
@@ -73,6 +74,10 @@ impl Teller<'_> {
         if dice.one_in(2) {
             let mover = mover::move_about(site.clone(), producers.listener());
             producing.push(site.rt.spawn(Lane::Data, "mover", mover));
+        }
+        if dice.one_in(2) {
+            let trimmer = trimmer::trim(site.clone(), topics.to_vec(), producers.listener());
+            producing.push(site.rt.spawn(Lane::Data, "trimmer", trimmer));
         }
         let reading = start_readers(&site, &topics, &stopper);
         let (calm, done) = (producers.listener(), stopper.listener());

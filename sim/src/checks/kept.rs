@@ -1,15 +1,18 @@
 //! Nothing that was acknowledged is lost: it lies where the acknowledgement said, whatever has happened since that its topic
-//! promises to survive.
+//! promises to survive; unless somebody has asked for it to go.
 
 use std::collections::BTreeMap;
 
-use super::logs::{Losses, audits, first_sent, kept, promises};
+use super::logs::{Losses, audits, first_sent, kept, names, promises, trimmed};
 use super::{Wrong, wrong};
 use crate::history::{Event, Keeps};
 
 pub fn check(history: &[Event]) -> Result<(), Wrong> {
     let (promises, losses, sent) = (promises(history), Losses::of(history), first_sent(history));
+    let (names, trimmed) = (names(history), trimmed(history));
     for (audited, log, records) in audits(history) {
+        let name = names.get(&log.topic).copied().unwrap_or_default();
+        let may_begin_at = trimmed.get(&(name, log.partition)).copied().unwrap_or(0);
         let found: BTreeMap<_, _> = records.iter().copied().collect();
         for (acknowledged, batch, base_offset) in kept(&history[..audited], log) {
             for (offset, record) in (base_offset..).zip(batch.records()) {
@@ -17,7 +20,7 @@ pub fn check(history: &[Event]) -> Result<(), Wrong> {
                 let first_sent = sent.get(&(log, record)).copied().unwrap_or(acknowledged);
                 let may_be_lost = promises.get(&log.topic) == Some(&Keeps::Cached)
                     && losses.may_have_taken(first_sent, acknowledged, audited);
-                if !is_there && !may_be_lost {
+                if !is_there && !may_be_lost && offset >= may_begin_at {
                     let there = found.get(&offset).map_or("nothing".to_owned(), |other| other.to_string());
                     let lost = format!("{record} was kept at {offset} (event {acknowledged}), and there is {there}");
                     return wrong(audited, lost);
@@ -48,6 +51,21 @@ mod tests {
         for lost in [without_the_last(Keeps::Cached, &[]), without_the_last(Keeps::Cached, &[Event::Killed])] {
             assert_eq!(check(&lost).unwrap_err().at, lost.len() - 1);
         }
+    }
+
+    #[test]
+    fn what_was_asked_to_go_may_be_gone() {
+        let Some(Event::Audited { log, marks, mut records }) = example::history().pop() else { panic!() };
+        let (first, _) = records.remove(0);
+        let name = names(&example::history())[&log.topic].to_owned();
+        let check_asked = |before| {
+            let mut history = example::history();
+            history.push(Event::TrimSent { topic: name.clone(), partition: log.partition, before });
+            history.push(Event::Audited { log, marks, records: records.clone() });
+            check(&history)
+        };
+        assert!(check_asked(first).is_err());
+        assert_eq!(check_asked(first + 1), Ok(()));
     }
 
     #[test]

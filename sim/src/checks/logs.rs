@@ -37,6 +37,27 @@ pub fn audits(history: &[Event]) -> impl Iterator<Item = (At, LogId, &[(i64, Rec
     })
 }
 
+/// Before which offset the records of each log may have been deleted.
+pub fn trimmed(history: &[Event]) -> BTreeMap<(&str, i32), i64> {
+    let mut trimmed = BTreeMap::new();
+    for event in history {
+        if let Event::TrimSent { topic, partition, before } = event {
+            let most = trimmed.entry((topic.as_str(), *partition)).or_insert(0);
+            *most = before.max(most).to_owned();
+        }
+    }
+    trimmed
+}
+
+/// The name of each topic.
+pub fn names(history: &[Event]) -> BTreeMap<Uuid, &str> {
+    let created = history.iter().filter_map(|event| match event {
+        Event::Created { id, name, .. } => Some((*id, name.as_str())),
+        _ => None,
+    });
+    created.collect()
+}
+
 /// Acknowledgements of a log, with their times and base offsets.
 pub fn kept(history: &[Event], of: LogId) -> impl Iterator<Item = (At, Batch, i64)> {
     history.iter().enumerate().filter_map(move |(at, event)| match event {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::logs::promises;
+use super::refusals::is_to_go;
 use super::{Wrong, wrong};
 use crate::history::{At, Event, Keeps, LogId, Marks};
 
@@ -13,6 +14,8 @@ struct Known {
     since: Vec<(At, Marks)>,
     /// High watermark at the last clean stop.
     settled: i64,
+    /// Where the log begins whatever happens: somebody was told that the records before are deleted, or it was at a clean stop.
+    deleted_to: i64,
 }
 
 impl Known {
@@ -35,17 +38,32 @@ pub fn check(history: &[Event]) -> Result<(), Wrong> {
     let mut last_loss = None;
     for (at, event) in history.iter().enumerate() {
         match event {
-            Event::Stopped => logs.values_mut().for_each(|known| known.settled = known.at(At::MAX).high_watermark),
-            Event::PowerLost => {
-                last_loss = Some(at);
-                for (_, known) in logs.iter_mut().filter(|(log, _)| is_cached(log)) {
-                    let Marks { start, high_watermark } = known.at(At::MAX);
-                    known.since.push((at, Marks { start, high_watermark: high_watermark.min(known.settled) }));
+            Event::Stopped => {
+                for known in logs.values_mut() {
+                    Marks { start: known.deleted_to, high_watermark: known.settled } = known.at(At::MAX);
+                }
+            }
+            Event::Killed | Event::PowerLost => {
+                let is_loss = *event == Event::PowerLost;
+                if is_loss {
+                    last_loss = Some(at);
+                }
+                for (log, known) in &mut logs {
+                    let Marks { high_watermark, .. } = known.at(At::MAX);
+                    let settled = if is_loss && is_cached(log) { known.settled } else { high_watermark };
+                    let start = known.deleted_to;
+                    known.since.push((at, Marks { start, high_watermark: high_watermark.min(settled) }));
                 }
             }
             Event::Kept { batch, base_offset, acks_all: true } if !is_cached(&batch.log) => {
                 let high_watermark = base_offset + i64::from(batch.count);
                 logs.entry(batch.log).or_default().rise(at, Marks { start: 0, high_watermark });
+            }
+            // The name that was asked for may be that of another topic by now.
+            Event::Trimmed { log, start } if !is_to_go(&history[..at], log) => {
+                let known = logs.entry(*log).or_default();
+                known.deleted_to = known.deleted_to.max(*start);
+                known.rise(at, Marks { start: *start, high_watermark: 0 });
             }
             Event::Fetched { log, marks, .. } | Event::Ends { log, marks, .. } | Event::Audited { log, marks, .. } => {
                 let sent = if let Event::Fetched { sent, .. } | Event::Ends { sent, .. } = event { *sent } else { at };
@@ -86,6 +104,15 @@ mod tests {
             let started = Marks { start: 2, ..example::marks(9) };
             assert!(!check_then(&[audit(of, started), audit(of, example::marks(9))]));
         }
+    }
+
+    #[test]
+    fn what_was_deleted_does_not_come_back() {
+        let log = example::log(Keeps::Cached);
+        let trimmed = Event::Trimmed { log, start: 2 };
+        assert!(!check_then(&[trimmed.clone(), Event::PowerLost, audit(Keeps::Cached, example::marks(9))]));
+        let of_another = Event::DeleteSent { id: log.topic };
+        assert!(check_then(&[of_another, trimmed, Event::PowerLost, audit(Keeps::Cached, example::marks(9))]));
     }
 
     #[test]

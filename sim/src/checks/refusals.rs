@@ -39,7 +39,7 @@ pub fn check(history: &[Event]) -> Result<(), Wrong> {
     Ok(())
 }
 
-fn is_to_go(before: &[Event], log: &LogId) -> bool {
+pub fn is_to_go(before: &[Event], log: &LogId) -> bool {
     before.iter().any(|event| matches!(event, Event::DeleteSent { id } if *id == log.topic))
 }
 

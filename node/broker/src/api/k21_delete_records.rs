@@ -28,9 +28,15 @@ async fn handle(ctx: Ctx, request: DeleteRecordsRequest) -> DeleteRecordsRespons
     DeleteRecordsResponse { topics, ..Default::default() }
 }
 
+/// Where a log begins is written down for a log that says whose it is. One that was never flushed may be gone after a loss of
+/// power, and its offsets would be given twice.
+fn is_unsynced(partition: &Partition) -> bool {
+    partition.reader.recovery_point() < partition.reader.start()
+}
+
 /// Blocks for as long as the disk takes.
 fn delete_all(ctx: &Ctx, request: &DeleteRecordsRequest) -> Vec<DeleteRecordsTopicResult> {
-    // Those of which it is not written down that they begin here: by this request, or one before it that failed.
+    // Those that may not begin here after a loss of power: by this request, or one before it that failed.
     let mut unwritten = Vec::<Arc<Partition>>::new();
     let topics = request.topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|asked| {
@@ -39,7 +45,8 @@ fn delete_all(ctx: &Ctx, request: &DeleteRecordsRequest) -> Vec<DeleteRecordsTop
             let low = deleted.map(|(partition, trimmed)| {
                 let start = trimmed.start;
                 ctx.broker.trimming.follow_up(&partition, trimmed);
-                if !partition.home.checkpoints.has_start(&partition.directory(), start) {
+                let is_written = partition.home.checkpoints.has_start(&partition.directory(), start);
+                if !is_written || is_unsynced(&partition) {
                     unwritten.push(partition);
                 }
                 start
@@ -62,9 +69,10 @@ fn delete_all(ctx: &Ctx, request: &DeleteRecordsRequest) -> Vec<DeleteRecordsTop
             written.push((home.clone(), outcome));
             written.len() - 1
         });
-        let kept = match &written[at].1 {
+        let synced = if is_unsynced(&partition) { partition.reader.flush().map(drop) } else { Ok(()) };
+        let kept = match written[at].1.as_ref().and(synced.as_ref()) {
             // Of one that was taken offline meanwhile nothing was written down: it may begin where it began before.
-            Ok(()) => partition.marks().map(drop),
+            Ok(_) => partition.marks().map(drop),
             Err(error) => {
                 tracing::error!(%topic, partition = index, "cannot write down where the log begins: {error}");
                 // It does begin there, but perhaps not after a crash.
