@@ -35,8 +35,8 @@ pub struct Topic<'a, P> {
     pub partitions: Partitions<'a, P>,
 }
 
-/// How a request names a topic, in the frame. An answer of the same version repeats the bytes: to look whether they are text
-/// costs more than to copy them.
+/// How a request names a topic, in the frame. An answer of the same version repeats the bytes of an id, or of a name that can be
+/// one: to look whether they are UTF-8 costs more.
 #[derive(Clone, Copy, Debug)]
 pub struct Named<'a> {
     bytes: &'a [u8],
@@ -317,7 +317,12 @@ impl<'o> TopicsWriter<'o> {
     #[inline]
     pub fn topic_as(&mut self, named: Named<'_>, partitions: usize) {
         assert_eq!(named.layout, self.layout, "a request of another version names topics otherwise");
-        self.out.extend_from_slice(named.bytes);
+        if named.layout.version >= TOPIC_ID_FROM || named.bytes.is_ascii() {
+            self.out.extend_from_slice(named.bytes);
+        } else {
+            // Perhaps no text at all, which no answer may contain.
+            named.key().write(&mut Writer::new(self.out), self.layout);
+        }
         self.begin_topic(partitions);
     }
 

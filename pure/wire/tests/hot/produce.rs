@@ -252,6 +252,26 @@ fn what_is_not_utf8_becomes_one_replacement_character() {
     assert_eq!(&*read.topic_data[0].name, "\u{FFFD}");
 }
 
+/// No client takes an answer with a name that is no text.
+#[test]
+fn an_answer_repeats_names_that_are_text() {
+    for (name, answered) in [(&b"t-1"[..], "t-1"), ("t\u{e9}".as_bytes(), "t\u{e9}"), (b"t\xff", "\u{FFFD}")] {
+        let mut bytes = vec![0, 0, 1, 0, 0, 0, 9, 2, name.len() as u8 + 1];
+        bytes.extend_from_slice(name);
+        bytes.extend_from_slice(&[1, 0, 0]);
+        let request = Request::decode(&mut Reader::new(&bytes), 9).unwrap();
+        let mut out = Vec::new();
+        let mut writer = ResponseWriter::begin(&mut out, 9, 1);
+        writer.topic_as(request.topics.into_iter().next().unwrap().named, 0);
+        writer.end(0, &[]);
+        let mut expected = Vec::new();
+        let mut writer = ResponseWriter::begin(&mut expected, 9, 1);
+        writer.topic(TopicKey::Name(answered), 0);
+        writer.end(0, &[]);
+        assert_eq!(out, expected, "{answered}");
+    }
+}
+
 #[test]
 fn outcomes_that_fail_after_all() {
     for version in VERSIONS {
