@@ -91,7 +91,7 @@ impl Apache {
             .flatten()
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let kafka =
-            names.filter_map(|name| Some(name.strip_prefix("kafka-clients-")?.strip_suffix(".jar")?.to_owned())).next();
+            { names }.find_map(|name| Some(name.strip_prefix("kafka-clients-")?.strip_suffix(".jar")?.to_owned()));
         let java = Command::new("java").arg("--version").output().ok();
         let java = java.and_then(|said| Some(String::from_utf8(said.stdout).ok()?.lines().next()?.to_owned()));
         format!("Apache Kafka {}, {}", kafka.unwrap_or("unknown".into()), java.unwrap_or("unknown".into()))

@@ -11,7 +11,7 @@
 //! is compacted: somebody may have put it here, without its lines. A log that is opened with gaps has its recovery point
 //! behind them at once, so they are found no second time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -104,16 +104,17 @@ impl Offsets {
 
     /// Takes over what `old` says of logs that are not open: it still holds, and nobody else knows it.
     fn keep(&mut self, old: &Offsets, gaps: Gaps) {
-        let open: BTreeSet<String> = self.recovery_points.keys().cloned().collect();
-        let keep = |new: &mut BTreeMap<String, i64>, old: &BTreeMap<String, i64>| {
-            let closed = old.iter().filter(|(name, _)| !open.contains(*name));
-            new.extend(closed.map(|(name, offset)| (name.clone(), *offset)));
+        let Offsets { recovery_points: open, log_starts, first_dirty, .. } = self;
+        let closed = |old: &BTreeMap<String, i64>| -> Vec<(String, i64)> {
+            let closed = old.iter().filter(|(name, _)| !open.contains_key(*name));
+            closed.map(|(name, offset)| (name.clone(), *offset)).collect()
         };
-        keep(&mut self.log_starts, &old.log_starts);
-        keep(&mut self.first_dirty, &old.first_dirty);
+        log_starts.extend(closed(&old.log_starts));
+        first_dirty.extend(closed(&old.first_dirty));
         if gaps == Gaps::Compacted {
             // Or gaps that Kafka has left would be damage from now on.
-            keep(&mut self.recovery_points, &old.recovery_points);
+            let closed = closed(&old.recovery_points);
+            open.extend(closed);
         }
     }
 
