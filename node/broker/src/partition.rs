@@ -46,6 +46,8 @@ pub struct Partition {
     settings: ArcSwap<TopicSettings>,
     /// What `leader-epoch-checkpoint` says.
     pub stored_epochs: Mutex<Vec<EpochEntry>>,
+    /// Offset of the newest `.snapshot` when it was opened, -1 if there was none. An empty log needs none, and has 0.
+    pub snapshot_at: i64,
     /// End of the log when it was last asked whether it is idle.
     end_seen: AtomicI64,
     /// Up to where the log is compacted; 0 if none of it is.
@@ -165,11 +167,24 @@ pub struct Opening {
     pub leader: Leader,
     pub log: Log,
     pub stored_epochs: Vec<EpochEntry>,
+    pub snapshot_at: i64,
 }
 
 impl Partition {
     pub fn new(opening: Opening) -> Partition {
-        let Opening { topic, index, node_id, replicas, settings, home, traffic, leader, log, stored_epochs } = opening;
+        let Opening {
+            topic,
+            index,
+            node_id,
+            replicas,
+            settings,
+            home,
+            traffic,
+            leader,
+            log,
+            stored_epochs,
+            snapshot_at,
+        } = opening;
         let first_dirty = home.checkpoints.first_dirty(&format!("{topic}-{index}"));
         let marks = leader.marks();
         // Where only what is flushed counts, the high watermark begins where the flushed part ends.
@@ -184,6 +199,7 @@ impl Partition {
             replicas,
             settings: ArcSwap::new(settings),
             stored_epochs: Mutex::new(stored_epochs),
+            snapshot_at,
             end_seen: AtomicI64::new(-1),
             first_dirty: AtomicI64::new(first_dirty),
             is_uncleanable: AtomicBool::new(false),

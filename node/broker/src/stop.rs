@@ -202,7 +202,12 @@ pub fn close_log(partition: &Partition, path: &Path, leader: &Leader, log: Log) 
     let disk = partition.home.log_dir.disk();
     let end = log.close()?.offset;
     store_epochs(disk, path, partition, leader.epochs().entries(), end)?;
-    producers::store(disk, path, &snapshot::to_file(&leader.producer_snapshot()))
+    let producers = leader.producer_snapshot();
+    if producers.offset == partition.snapshot_at {
+        // Nothing was appended since it was opened, as to most of ten thousand that nobody uses.
+        return Ok(());
+    }
+    producers::store(disk, path, &snapshot::to_file(&producers))
 }
 
 fn close_partition(partition: &Partition) -> Result<(), Unclosed> {

@@ -21,10 +21,20 @@ pub struct Broker {
     /// When its process was started, and how long it took to its ready line.
     pub started: Instant,
     pub ready: Duration,
+    pub pid: u32,
     log: PathBuf,
-    pid: u32,
+    told: Receiver<Told>,
     ended: Receiver<std::io::Result<ExitStatus>>,
     has_ended: bool,
+}
+
+/// What it says on its output.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    /// It serves clients at this address.
+    Ready(String),
+    /// Metrics are at this address.
+    Metrics(String),
 }
 
 impl Broker {
@@ -43,8 +53,8 @@ impl Broker {
     }
 
     /// Starts `command server` on what an earlier one has left below `folder`.
-    pub fn start_again(command: Command, folder: &Path) -> Result<Broker, Trouble> {
-        Broker::launch(command, folder, &[])
+    pub fn start_again(command: Command, folder: &Path, settings: &[&str]) -> Result<Broker, Trouble> {
+        Broker::launch(command, folder, settings)
     }
 
     fn launch(mut command: Command, folder: &Path, settings: &[&str]) -> Result<Broker, Trouble> {
@@ -66,16 +76,26 @@ impl Broker {
         let started = Instant::now();
         let mut child = command.spawn().map_err(failed)?;
         let (pid, output) = (child.id(), child.stdout.take().expect("it was asked for"));
-        let (say_ready, ready) = mpsc::channel();
-        thread::spawn(move || follow(BufReader::new(output), log_file, |address| drop(say_ready.send(address))));
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || follow(BufReader::new(output), log_file, |what| drop(tell.send(what))));
         let (say_ended, ended) = mpsc::channel();
         thread::spawn(move || drop(say_ended.send(child.wait())));
-        let mut broker =
-            Broker { address: String::new(), data, started, ready: Duration::MAX, log, pid, ended, has_ended: false };
-        broker.address =
-            ready.recv_timeout(START_LIMIT).map_err(|_| Trouble::Failed("the broker printed no ready line".into()))?;
+        let (address, ready) = (String::new(), Duration::MAX);
+        let mut broker = Broker { address, data, started, ready, pid, log, told, ended, has_ended: false };
+        match broker.told.recv_timeout(START_LIMIT) {
+            Ok(Told::Ready(address)) => broker.address = address,
+            _ => return Err(Trouble::Failed("the broker printed no ready line".into())),
+        }
         broker.ready = started.elapsed();
         Ok(broker)
+    }
+
+    /// Where its metrics are, if a setting has asked for them. To be asked once.
+    pub fn metrics_address(&self) -> Result<String, Trouble> {
+        match self.told.recv_timeout(START_LIMIT) {
+            Ok(Told::Metrics(address)) => Ok(address),
+            _ => Err(Trouble::Failed("the broker did not say where its metrics are".into())),
+        }
     }
 
     /// Asks it to stop; it must do so with status 0.
@@ -129,12 +149,12 @@ impl Drop for Broker {
     }
 }
 
-/// Copies the broker's output into its log, and tells the address of its ready line.
-fn follow(output: impl BufRead, mut log: File, tell: impl Fn(String)) {
+/// Copies the broker's output into its log, and tells the addresses in it.
+fn follow(output: impl BufRead, mut log: File, tell: impl Fn(Told)) {
     for line in output.split(b'\n') {
         let Ok(mut line) = line else { return };
-        if let Some(address) = ready_address(&String::from_utf8_lossy(&line)) {
-            tell(address.to_string());
+        if let Some(what) = told(&String::from_utf8_lossy(&line)) {
+            tell(what);
         }
         line.push(b'\n');
         if log.write_all(&line).is_err() {
@@ -143,10 +163,13 @@ fn follow(output: impl BufRead, mut log: File, tell: impl Fn(String)) {
     }
 }
 
-/// The address in `ottla ready on 127.0.0.1:45123 in 12 ms`.
-fn ready_address(line: &str) -> Option<&str> {
-    let address = line.split_once("ready on ")?.1.split(' ').next()?;
-    address.rsplit_once(':')?.1.parse::<u16>().ok().map(|_| address)
+/// The address in `ottla ready on 127.0.0.1:45123 in 12 ms`, or in `ottla metrics on http://127.0.0.1:9644/metrics`.
+fn told(line: &str) -> Option<Told> {
+    let (address, what): (_, fn(String) -> Told) = match line.split_once("ready on ") {
+        Some((_, rest)) => (rest.split(' ').next()?, Told::Ready),
+        None => (line.split_once("metrics on http://")?.1.strip_suffix("/metrics")?, Told::Metrics),
+    };
+    address.rsplit_once(':')?.1.parse::<u16>().ok().map(|_| what(address.to_owned()))
 }
 
 fn signal(pid: u32, name: &str) {
@@ -161,10 +184,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_ready_line() {
-        assert_eq!(ready_address("ottla ready on 127.0.0.1:45123 in 12 ms"), Some("127.0.0.1:45123"));
-        assert_eq!(ready_address("ready on localhost:1"), Some("localhost:1"));
-        assert_eq!(ready_address("get ready on your marks"), None);
-        assert_eq!(ready_address("starting"), None);
+    fn addresses() {
+        let ready = |address: &str| Some(Told::Ready(address.to_owned()));
+        assert_eq!(told("ottla ready on 127.0.0.1:45123 in 12 ms"), ready("127.0.0.1:45123"));
+        assert_eq!(told("ready on localhost:1"), ready("localhost:1"));
+        let metrics = Some(Told::Metrics("127.0.0.1:9644".to_owned()));
+        assert_eq!(told("ottla metrics on http://127.0.0.1:9644/metrics"), metrics);
+        assert_eq!(told("get ready on your marks"), None);
+        assert_eq!(told("starting"), None);
     }
 }

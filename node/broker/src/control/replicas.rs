@@ -159,7 +159,8 @@ impl Replicas {
         let known_to = recovered.aborted_from.unwrap_or(opened.end);
         let snapshot = producers::newest(disk, &path, known_to)?.map(snapshot::from_file);
         let mut recovery = Recovery::new(self.seed, &epochs, snapshot.as_ref(), rules.high_watermark(&opened));
-        let from = snapshot.map_or(opened.start, |snapshot| snapshot.offset.max(opened.start));
+        let snapshot_at = snapshot.map_or(if opened.end == 0 { 0 } else { -1 }, |snapshot| snapshot.offset);
+        let from = snapshot_at.max(opened.start);
         let mut aborted = Vec::new();
         if from < opened.end {
             reader.headers(from, |header, control| {
@@ -188,6 +189,7 @@ impl Replicas {
             leader,
             log,
             stored_epochs: epochs,
+            snapshot_at,
         }))
     }
 

@@ -221,3 +221,23 @@ fn a_stop_on_a_failing_disk_is_soon_over_and_says_what_is_lost() {
         machine.crash(machine.start().await).await;
     });
 }
+
+#[test]
+fn a_stop_syncs_nothing_of_a_partition_to_which_nothing_was_written() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start().await;
+        assert_eq!(broker.client.create("idle", &[]).await, ErrorCode::None);
+        assert_eq!(broker.client.create("used", &[]).await, ErrorCode::None);
+        assert_eq!(broker.client.produce("used", 1000).await, ErrorCode::None);
+        machine.disk.fail_all(Operation::Sync, "/idle-0/", ErrorKind::Other);
+        assert!(machine.stop(broker).await.is_ok());
+        machine.disk.fail_all(Operation::Sync, "/used-0/", ErrorKind::Other);
+        let broker = machine.start().await;
+        assert!(machine.stop(broker).await.is_ok());
+        // One to which something was.
+        let mut broker = machine.start().await;
+        assert_eq!(broker.client.produce("used", 1000).await, ErrorCode::None);
+        assert!(machine.stop(broker).await.is_err());
+    });
+}

@@ -28,7 +28,7 @@ pub fn run(program: &Path, folder: &Path) -> Result<Tally, Trouble> {
     let volume = Volume::mount(folder, MIB[0])?;
     // The log is written by us, who do not see the disk: there is always room for it.
     drop(fs::remove_file(folder.join("broker.log")));
-    let start = || Broker::start_again(volume.program(program), folder);
+    let start = || Broker::start_again(volume.program(program), folder, &[]);
     let mut kept = Kept::default();
 
     let broker = start()?;

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::batch;
 use super::client::Client;
-use super::{failed, seconds};
+use super::{Removed, failed, seconds};
 use crate::test::broker::Broker;
 use crate::test::tally::{Tally, Trouble};
 
@@ -36,7 +36,8 @@ const SMALL: usize = 16;
 
 pub fn run(program: &Path, folder: &Path) -> Result<Tally, Trouble> {
     fs::create_dir_all(folder).map_err(failed("the folder of the data"))?;
-    let _gone_afterwards = Data(folder);
+    // The broker's log stays.
+    let _gone_afterwards = Removed(folder.join("data"));
     let free = free_bytes(folder)?;
     if free < FREE_BYTES_MIN {
         let what = format!("{} has {} free, and {} are needed", folder.display(), gib(free), gib(FREE_BYTES_MIN));
@@ -47,7 +48,7 @@ pub fn run(program: &Path, folder: &Path) -> Result<Tally, Trouble> {
     // At once, when most is left to be found again.
     kill_under_load(broker, &mut ends)?;
 
-    let broker = Broker::start_again(Command::new(program), folder)?;
+    let broker = Broker::start_again(Command::new(program), folder, &[])?;
     // What was under way may have been kept.
     let after = "after kill -9";
     let mut tally = within(&broker, &mut ends, after, LIMIT_KILLED, |end, acknowledged| end >= acknowledged)?;
@@ -55,7 +56,7 @@ pub fn run(program: &Path, folder: &Path) -> Result<Tally, Trouble> {
     let stopping = Instant::now();
     tally += broker.stop()?;
     crate::say(&format!("stopped in {}", seconds(stopping.elapsed())));
-    let broker = Broker::start_again(Command::new(program), folder)?;
+    let broker = Broker::start_again(Command::new(program), folder, &[])?;
     let after = "after a clean stop";
     tally += within(&broker, &mut ends, after, LIMIT_CLEAN, |end, acknowledged| end == acknowledged)?;
     // A clean stop would bring to the disk what is about to be removed.
@@ -176,15 +177,6 @@ fn acknowledged(client: &mut Client, partition: i32, batch: &[u8]) -> Result<i64
 fn batch_of(records: usize) -> Vec<u8> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     batch::build(&[b'x'; RECORD_BYTES], records, now.as_millis() as i64)
-}
-
-/// Removes a broker's data; its log stays.
-struct Data<'a>(&'a Path);
-
-impl Drop for Data<'_> {
-    fn drop(&mut self) {
-        drop(fs::remove_dir_all(self.0.join("data")));
-    }
 }
 
 fn free_bytes(folder: &Path) -> Result<u64, Trouble> {
