@@ -6,8 +6,8 @@ use ottla_records::Scratch;
 use ottla_wire::ErrorCode;
 
 use crate::client::{Ask, Client, EARLIEST, FetchRequest, FoundOffset, Gone};
-use crate::history::{Event, LogId, Marks};
-use crate::record::{Stored, unpack};
+use crate::history::{Event, LogId, Marks, Sheds};
+use crate::record::{Stored, Unpacked, unpack};
 use crate::site::{Site, Topic};
 
 const VERSION: i16 = 13;
@@ -27,7 +27,10 @@ pub async fn audit(site: &Site) {
             let (marks, stored) = whole(site, &mut client, topic, log).await;
             let records = stored.iter().map(|stored| (stored.offset, stored.record)).collect();
             site.history.note(Event::Audited { log, marks, records });
-            check_times(site, &mut client, topic, log, &stored).await;
+            // Of what goes of itself more may be gone by now.
+            if topic.sheds() == Sheds::Nothing {
+                check_times(site, &mut client, topic, log, &stored).await;
+            }
         }
     }
 }
@@ -53,13 +56,17 @@ async fn check_times(site: &Site, client: &mut Client, topic: &Topic, log: LogId
     }
 }
 
-async fn whole(site: &Site, client: &mut Client, topic: &Topic, log: LogId) -> (Marks, Vec<Stored>) {
-    let start = loop {
+async fn earliest(site: &Site, client: &mut Client, topic: &Topic, log: LogId) -> i64 {
+    loop {
         match client.find_offset(&topic.name, log.partition, EARLIEST).await {
-            Ok(Ok(found)) => break found.offset,
+            Ok(Ok(found)) => return found.offset,
             _ => site.rt.sleep(RETRY).await,
         }
-    };
+    }
+}
+
+async fn whole(site: &Site, client: &mut Client, topic: &Topic, log: LogId) -> (Marks, Vec<Stored>) {
+    let mut start = earliest(site, client, topic, log).await;
     let (mut all, mut offset, mut scratch) = (Vec::new(), start, Scratch::default());
     loop {
         let sent = site.history.at();
@@ -77,10 +84,10 @@ async fn whole(site: &Site, client: &mut Client, topic: &Topic, log: LogId) -> (
         let part = client.fetch(&request, VERSION).await.ok().and_then(|mut answer| answer.parts.pop());
         match part {
             Some(part) if part.error == ErrorCode::None => match unpack(&part.records, &mut scratch) {
-                Ok(records) => {
+                Ok(Unpacked { records, next_offset }) => {
                     // A batch is whole, of which the first records may be deleted.
                     all.extend(records.into_iter().filter(|record| record.offset >= start));
-                    offset = all.last().map_or(part.marks.start, |last: &Stored| last.offset + 1);
+                    offset = next_offset.unwrap_or(offset);
                     if offset >= part.marks.high_watermark {
                         return (part.marks, all);
                     }
@@ -93,6 +100,11 @@ async fn whole(site: &Site, client: &mut Client, topic: &Topic, log: LogId) -> (
             Some(part) => {
                 site.history.note(Event::FetchRefused { sent, log, error: part.error });
                 site.rt.sleep(RETRY).await;
+                if part.error == ErrorCode::OffsetOutOfRange {
+                    // It has gone while it was read.
+                    start = earliest(site, client, topic, log).await;
+                    (all, offset) = (Vec::new(), start);
+                }
             }
             None => site.rt.sleep(RETRY).await,
         }

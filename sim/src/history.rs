@@ -33,6 +33,16 @@ pub enum Keeps {
     Cached,
 }
 
+/// Which records of a topic the broker removes by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sheds {
+    Nothing,
+    /// The oldest: retention.
+    Old,
+    /// Those behind which their key comes again: compaction.
+    Overwritten,
+}
+
 /// Records of one producer with consecutive numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Batch {
@@ -68,6 +78,7 @@ pub enum Event {
         name: String,
         id: Uuid,
         keeps: Keeps,
+        sheds: Sheds,
     },
     /// A replica is asked to go to a log directory: it may be gone for a moment.
     MoveSent {
@@ -235,7 +246,7 @@ impl fmt::Display for Event {
             Event::Killed => write!(f, "== killed"),
             Event::PowerLost => write!(f, "== lost its power"),
             Event::CreateSent { name } => write!(f, "create {name}"),
-            Event::Created { name, id, keeps } => write!(f, "created {name} as {id}, {keeps:?}"),
+            Event::Created { name, id, .. } => write!(f, "created {name} as {id}"),
             Event::MoveSent { log } => write!(f, "move {log}"),
             Event::TrimSent { topic, partition, before } => write!(f, "trim {topic}-{partition} to {before}"),
             Event::Trimmed { log, start } => write!(f, "trimmed {log} to {start}"),

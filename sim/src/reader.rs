@@ -9,7 +9,7 @@ use ottla_wire::ErrorCode;
 
 use crate::client::{Ask, Client, EARLIEST, FetchAnswer, FetchPart, FetchRequest, Gone, LATEST, TopicName};
 use crate::history::{At, Event, LogId, Marks};
-use crate::record::unpack;
+use crate::record::{Unpacked, unpack};
 use crate::site::{Site, Topic};
 
 const VERSIONS: &[i16] = &[4, 5, 7, 9, 11, 12, 13, 15, 16, 17, 18];
@@ -213,7 +213,7 @@ impl Reader {
                 self.site.broken(format!("read {log} from {offset}: {what}"));
                 return Err(Gone);
             }
-            Ok(records) => {
+            Ok(Unpacked { records, .. }) => {
                 position.high_watermark = marks.high_watermark;
                 if let Some(last) = records.last() {
                     position.offset = last.offset + 1;

@@ -8,6 +8,8 @@ use ottla_records::{BatchBuilder, BatchHeader, BatchOptions, NewRecord, Scratch,
 const FILLER_BYTES_MAX: u64 = 200;
 const LARGE_ONE_IN: u64 = 40;
 const LARGE_BYTES_MAX: u64 = 9000;
+/// So many keys there are.
+const KEYS: u32 = 4;
 /// What packed records may take when they are unpacked.
 const UNPACKED_BYTES_MAX: usize = 1 << 20;
 
@@ -19,6 +21,11 @@ pub struct Record {
 }
 
 impl Record {
+    /// What a later record of the same key takes the place of, where the log is compacted.
+    pub fn key(self) -> u32 {
+        self.number % KEYS
+    }
+
     fn value(self) -> Vec<u8> {
         let seed = u64::from(self.producer) << 32 | u64::from(self.number);
         let draw = scatter(seed);
@@ -51,7 +58,7 @@ impl fmt::Display for Record {
 pub fn pack(of: impl Iterator<Item = Record>, timestamp: i64, options: BatchOptions) -> Vec<u8> {
     let mut builder = BatchBuilder::new(options);
     for record in of {
-        let (key, value) = (record.number.to_be_bytes(), record.value());
+        let (key, value) = (record.key().to_be_bytes(), record.value());
         builder.push(&NewRecord { timestamp, key: Some(&key), value: Some(&value), ..NewRecord::default() });
     }
     builder.finish()
@@ -66,12 +73,20 @@ pub struct Stored {
     pub record: Record,
 }
 
+/// What a fetch has given.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unpacked {
+    pub records: Vec<Stored>,
+    /// Behind the last batch, which may be without records where the log is compacted; `None` if there was no batch.
+    pub next_offset: Option<i64>,
+}
+
 /// The records in what a fetch has given. A batch that is cut short at the end is left out, as Kafka's clients do.
 ///
 /// # Errors
 /// Says what is wrong with a batch that is whole.
-pub fn unpack(mut bytes: &[u8], scratch: &mut Scratch) -> Result<Vec<Stored>, String> {
-    let mut unpacked = Vec::new();
+pub fn unpack(mut bytes: &[u8], scratch: &mut Scratch) -> Result<Unpacked, String> {
+    let mut unpacked = Unpacked::default();
     while let Ok(header) = BatchHeader::parse(bytes) {
         let Some((batch, rest)) = bytes.split_at_checked(header.size_bytes()) else { break };
         bytes = rest;
@@ -83,11 +98,12 @@ pub fn unpack(mut bytes: &[u8], scratch: &mut Scratch) -> Result<Vec<Stored>, St
         for record in in_batch {
             let record = record.map_err(|e| format!("the batch at {at}: {e}"))?;
             let found =
-                record.value.and_then(Record::of_value).filter(|found| record.key == Some(&found.number.to_be_bytes()));
+                record.value.and_then(Record::of_value).filter(|found| record.key == Some(&found.key().to_be_bytes()));
             let (offset, timestamp) = (record.offset, record.timestamp);
             let record = found.ok_or_else(|| format!("nobody wrote the record at {offset}"))?;
-            unpacked.push(Stored { offset, timestamp, record });
+            unpacked.records.push(Stored { offset, timestamp, record });
         }
+        unpacked.next_offset = Some(header.next_offset());
     }
     Ok(unpacked)
 }
@@ -115,7 +131,7 @@ mod tests {
     }
 
     fn check(bytes: &[u8]) -> Result<Vec<Stored>, String> {
-        unpack(bytes, &mut Scratch::default())
+        unpack(bytes, &mut Scratch::default()).map(|unpacked| unpacked.records)
     }
 
     #[test]

@@ -12,7 +12,7 @@ use ottla_wire::messages::{
 
 use crate::client::{Client, Gone, TopicName};
 use crate::dice::Dice;
-use crate::history::{Event, History, Keeps, LogId};
+use crate::history::{Event, History, Keeps, LogId, Sheds};
 
 /// Versions that know topic ids.
 const METADATA: i16 = 12;
@@ -35,7 +35,7 @@ pub struct Topic {
     pub partitions: i32,
 }
 
-/// What a topic is made with. Its name says what it keeps, so that one that was found is known for what it is.
+/// What a topic is made with. Its name says what it keeps and sheds, so that one that was found is known for what it is.
 #[derive(Clone, Debug)]
 pub struct NewTopic {
     pub name: String,
@@ -60,7 +60,7 @@ impl Topic {
 
 impl NewTopic {
     /// Draws the settings that make a log roll, pack and flush in its own way.
-    pub fn draw(dice: &Dice, name: &str, keeps: Keeps, partitions: i32) -> NewTopic {
+    pub fn draw(dice: &Dice, name: &str, (keeps, sheds): (Keeps, Sheds), partitions: i32) -> NewTopic {
         let mut configs = vec![
             ("internal.segment.bytes", dice.within(1500..=20_000).to_string()),
             ("index.interval.bytes", dice.pick(&[0_u64, 300, 4096]).to_string()),
@@ -78,22 +78,55 @@ impl NewTopic {
         if dice.one_in(3) {
             configs.push(("message.timestamp.type", "LogAppendTime".to_owned()));
         }
-        if dice.one_in(3) {
-            configs.push(("segment.ms", dice.within(100..=5000).to_string()));
+        // Nothing is shed of the segment that is written to.
+        let (rolls_in, latest_ms) = if sheds == Sheds::Nothing { (3, 5000) } else { (1, 1000) };
+        if dice.one_in(rolls_in) {
+            configs.push(("segment.ms", dice.within(100..=latest_ms).to_string()));
         }
-        NewTopic { name: format!("{name}.{}", suffix(keeps)), partitions, configs }
+        match sheds {
+            Sheds::Nothing => {}
+            Sheds::Old if dice.one_in(2) => configs.push(("retention.ms", dice.within(200..=3000).to_string())),
+            Sheds::Old => configs.push(("retention.bytes", dice.within(0..=3000).to_string())),
+            Sheds::Overwritten => {
+                configs.push(("cleanup.policy", "compact".to_owned()));
+                configs.push(("min.cleanable.dirty.ratio", dice.pick(&["0", "0.01", "0.5"]).to_owned()));
+                configs.push(("min.compaction.lag.ms", dice.pick(&[0_u64, 0, 500]).to_string()));
+            }
+        }
+        NewTopic { name: format!("{name}.{}.{}", kept(keeps), shed(sheds)), partitions, configs }
     }
 }
 
-fn suffix(keeps: Keeps) -> &'static str {
+fn kept(keeps: Keeps) -> &'static str {
     match keeps {
         Keeps::Synced => "synced",
         Keeps::Cached => "cached",
     }
 }
 
+fn shed(sheds: Sheds) -> &'static str {
+    match sheds {
+        Sheds::Nothing => "whole",
+        Sheds::Old => "expiring",
+        Sheds::Overwritten => "compacted",
+    }
+}
+
+impl Topic {
+    /// It was drawn with these.
+    pub fn sheds(&self) -> Sheds {
+        sheds_of(&self.name.name)
+    }
+}
+
 fn keeps_of(name: &str) -> Keeps {
-    if name.ends_with(suffix(Keeps::Synced)) { Keeps::Synced } else { Keeps::Cached }
+    let is_of = |keeps: &Keeps| name.split('.').nth(1) == Some(kept(*keeps));
+    [Keeps::Synced, Keeps::Cached].into_iter().find(is_of).unwrap_or(Keeps::Cached)
+}
+
+fn sheds_of(name: &str) -> Sheds {
+    let is_of = |sheds: &Sheds| name.split('.').nth(2) == Some(shed(*sheds));
+    [Sheds::Nothing, Sheds::Old, Sheds::Overwritten].into_iter().find(is_of).unwrap_or(Sheds::Nothing)
 }
 
 impl Site {
@@ -179,7 +212,8 @@ impl Site {
     /// A topic that is there was not known to be.
     fn met(&self, name: &str, id: Uuid) {
         if !self.history.knows(id) {
-            self.history.note(Event::Created { name: name.to_owned(), id, keeps: keeps_of(name) });
+            let (keeps, sheds) = (keeps_of(name), sheds_of(name));
+            self.history.note(Event::Created { name: name.to_owned(), id, keeps, sheds });
         }
     }
 }

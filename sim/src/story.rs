@@ -16,7 +16,7 @@ use crate::audit::audit;
 use crate::dice::Dice;
 use crate::fate;
 use crate::groups::{self, Rules};
-use crate::history::{Event, History, Keeps};
+use crate::history::{Event, History, Keeps, Sheds};
 use crate::machine::{self, Crash, Machine};
 use crate::mover;
 use crate::producer::{Kind, Orders, Producer, VERSIONS};
@@ -119,6 +119,13 @@ fn settings(dice: &Dice) -> Vec<(String, String)> {
         ("auto.create.topics.enable", "false"),
     ];
     let mut settings = settings.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    let upkeep = [
+        ("log.initial.task.delay.ms", dice.within(0..=3000)),
+        ("log.retention.check.interval.ms", dice.within(200..=3000)),
+        ("log.cleaner.backoff.ms", dice.within(100..=3000)),
+        ("log.cleaner.threads", dice.within(1..=2)),
+    ];
+    settings.extend(upkeep.map(|(key, value)| (key.to_owned(), value.to_string())));
     if dice.one_in(3) {
         settings.push(("log.roll.ms".to_owned(), dice.within(300..=5000).to_string()));
     }
@@ -136,7 +143,7 @@ fn settings(dice: &Dice) -> Vec<(String, String)> {
 }
 
 async fn make(site: &Site, name: &str, keeps: Keeps) -> Topic {
-    let new = NewTopic::draw(&site.dice, name, keeps, 2);
+    let new = NewTopic::draw(&site.dice, name, (keeps, Sheds::Nothing), 2);
     topics::create(site, &mut site.client(), &new).await
 }
 

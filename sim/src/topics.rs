@@ -6,11 +6,11 @@ use ottla_base::Uuid;
 use ottla_rt::Stop;
 
 use crate::client::{Client, Gone, TopicName};
-use crate::history::Keeps;
+use crate::history::{Keeps, Sheds};
 use crate::producer::{Kind, Orders, Producer, VERSIONS_WITH_IDS};
 use crate::site::{Deletion, NewTopic, Site, Topic};
 
-const NAMES: &[&str] = &["x", "y"];
+const KINDS: &[(&str, Sheds)] = &[("x", Sheds::Nothing), ("y", Sheds::Old), ("z", Sheds::Overwritten)];
 const RETRY: Duration = Duration::from_millis(100);
 
 /// Makes a topic, and tries until it is there.
@@ -39,7 +39,8 @@ pub async fn come_and_go(site: Site, first_number: u32, mut stop: Stop) {
 async fn once(site: &Site, client: &mut Client, next_number: &mut u32) -> Result<(), Gone> {
     let topics = site.list(client).await?;
     let keeps = site.dice.pick(&[Keeps::Synced, Keeps::Cached]);
-    let new = NewTopic::draw(&site.dice, site.dice.pick(NAMES), keeps, site.dice.within(1..=3) as i32);
+    let (name, sheds) = site.dice.pick(KINDS);
+    let new = NewTopic::draw(&site.dice, name, (keeps, sheds), site.dice.within(1..=3) as i32);
     match topics.iter().find(|topic| topic.name.name == new.name) {
         Some(Topic { name: TopicName { id, .. }, .. }) => delete(site, client, *id).await,
         None => {
@@ -51,7 +52,7 @@ async fn once(site: &Site, client: &mut Client, next_number: &mut u32) -> Result
             let orders = Orders {
                 kind,
                 topic,
-                batches: site.dice.within(0..=6) as u32,
+                batches: site.dice.within(0..=if sheds == Sheds::Nothing { 6 } else { 20 }) as u32,
                 first_number: *next_number,
                 versions: VERSIONS_WITH_IDS,
             };

@@ -9,7 +9,7 @@ use ottla_wire::ErrorCode;
 use ottla_wire::messages::{DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic};
 
 use crate::client::{Client, Gone, LATEST};
-use crate::history::Event;
+use crate::history::{Event, Sheds};
 use crate::site::{Site, Topic};
 
 const DELETE_RECORDS: i16 = 2;
@@ -27,6 +27,8 @@ pub async fn trim(site: Site, but: Vec<Topic>, mut stop: Stop) {
 async fn trim_one(site: &Site, but: &[Topic], client: &mut Client) -> Result<(), Gone> {
     let mut topics = site.list(client).await?;
     topics.retain(|topic| but.iter().all(|other| other.name.name != topic.name.name));
+    // Refused where records go by their keys.
+    topics.retain(|topic| topic.sheds() != Sheds::Overwritten);
     let logs: Vec<_> =
         topics.iter().enumerate().flat_map(|(at, topic)| topic.logs().map(move |log| (at, log))).collect();
     if logs.is_empty() {

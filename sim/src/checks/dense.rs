@@ -1,9 +1,12 @@
-//! Offsets are dense: what is read goes on without a gap, below the high watermark, and a whole log has every offset.
+//! Offsets are dense: what is read goes on without a gap, below the high watermark, and a whole log has every offset. A log
+//! that is compacted has gaps, but its last record.
 
+use super::logs::Shedding;
 use super::{Wrong, wrong};
-use crate::history::Event;
+use crate::history::{Event, Sheds};
 
 pub fn check(history: &[Event]) -> Result<(), Wrong> {
+    let shedding = Shedding::of(history);
     for (at, event) in history.iter().enumerate() {
         let (log, marks, records) = match event {
             Event::Fetched { log, marks, records, offset, .. } => {
@@ -15,14 +18,22 @@ pub fn check(history: &[Event]) -> Result<(), Wrong> {
             Event::Audited { log, marks, records } => {
                 let first = records.first().map_or(marks.high_watermark, |(first, _)| *first);
                 let next = records.last().map_or(marks.high_watermark, |(last, _)| last + 1);
-                if (first, next) != (marks.start, marks.high_watermark) {
+                let begins_well = match shedding.sheds(log) {
+                    Sheds::Nothing => first == marks.start,
+                    // More of it may have gone while it was read.
+                    Sheds::Old => first <= marks.start,
+                    Sheds::Overwritten => first >= marks.start,
+                };
+                if !begins_well || next != marks.high_watermark {
                     return wrong(at, format!("{log} is {marks} and has records from {first} to {next}"));
                 }
                 (log, marks, records)
             }
             _ => continue,
         };
-        if let Some(gap) = records.windows(2).find(|pair| pair[1].0 != pair[0].0 + 1) {
+        let may_have_gaps = shedding.sheds(log) == Sheds::Overwritten;
+        let goes_on = |pair: &[(i64, _)]| pair[1].0 == pair[0].0 + 1 || may_have_gaps && pair[1].0 > pair[0].0;
+        if let Some(gap) = records.windows(2).find(|pair| !goes_on(pair)) {
             return wrong(at, format!("{log} goes on at {} behind {}", gap[1].0, gap[0].0));
         }
         if let Some((last, _)) = records.last().filter(|(last, _)| *last >= marks.high_watermark) {
@@ -57,6 +68,21 @@ mod tests {
         }
         assert!(check_changed(usize::MAX, |_, records| records.truncate(2)));
         assert!(check_changed(usize::MAX, |_, records| records.clear()));
+    }
+
+    #[test]
+    fn gaps_are_where_a_topic_makes_them() {
+        let check_without = |sheds, gone: i64| {
+            let mut history = example::history_that_sheds(sheds);
+            let Some(Event::Audited { records, marks, .. }) = history.last_mut() else { panic!() };
+            records.retain(|(offset, _)| *offset != gone);
+            if sheds == Sheds::Old {
+                marks.start = 1;
+            }
+            check(&history).is_ok()
+        };
+        assert_eq!([0, 1, 2].map(|gone| check_without(Sheds::Overwritten, gone)), [true, true, false]);
+        assert_eq!([0, 1, 2].map(|gone| check_without(Sheds::Old, gone)), [true, false, false]);
     }
 
     #[test]

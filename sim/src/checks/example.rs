@@ -2,7 +2,7 @@
 
 use ottla_base::Uuid;
 
-use crate::history::{At, Batch, Event, Keeps, LogId, Marks};
+use crate::history::{At, Batch, Event, Keeps, LogId, Marks, Sheds};
 use crate::record::Record;
 
 /// Where the synced log is read.
@@ -28,10 +28,21 @@ fn records(of: &[(u32, u32)]) -> Vec<(i64, Record)> {
     (0..).zip(of.iter().map(|(producer, number)| Record { producer: *producer, number: *number })).collect()
 }
 
+/// The same where the topics shed records.
+pub fn history_that_sheds(sheds: Sheds) -> Vec<Event> {
+    let mut history = history();
+    for event in &mut history {
+        if let Event::Created { sheds: of, .. } = event {
+            *of = sheds;
+        }
+    }
+    history
+}
+
 /// Two topics. An idempotent producer writes three records to the synced one, two plain ones write to the cached one.
 pub fn history() -> Vec<Event> {
     let create = |name: &str, of| {
-        let created = Event::Created { name: name.to_owned(), id: log(of).topic, keeps: of };
+        let created = Event::Created { name: name.to_owned(), id: log(of).topic, keeps: of, sheds: Sheds::Nothing };
         [Event::CreateSent { name: name.to_owned() }, created]
     };
     let write = |of, producer, first, base_offset, acks_all| {

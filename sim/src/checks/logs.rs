@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ottla_base::Uuid;
 
-use crate::history::{At, Batch, Event, Keeps, LogId};
+use crate::history::{At, Batch, Event, Keeps, LogId, Sheds};
 use crate::record::Record;
 
 /// What each topic keeps.
@@ -14,6 +14,24 @@ pub fn promises(history: &[Event]) -> BTreeMap<Uuid, Keeps> {
         _ => None,
     });
     created.collect()
+}
+
+/// What each topic loses of itself; those that are not named lose nothing.
+#[derive(Debug)]
+pub struct Shedding(BTreeMap<Uuid, Sheds>);
+
+impl Shedding {
+    pub fn of(history: &[Event]) -> Shedding {
+        let created = history.iter().filter_map(|event| match event {
+            Event::Created { id, sheds, .. } => Some((*id, *sheds)),
+            _ => None,
+        });
+        Shedding(created.collect())
+    }
+
+    pub fn sheds(&self, log: &LogId) -> Sheds {
+        self.0.get(&log.topic).copied().unwrap_or(Sheds::Nothing)
+    }
 }
 
 /// Every record that was sent to a log, and when for the first time.

@@ -3,14 +3,15 @@
 use ottla_wire::ErrorCode;
 
 use super::known::Eras;
-use super::logs::{Losses, promises};
+use super::logs::{Losses, Shedding, promises};
 use super::{Wrong, wrong};
-use crate::history::{Event, GroupEvent, Keeps, LogId};
+use crate::history::{Event, GroupEvent, Keeps, LogId, Sheds};
 
 pub fn check(history: &[Event]) -> Result<(), Wrong> {
     let (promises, losses) = (promises(history), Losses::of(history));
     let may_be_cut =
         |log: &LogId, at| promises.get(&log.topic) == Some(&Keeps::Cached) && losses.first(0, at).is_some();
+    let shedding = Shedding::of(history);
     let eras = Eras::of(history);
     for (at, event) in history.iter().enumerate() {
         if let Event::Group(GroupEvent::Unknown { group }) = event
@@ -29,7 +30,7 @@ pub fn check(history: &[Event]) -> Result<(), Wrong> {
             ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => is_to_go(&history[..at], log),
             ErrorCode::OutOfOrderSequenceNumber => is_behind_trouble || may_be_cut(log, at),
             ErrorCode::NotLeaderOrFollower => is_to_move(&history[..at], log),
-            ErrorCode::OffsetOutOfRange => may_be_cut(log, at),
+            ErrorCode::OffsetOutOfRange => may_be_cut(log, at) || shedding.sheds(log) == Sheds::Old,
             _ => false,
         };
         if !has_reason {
@@ -95,6 +96,7 @@ mod tests {
         for (of, is_well) in [(Keeps::Cached, true), (Keeps::Synced, false)] {
             assert_eq!(check(&[&example::history()[..], &[Event::PowerLost, fetch(of)]].concat()).is_ok(), is_well);
             assert!(check(&[&example::history()[..], &[fetch(of)]].concat()).is_err());
+            assert_eq!(check(&[&example::history_that_sheds(Sheds::Old)[..], &[fetch(of)]].concat()), Ok(()));
         }
     }
 }

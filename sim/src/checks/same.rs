@@ -1,12 +1,13 @@
 //! What was seen once is seen again: a record that a reader was shown stays at its offset.
 //!
-//! A loss of power may take the end of a log that is only cached. What is left of it is its beginning, without holes.
+//! A loss of power may take the end of a log that is only cached. What is left of it is its beginning, without holes but
+//! those that compaction makes.
 
 use std::collections::BTreeMap;
 
-use super::logs::promises;
+use super::logs::{Shedding, promises};
 use super::{Wrong, wrong};
-use crate::history::{At, Event, Keeps, LogId};
+use crate::history::{At, Event, Keeps, LogId, Sheds};
 use crate::record::Record;
 
 /// What is known of one log.
@@ -20,7 +21,7 @@ struct Seen {
 }
 
 pub fn check(history: &[Event]) -> Result<(), Wrong> {
-    let promises = promises(history);
+    let (promises, shedding) = (promises(history), Shedding::of(history));
     let last_sent = last_sent(history);
     let mut logs: BTreeMap<LogId, Seen> = BTreeMap::new();
     let mut last_loss = None;
@@ -55,7 +56,8 @@ pub fn check(history: &[Event]) -> Result<(), Wrong> {
                 return wrong(at, format!("{log} has {record} at {offset}, where {before} was seen"));
             }
         }
-        if matches!(event, Event::Audited { .. }) {
+        let is_whole = matches!(event, Event::Audited { .. });
+        if is_whole && shedding.sheds(log) != Sheds::Overwritten {
             check_rest(seen, at, *log, records, &last_sent)?;
         }
     }
@@ -80,7 +82,9 @@ fn check_rest(
     let mut survivors =
         before.iter().filter(|(at, record)| found.get(*at) == Some(*record) && !was_sent_again(**record));
     let Some((last, survivor)) = survivors.next_back() else { return Ok(()) };
-    match before.range(..last).find(|(at, record)| found.get(*at) != Some(*record)) {
+    // What is before its beginning has gone of itself.
+    let begins_at = *found.keys().next().unwrap_or(last);
+    match before.range(begins_at..*last).find(|(at, record)| found.get(*at) != Some(*record)) {
         None => Ok(()),
         Some((at, record)) => {
             let hole =

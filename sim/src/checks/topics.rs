@@ -84,6 +84,7 @@ mod tests {
     use super::*;
     use crate::checks::example;
     use crate::history::Keeps;
+    use crate::history::Sheds;
 
     fn id(of: Keeps) -> Uuid {
         example::log(of).topic
@@ -126,7 +127,7 @@ mod tests {
         let other = Uuid([9; 16]);
         assert!(!check_then(&[listed(&[("other", id(Keeps::Synced)), ("c", id(Keeps::Cached))])]));
         assert!(!check_then(&[listed(&[("s", id(Keeps::Synced)), ("c", id(Keeps::Cached)), ("c", other)])]));
-        let again = |id| Event::Created { name: "c".into(), id, keeps: Keeps::Cached };
+        let again = |id| Event::Created { name: "c".into(), id, keeps: Keeps::Cached, sheds: Sheds::Nothing };
         assert!(!check_then(&[Event::CreateSent { name: "c".into() }, again(id(Keeps::Cached))]));
         assert!(!check_then(&[again(other)]), "nobody asked for it");
         assert!(check_then(&[Event::CreateSent { name: "c".into() }, again(other)]));
