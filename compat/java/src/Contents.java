@@ -1,3 +1,4 @@
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -19,6 +20,7 @@ import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.TopicPartitionReplica;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.quota.ClientQuotaAlteration;
@@ -106,6 +108,24 @@ final class Contents {
         }
     }
 
+    void create(Nodes.Node node, String topic) throws Exception {
+        try (Admin admin = node.admin()) {
+            create(admin, topic, Map.of());
+        }
+    }
+
+    /** A replica of 3 MiB is to go to another directory, at a byte a second: some of it arrives, and never all. */
+    void beginMove(Nodes.Node node, String topic, Path to) throws Exception {
+        try (Admin admin = node.admin(); var producer = Calls.producer(node.context(), Map.of())) {
+            List<String> large = IntStream.range(0, 4).mapToObj(n -> "x".repeat(800_000) + n).toList();
+            Calls.send(producer, large.stream().map(value -> new ProducerRecord<>(topic, 0, new byte[0], value.getBytes())).toList());
+            values.get(topic).addAll(large);
+            // Kafka tells of this key that it is set, and not to what.
+            alter(admin, BROKER, "replica.alter.log.dirs.io.max.bytes.per.second", "1");
+            Calls.get(admin.alterReplicaLogDirs(Map.of(new TopicPartitionReplica(topic, 0, 1), to.toString())).all());
+        }
+    }
+
     /** What only Kafka acts on. */
     void checkSecurity(Nodes.Node node) throws Exception {
         try (Admin admin = node.admin()) {
@@ -145,9 +165,13 @@ final class Contents {
     }
 
     private void set(Admin admin, ConfigResource resource, String key, String value) throws Exception {
+        alter(admin, resource, key, value);
+        configs.computeIfAbsent(resource, of -> new HashMap<>()).put(key, value);
+    }
+
+    private static void alter(Admin admin, ConfigResource resource, String key, String value) throws Exception {
         var operation = new AlterConfigOp(new ConfigEntry(key, value), AlterConfigOp.OpType.SET);
         Calls.get(admin.incrementalAlterConfigs(Map.of(resource, List.of(operation))).all());
-        configs.computeIfAbsent(resource, of -> new HashMap<>()).put(key, value);
     }
 
     private void send(Nodes.Node node, String topic, String by, Map<String, Object> options) throws Exception {

@@ -1,8 +1,10 @@
+import java.io.File;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
@@ -31,11 +33,13 @@ public final class RoundTrip {
         "metadata.max.retention.bytes=9000", "internal.metadata.delete.delay.millis=0"};
 
     private static final String REASSIGN = "reassign.ReassignPartitionsCommand";
-    private static final String MOVED = "plain-0";
+    private static final String LARGE = "large";
 
     private final Nodes nodes;
     private final Path data;
     private final Contents contents = new Contents();
+    /** Where a replica was on its way to when Kafka was killed. */
+    private Path target;
 
     private RoundTrip(String server, Path dir) {
         nodes = new Nodes(server, dir);
@@ -124,12 +128,19 @@ public final class RoundTrip {
             contents.check(kafka);
             contents.checkSecurity(kafka);
             contents.add(kafka, "kafka-2");
+            contents.create(kafka, LARGE);
+            target = other(LARGE);
+            contents.beginMove(kafka, LARGE, target);
+            Calls.until(() -> arrived(LARGE + "-0\\..*-future") > 0, "Kafka does not begin to move a replica");
             kafka.kill();
+            long part = arrived(LARGE + "-0\\..*-future");
+            Compat.check(part > 0 && part < 3_000_000, "of a replica that is moved " + part + " bytes have arrived");
         }
     }
 
     private void ottlaTakesOverAgain() throws Exception {
         try (var ottla = nodes.ottla(data)) {
+            Calls.until(() -> arrived(LARGE + "-0") > 3_000_000, "what Kafka has begun to move does not arrive");
             contents.check(ottla);
             contents.add(ottla, "ottla-2");
             move(ottla.bootstrap());
@@ -142,14 +153,27 @@ public final class RoundTrip {
 
     /** Kafka's tool moves a replica to the other directory. */
     private void move(String bootstrap) throws Exception {
-        Path from = Files.isDirectory(data.resolve(MOVED)) ? data : Nodes.second(data);
-        Path to = from.equals(data) ? Nodes.second(data) : data;
+        Path to = other("plain");
         Path plan = data.resolveSibling("plan.json");
         Files.writeString(plan, "{\"version\":1,\"partitions\":[{\"topic\":\"plain\",\"partition\":0,\"replicas\":[1],\"log_dirs\":[\"" + to + "\"]}]}");
         String[] typed = {"--bootstrap-server", bootstrap, "--reassignment-json-file", plan.toString()};
         Tools.has(Tools.tool(REASSIGN, "", Tools.with(typed, "--execute")), "Successfully started partition reassignment");
         Calls.until(() -> Tools.tool(REASSIGN, "", Tools.with(typed, "--verify")).contains("completed successfully"), "the replica does not arrive");
-        Compat.check(Files.isDirectory(to.resolve(MOVED)), "it is not in " + to);
+        Compat.check(Files.isDirectory(to.resolve("plain-0")), "it is not in " + to);
+    }
+
+    /** The directory in which the topic is not. */
+    private Path other(String topic) {
+        return Files.isDirectory(data.resolve(topic + "-0")) ? Nodes.second(data) : data;
+    }
+
+    /** Bytes of the log of a replica of such a name in the directory that it is moved to. */
+    private long arrived(String replica) {
+        File[] none = {};
+        File[] replicas = target.toFile().listFiles((dir, name) -> name.matches(replica));
+        return Arrays.stream(replicas)
+            .flatMap(one -> Arrays.stream(Objects.requireNonNullElse(one.listFiles((dir, name) -> name.endsWith(".log")), none)))
+            .mapToLong(File::length).sum();
     }
 
     /** Kafka's tool reads all files that Ottla has left, with the decoder of each, and finds nothing wrong. */
