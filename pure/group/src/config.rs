@@ -42,6 +42,8 @@ pub struct Config {
     pub consumer_regex_refresh_interval_ms: i32,
     /// `group.consumer.migration.policy`
     pub consumer_migration_policy: MigrationPolicy,
+    /// What the rebalances that are kept may take.
+    pub history_bytes_max: usize,
 }
 
 /// The assignors that members of consumer groups may ask for.
@@ -103,7 +105,7 @@ pub struct GroupConfigs {
 }
 
 impl Default for Config {
-    /// Kafka's defaults.
+    /// Kafka's defaults, where Kafka has such a thing.
     fn default() -> Config {
         Config {
             session_timeout_ms_min: 6_000,
@@ -121,6 +123,7 @@ impl Default for Config {
             consumer_assignors: Assignors { default: Assignor::Uniform, other: Some(Assignor::Range) },
             consumer_regex_refresh_interval_ms: 600_000,
             consumer_migration_policy: MigrationPolicy::Bidirectional,
+            history_bytes_max: 1 << 20,
         }
     }
 }

@@ -148,7 +148,7 @@ impl Soft {
             timers: Timers::default(),
             deleted_topics: Vec::new(),
             expiry_from: None,
-            history: History::default(),
+            history: History::within(config.history_bytes_max),
             offset_counts: OffsetCounts::default(),
         }
     }

@@ -8,9 +8,10 @@
 //! One entry is one rebalance. In the classic protocol it is there from the first reason until the last member has synced,
 //! and what happens meanwhile are more reasons. In the consumer protocol it is one rise of the group's epoch.
 //!
-//! All of it is bounded: entries of a group, reasons of an entry, bytes of a name, and the bytes of it all. These have room
-//! for the last hundred entries of a thousand groups and more; beyond, the group that has most entries gives up its oldest, so
-//! a group that shares anew all the time takes nothing from those that seldom do.
+//! All of it is bounded: entries of a group, reasons of an entry, bytes of a name, and the bytes of it all
+//! ([`Config::history_bytes_max`](crate::Config)). These have room for the last hundred entries of a thousand groups and more;
+//! beyond, the group that has most entries gives up its oldest, so a group that shares anew all the time takes nothing from
+//! those that seldom do.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,8 +22,6 @@ use ottla_base::{Now, Uuid};
 
 /// Entries that are kept of one group.
 pub const ENTRIES_MAX: usize = 100;
-/// Bytes of what is kept of all groups of a coordinator.
-const BYTES_MAX: usize = 64 << 20;
 /// Reasons of one entry; others are counted.
 pub const REASONS_MAX: usize = 5;
 /// Partitions of one group that are looked after from one owner to the next.
@@ -240,14 +239,9 @@ fn short(name: &Arc<str>) -> Arc<str> {
     if name.len() <= NAME_BYTES_MAX { name.clone() } else { name[..name.floor_char_boundary(NAME_BYTES_MAX)].into() }
 }
 
-impl Default for History {
-    fn default() -> History {
-        History::within(BYTES_MAX)
-    }
-}
-
 impl History {
-    fn within(bytes_max: usize) -> History {
+    /// One that takes so many bytes at most, about.
+    pub fn within(bytes_max: usize) -> History {
         History {
             groups: BTreeMap::new(),
             ranks: BTreeSet::new(),
@@ -529,7 +523,7 @@ mod tests {
 
     #[test]
     fn a_classic_rebalance_lasts_until_it_is_settled() {
-        let mut history = History::default();
+        let mut history = History::within(1 << 20);
         joined(&mut history, 10, "g", 3);
         joined(&mut history, 20, "g", 3);
         history.next_generation("g", 4);
@@ -547,7 +541,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_has_limits() {
-        let mut history = History::default();
+        let mut history = History::within(1 << 20);
         for n in 0..200 {
             (0..10).for_each(|_| joined(&mut history, n, "g", 0));
             history.settled(at(n), "g");
@@ -561,8 +555,9 @@ mod tests {
 
     #[test]
     fn many_groups_keep_a_hundred_each() {
-        let mut history = History::default();
-        let names: Vec<Arc<str>> = (0..1_100).map(|n| format!("group-of-service-{n}").into()).collect();
+        // What one of 50 coordinators has of 64 MiB.
+        let mut history = History::within((64 << 20) / 50);
+        let names: Vec<Arc<str>> = (0..22).map(|n| format!("group-of-service-{n}").into()).collect();
         for n in 0..200 {
             for name in &names {
                 let member_id: Arc<str> = format!("consumer-service-1-{}", Uuid::ZERO).into();
@@ -610,7 +605,7 @@ mod tests {
 
     #[test]
     fn the_longest_time_without_an_owner_counts() {
-        let mut history = History::default();
+        let mut history = History::within(1 << 20);
         let (group, topic) = ("g".into(), Uuid::ZERO);
         history.noted(at(0), &group, (Protocol::Consumer, 1), Reason::of_group(What::TopicsChanged));
         history.raised("g", 2);

@@ -73,6 +73,8 @@ struct Cluster {
     deleted: VecDeque<(u64, DeletedTopic)>,
 }
 
+/// What all coordinators together keep of rebalances.
+const HISTORY_BYTES_MAX: usize = 64 << 20;
 /// Deleted topics that are remembered. A shard that hears of nothing for as long keeps the offsets in others until they are
 /// old.
 const DELETED_MAX: usize = 1_000;
@@ -377,6 +379,7 @@ fn config_of(config: &ServerConfig) -> Config {
         consumer_assignors: Assignors::named(&assignors).expect("the configuration was checked"),
         consumer_regex_refresh_interval_ms: config.get(keys::GROUP_CONSUMER_REGEX_REFRESH_INTERVAL_MS),
         consumer_migration_policy: policy(&config.get(keys::GROUP_CONSUMER_MIGRATION_POLICY)),
+        history_bytes_max: HISTORY_BYTES_MAX / count(config.get(keys::OFFSETS_TOPIC_NUM_PARTITIONS)).max(1),
     }
 }
 
