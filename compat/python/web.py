@@ -2,6 +2,7 @@
 import http.client
 import json
 import socket
+import time
 import urllib.parse
 
 from checks import equal, take, until
@@ -172,4 +173,28 @@ def second_broker_says_that_the_port_is_taken(ctx, program, ready_s):
     watched.server.stop()
 
 
-TESTS = [metrics_count_what_clients_do, groups_are_explained, http_is_there_and_modest, second_broker_says_that_the_port_is_taken]
+def compaction_takes_no_more_of_the_disk_than_it_may(ctx, program, ready_s):
+    """Compaction reads and writes as many bytes in a second as `log.cleaner.io.max.bytes.per.second` says."""
+    rate, seconds = 50_000, 3
+    watched = Watched(program, ctx.folder, (f"log.cleaner.io.max.bytes.per.second={rate}", "log.cleaner.backoff.ms=100"))
+    watched.server.start()
+    client, topic = Confluent(watched.server.bootstrap), ctx.topic()
+    compacted = {"cleanup.policy": "compact", "internal.segment.bytes": "20000", "min.cleanable.dirty.ratio": "0.01"}
+    client.create_topic(topic, 1, compacted)
+    produce(client, topic, 0, 10_000)
+
+    def taken():
+        return watched.samples()["ottla_compaction_bytes_total"]
+
+    until(taken, "compaction begins")
+    began, first = time.monotonic(), taken()
+    until(lambda: taken() - first > rate * seconds, "compaction goes on")
+    took = time.monotonic() - began
+    assert seconds * 0.8 < took < seconds * 2, f"{rate * seconds} bytes took {took} s"
+    watched.server.stop()
+
+
+TESTS = [
+    metrics_count_what_clients_do, groups_are_explained, http_is_there_and_modest, second_broker_says_that_the_port_is_taken,
+    compaction_takes_no_more_of_the_disk_than_it_may,
+]

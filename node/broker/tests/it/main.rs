@@ -14,6 +14,7 @@ mod loggers;
 mod moves;
 mod opening;
 mod panics;
+mod quiet;
 mod snapshots;
 mod support;
 mod transactions;
