@@ -10,6 +10,7 @@ final class UpkeepTools extends Calls {
     static final List<Compat.Test> TESTS = List.of(
         new Compat.Test("tools.configs", UpkeepTools::configs),
         new Compat.Test("tools.configs_loggers", UpkeepTools::loggers),
+        new Compat.Test("tools.client-metrics", UpkeepTools::clientMetrics),
         new Compat.Test("tools.delete-records", UpkeepTools::deleteRecords),
         new Compat.Test("tools.log-dirs", UpkeepTools::logDirs));
 
@@ -42,6 +43,24 @@ final class UpkeepTools extends Calls {
         Tools.has(describe(c, one), "ottla_http=DEBUG ");
         Tools.has(alter(c, one, "--delete-config", "ottla_http"), "Completed updating config");
         Tools.has(describe(c, one), "ottla_http=INFO ");
+    }
+
+    /** A subscription to metrics that nobody receives. */
+    private static void clientMetrics(Compat.Context c) throws Exception {
+        String[] one = {"--entity-type", "client-metrics", "--entity-name", c.topic()};
+        Tools.has(alter(c, one, "--add-config", "interval.ms=5000,metrics=[a.,b.],match=[client_id=x.*,client_source_port=9.*]"),
+            "Completed updating config");
+        Tools.has(clientMetrics(c, "--list"), c.topic());
+        String described = clientMetrics(c, "--describe", "--name", c.topic());
+        Tools.matches(described, "interval.ms=5000");
+        Tools.matches(described, "match=client_id=x.\\*,client_source_port=9.\\*");
+        Tools.matches(describe(c, one), "metrics=a.,b. sensitive=false synonyms=\\{.*CLIENT_METRICS_CONFIG:metrics=a.,b.");
+        clientMetrics(c, "--delete", "--name", c.topic());
+        Compat.check(!clientMetrics(c, "--list").contains(c.topic()), "the deleted subscription is still listed");
+    }
+
+    private static String clientMetrics(Compat.Context c, String... typed) throws Exception {
+        return Tools.tool("ClientMetricsCommand", "", Tools.with(new String[] {"--bootstrap-server", c.bootstrap()}, typed));
     }
 
     private static void deleteRecords(Compat.Context c) throws Exception {

@@ -160,7 +160,7 @@ pub async fn start(
         groups: groups.clone(),
         network: shared.clone(),
         published: published.clone(),
-        state: State { image, topics, is_serving: false },
+        state: State { image, topics, is_serving: false, told_of_client_metrics: false },
     };
     running.push(rt.spawn(Lane::Control, "publish", publisher.run(tasks.listener())));
 

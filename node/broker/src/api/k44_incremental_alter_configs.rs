@@ -1,7 +1,5 @@
 //! IncrementalAlterConfigs: changes single configs. Versions 0-1 (KIP-339). The controller decides: see `pure/metadata`; but for
 //! this broker's loggers (KIP-412).
-//!
-//! Of the resources, topics, brokers, loggers and groups (KIP-848); client metrics come later.
 
 use ottla_wire::messages::incremental_alter_configs_request::AlterConfigsResource;
 use ottla_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;

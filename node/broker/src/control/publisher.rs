@@ -48,6 +48,8 @@ pub struct State {
     pub image: Image,
     pub topics: Topics,
     pub is_serving: bool,
+    /// The log has told that nothing receives client metrics.
+    pub told_of_client_metrics: bool,
 }
 
 /// What the image asks for.
@@ -162,6 +164,7 @@ impl State {
             changed.extend(topic_of(&record));
             group_configs |= concerns_groups(&record);
             configured.note(&record);
+            self.warn_of_client_metrics(&record);
             let applied = self.image.apply(At { offset }, &record);
             applied.expect("the controller has applied the same record to the same image");
         }
@@ -187,6 +190,16 @@ impl State {
             brokers_reconfigured: configured.brokers || is_first,
             reconfigured: configured.topics(&self.image),
             topics: stays.iter().filter_map(|id| self.follow(id)).collect(),
+        }
+    }
+
+    /// Once, when the first subscription is set.
+    fn warn_of_client_metrics(&mut self, record: &Record) {
+        let Record::Config { resource: ConfigResource::ClientMetrics(name), value: Some(_), .. } = record else {
+            return;
+        };
+        if !std::mem::replace(&mut self.told_of_client_metrics, true) {
+            tracing::warn!("the subscription {name} to client metrics has no effect: nothing receives them here");
         }
     }
 

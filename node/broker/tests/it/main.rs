@@ -1,5 +1,6 @@
 //! A whole broker on the faulty disk, with virtual time, and one client.
 
+mod client_metrics;
 mod cold;
 mod directories;
 mod epochs;
