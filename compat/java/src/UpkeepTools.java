@@ -1,14 +1,21 @@
+import java.io.IOException;
+import java.net.ConnectException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
 
 /** Kafka's tools for what an operator changes: configs, deleted records, log directories. */
 final class UpkeepTools extends Calls {
     static final List<Compat.Test> TESTS = List.of(
         new Compat.Test("tools.configs", UpkeepTools::configs),
+        new Compat.Test("tools.configs_listeners", UpkeepTools::listeners),
         new Compat.Test("tools.configs_loggers", UpkeepTools::loggers),
         new Compat.Test("tools.client-metrics", UpkeepTools::clientMetrics),
         new Compat.Test("tools.delete-records", UpkeepTools::deleteRecords),
@@ -33,6 +40,44 @@ final class UpkeepTools extends Calls {
         Tools.matches(describe(c, one), "log.cleaner.io.buffer.size=700000 .*DYNAMIC_BROKER_CONFIG:.*=700000, DYNAMIC_DEFAULT_BROKER_CONFIG:.*=600000, DEFAULT_CONFIG");
         Tools.has(alter(c, one, "--delete-config", "log.cleaner.io.buffer.size"), "Completed updating config");
         Tools.has(alter(c, all, "--delete-config", "log.cleaner.io.buffer.size"), "Completed updating default config");
+    }
+
+    /** A listener that comes and goes, and how many connections it may have. */
+    private static void listeners(Compat.Context c) throws Exception {
+        String key = "listener.name.second.max.connections";
+        String before;
+        try (var admin = admin(c)) {
+            var configs = configs(admin, new ConfigResource(ConfigResource.Type.BROKER, "1"));
+            if (configs.get("advertised.listeners").value() == null) {
+                throw new Compat.Skip("needs a broker with advertised.listeners, or any other listener would be advertised");
+            }
+            before = configs.get("listeners").value();
+        }
+        int port;
+        try (var probe = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            port = probe.getLocalPort();
+        }
+        String[] one = {"--entity-type", "brokers", "--entity-name", "1"};
+        Tools.has(alter(c, one, "--add-config", "listeners=[" + before + ",SECOND://127.0.0.1:" + port + "],"
+            + "listener.security.protocol.map=[PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECOND:PLAINTEXT]," + key + "=9"), "Completed updating config");
+        while (!isServed(port)) {
+            Thread.sleep(20);
+        }
+        Tools.matches(describe(c, one), key + "=9 sensitive=false synonyms=\\{DYNAMIC_BROKER_CONFIG:" + key + "=9, DEFAULT_CONFIG:max.connections=");
+        Tools.has(alter(c, one, "--delete-config", "listeners,listener.security.protocol.map," + key), "Completed updating config");
+        while (isServed(port)) {
+            Thread.sleep(20);
+        }
+        Compat.check(!describe(c, one).contains("SECOND"), "the deleted configs are still there");
+    }
+
+    private static boolean isServed(int port) throws IOException {
+        try {
+            new Socket(InetAddress.getLoopbackAddress(), port).close();
+            return true;
+        } catch (ConnectException e) {
+            return false;
+        }
     }
 
     /** Levels of loggers, which are not configs that are kept. */

@@ -14,7 +14,6 @@ use ottla_base::Uuid;
 use ottla_group::DeletedTopic;
 use ottla_machine::At;
 use ottla_metadata::{ConfigResource, Image, Record};
-use ottla_net::Shared;
 use ottla_rt::{Lane, Rt, Stop};
 use ottla_wire::TopicKey;
 
@@ -22,8 +21,8 @@ use super::host::Host;
 use super::replicas::Replicas;
 use crate::coordinate::groups::Groups;
 use crate::directory::Directory;
+use crate::listening::Listeners;
 use crate::partition::Gone;
-use crate::start::connection_limits;
 use crate::topics::{Published, Topic, Topics};
 
 /// How often partitions that could not be opened, or failed, are tried again; and a controller that was dropped is loaded.
@@ -37,7 +36,7 @@ pub struct Publisher {
     pub host: Arc<Host>,
     pub replicas: Arc<Replicas>,
     pub groups: Arc<Groups>,
-    pub network: Arc<Shared>,
+    pub listeners: Arc<Listeners>,
     pub published: Arc<ArcSwap<Published>>,
     pub state: State,
 }
@@ -104,7 +103,7 @@ impl Publisher {
 
     /// Gives the offset before which everything is published.
     async fn publish_committed(self) -> (Publisher, i64) {
-        let Publisher { rt, host, replicas, groups, network, published, mut state } = self;
+        let Publisher { rt, host, replicas, groups, listeners, published, mut state } = self;
         let (records, committed) = host.take_committed();
         let (blocking_host, blocking_replicas) = (host.clone(), replicas.clone());
         let (mut state, Changes { removals, deleted, group_configs, brokers_reconfigured, reconfigured, mut topics }) =
@@ -135,7 +134,7 @@ impl Publisher {
             // Which log directories are cordoned is among what they say.
             replicas.directories.signals.report.notify_one();
             let layers = next.image.configs().layers(&replicas.config);
-            network.set_connection_limits(connection_limits(&layers));
+            listeners.follow(&layers);
             if let Some(warning) = layers.without_effect() {
                 tracing::warn!("{warning}");
             }
@@ -149,7 +148,7 @@ impl Publisher {
                 later.blocking(move || home.remove(&name)).await;
             });
         }
-        (Publisher { rt, host, replicas, groups, network, published, state }, committed)
+        (Publisher { rt, host, replicas, groups, listeners, published, state }, committed)
     }
 }
 

@@ -11,6 +11,7 @@ mod group_configs;
 mod groups;
 mod heap;
 mod large_requests;
+mod listeners;
 mod loggers;
 mod moves;
 mod opening;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use ottla_base::NodeId;
 use ottla_config::{
     ClientMetricsError, GroupConfigError, GroupLayers, Overrides, ServerConfig, ServerLayers, Target, TopicConfigError,
-    TopicLayers, client_metrics, keys,
+    TopicLayers, client_metrics, concerns_listeners, keys,
 };
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::incremental_alter_configs_request::AlterConfigsResource;
@@ -192,7 +192,14 @@ fn check(state: &State, resource: &ConfigResource, altered: &Altered, server: &S
             let group = GroupLayers { group: after, server: layers };
             group.check().map_err(|why: GroupConfigError| invalid(ErrorCode::InvalidConfig, why.to_string()))
         }
-        ConfigResource::Broker(_) => of_brokers(ServerLayers { broker: after, ..layers }, Target::OneBroker),
+        ConfigResource::Broker(_) => {
+            let new = ServerLayers { broker: after, ..layers };
+            of_brokers(new, Target::OneBroker)?;
+            if !keys.iter().any(|key| concerns_listeners(key)) {
+                return Ok(());
+            }
+            new.check_listeners(&layers).map_err(|why| invalid(ErrorCode::InvalidRequest, why.to_string()))
+        }
         ConfigResource::BrokerDefault => of_brokers(ServerLayers { cluster: after, ..layers }, Target::AllBrokers),
         ConfigResource::ClientMetrics(_) => client_metrics::check(after).map_err(|why| {
             use ClientMetricsError::*;

@@ -52,6 +52,11 @@ fn broker_configs() {
 }
 
 #[test]
+fn listeners() {
+    check("listeners.txt");
+}
+
+#[test]
 fn client_metrics() {
     check("client_metrics.txt");
 }
