@@ -73,14 +73,24 @@ impl<'a> ServerLayers<'a> {
         parse_overrides_per_ip(&self.get(MAX_CONNECTIONS_PER_IP_OVERRIDES)).0
     }
 
-    /// Those that the broker is to listen on now, and what is advertised.
+    /// Those that the broker is to listen on now, and what is advertised. Of listeners that were not there at the start, none is,
+    /// even if nobody says what is.
     ///
     /// # Errors
     /// The first thing that is wrong with them: with what is set beside them, or a start with another file.
     pub fn listeners(&self) -> Result<Listeners, ConfigError> {
         let mut errors = Vec::new();
         let listeners = self.listener_settings().resolve(&mut errors);
-        if errors.is_empty() { Ok(listeners) } else { Err(errors.swap_remove(0)) }
+        if !errors.is_empty() {
+            return Err(errors.swap_remove(0));
+        }
+        let is_in_the_file = |one: &Listener| self.server.listeners.broker.iter().any(|other| other.name == one.name);
+        let advertised: Vec<_> = listeners.advertised.into_iter().filter(is_in_the_file).collect();
+        if advertised.is_empty() {
+            let why = "none is advertised, since none is in the configuration that the broker is started with";
+            return Err(ConfigError::conflict(LISTENERS.name, why));
+        }
+        Ok(Listeners { advertised, ..listeners })
     }
 
     pub(crate) fn listener_settings(&self) -> Settings {
@@ -389,9 +399,12 @@ mod tests {
 
         let advertised = "advertised.listeners would change, and can only be set in the configuration that the broker is started with";
         let free = "listeners=PLAINTEXT://h:1,CONTROLLER://h:2\ncontroller.listener.names=CONTROLLER";
-        assert_eq!(check(free, "", &both), advertised);
+        assert_eq!(check(free, "", &both), "");
+        assert_eq!(check(free, &both, map), "");
         assert_eq!(check(free, "", "listeners=PLAINTEXT://h:9,CONTROLLER://h:2"), advertised);
-        assert_eq!(check(free, &both, ""), advertised, "a start with another file");
+        let nobody =
+            "listeners: none is advertised, since none is in the configuration that the broker is started with";
+        assert_eq!(check(free, "", &format!("listeners=CONTROLLER://h:2,SECOND://h:3 {map}")), nobody);
         assert_eq!(check(free, "", "listeners=PLAINTEXT://h:1,CONTROLLER://h:9"), "");
     }
 }

@@ -112,9 +112,13 @@ fn a_listener_comes_moves_and_goes() {
 fn whoever_comes_by_a_listener_that_is_not_advertised_is_told_of_no_broker() {
     let machine = Machine::new();
     machine.world.block_on(async {
-        let mut broker = start(&machine).await;
+        // Nor is one that was added where nobody says what is advertised, whether it was before this start or is now.
+        let mut broker = machine.start_set_up(&FILE[..1]).await;
         let both = [("listeners", &*with_second(9093)), ("listener.security.protocol.map", MAP)];
         assert_eq!(set(&mut broker.client, &both).await, ErrorCode::None);
+        opens(&machine, 9093).await;
+        machine.crash(broker).await;
+        let broker = machine.start_set_up(&FILE[..1]).await;
         let mut second = opens(&machine, 9093).await;
         let metadata = second.call(&MetadataRequest { topics: Some(vec![]), ..Default::default() }, 12).await;
         assert_eq!((metadata.brokers.len(), metadata.controller_id), (0, 1));
