@@ -32,6 +32,7 @@ final class Contents {
     private static final ConfigResource BROKERS = new ConfigResource(ConfigResource.Type.BROKER, "");
     private static final ConfigResource BROKER = new ConfigResource(ConfigResource.Type.BROKER, "1");
     private static final ConfigResource GROUP = new ConfigResource(ConfigResource.Type.GROUP, "consumer");
+    private static final ConfigResource CLIENT_METRICS = new ConfigResource(ConfigResource.Type.CLIENT_METRICS, "subscription");
     private static final ClientQuotaEntity QUOTA = new ClientQuotaEntity(Map.of(ClientQuotaEntity.USER, "alice"));
 
     /** Values by topic, in order of their offsets. */
@@ -56,6 +57,7 @@ final class Contents {
             set(admin, BROKERS, "log.cleaner.io.buffer.size", "600000");
             set(admin, BROKER, "background.threads", "9");
             set(admin, GROUP, "consumer.session.timeout.ms", "50000");
+            set(admin, CLIENT_METRICS, "match", "client_id=a.*");
             var credential = new ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096);
             Calls.get(admin.alterUserScramCredentials(List.of(new UserScramCredentialUpsertion("alice", credential, "secret"))).all());
             var limit = new ClientQuotaAlteration.Op("producer_byte_rate", 1e6);

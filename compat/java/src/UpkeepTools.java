@@ -1,15 +1,23 @@
+import java.io.IOException;
+import java.net.ConnectException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.config.ConfigResource;
 
 /** Kafka's tools for what an operator changes: configs, deleted records, log directories. */
 final class UpkeepTools extends Calls {
     static final List<Compat.Test> TESTS = List.of(
         new Compat.Test("tools.configs", UpkeepTools::configs),
+        new Compat.Test("tools.configs_listeners", UpkeepTools::listeners),
         new Compat.Test("tools.configs_loggers", UpkeepTools::loggers),
+        new Compat.Test("tools.client-metrics", UpkeepTools::clientMetrics),
         new Compat.Test("tools.delete-records", UpkeepTools::deleteRecords),
         new Compat.Test("tools.log-dirs", UpkeepTools::logDirs));
 
@@ -34,6 +42,44 @@ final class UpkeepTools extends Calls {
         Tools.has(alter(c, all, "--delete-config", "log.cleaner.io.buffer.size"), "Completed updating default config");
     }
 
+    /** A listener that comes and goes, and how many connections it may have. */
+    private static void listeners(Compat.Context c) throws Exception {
+        String key = "listener.name.second.max.connections";
+        String before;
+        try (var admin = admin(c)) {
+            var configs = configs(admin, new ConfigResource(ConfigResource.Type.BROKER, "1"));
+            if (configs.get("advertised.listeners").value() == null) {
+                throw new Compat.Skip("needs a broker with advertised.listeners, or any other listener would be advertised");
+            }
+            before = configs.get("listeners").value();
+        }
+        int port;
+        try (var probe = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+            port = probe.getLocalPort();
+        }
+        String[] one = {"--entity-type", "brokers", "--entity-name", "1"};
+        Tools.has(alter(c, one, "--add-config", "listeners=[" + before + ",SECOND://127.0.0.1:" + port + "],"
+            + "listener.security.protocol.map=[PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECOND:PLAINTEXT]," + key + "=9"), "Completed updating config");
+        while (!isServed(port)) {
+            Thread.sleep(20);
+        }
+        Tools.matches(describe(c, one), key + "=9 sensitive=false synonyms=\\{DYNAMIC_BROKER_CONFIG:" + key + "=9, DEFAULT_CONFIG:max.connections=");
+        Tools.has(alter(c, one, "--delete-config", "listeners,listener.security.protocol.map," + key), "Completed updating config");
+        while (isServed(port)) {
+            Thread.sleep(20);
+        }
+        Compat.check(!describe(c, one).contains("SECOND"), "the deleted configs are still there");
+    }
+
+    private static boolean isServed(int port) throws IOException {
+        try {
+            new Socket(InetAddress.getLoopbackAddress(), port).close();
+            return true;
+        } catch (ConnectException e) {
+            return false;
+        }
+    }
+
     /** Levels of loggers, which are not configs that are kept. */
     private static void loggers(Compat.Context c) throws Exception {
         String[] one = {"--entity-type", "broker-loggers", "--entity-name", "1"};
@@ -42,6 +88,24 @@ final class UpkeepTools extends Calls {
         Tools.has(describe(c, one), "ottla_http=DEBUG ");
         Tools.has(alter(c, one, "--delete-config", "ottla_http"), "Completed updating config");
         Tools.has(describe(c, one), "ottla_http=INFO ");
+    }
+
+    /** A subscription to metrics that nobody receives. */
+    private static void clientMetrics(Compat.Context c) throws Exception {
+        String[] one = {"--entity-type", "client-metrics", "--entity-name", c.topic()};
+        Tools.has(alter(c, one, "--add-config", "interval.ms=5000,metrics=[a.,b.],match=[client_id=x.*,client_source_port=9.*]"),
+            "Completed updating config");
+        Tools.has(clientMetrics(c, "--list"), c.topic());
+        String described = clientMetrics(c, "--describe", "--name", c.topic());
+        Tools.matches(described, "interval.ms=5000");
+        Tools.matches(described, "match=client_id=x.\\*,client_source_port=9.\\*");
+        Tools.matches(describe(c, one), "metrics=a.,b. sensitive=false synonyms=\\{.*CLIENT_METRICS_CONFIG:metrics=a.,b.");
+        clientMetrics(c, "--delete", "--name", c.topic());
+        Compat.check(!clientMetrics(c, "--list").contains(c.topic()), "the deleted subscription is still listed");
+    }
+
+    private static String clientMetrics(Compat.Context c, String... typed) throws Exception {
+        return Tools.tool("ClientMetricsCommand", "", Tools.with(new String[] {"--bootstrap-server", c.bootstrap()}, typed));
     }
 
     private static void deleteRecords(Compat.Context c) throws Exception {

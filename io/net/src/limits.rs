@@ -20,7 +20,8 @@ pub struct Limits {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// `max.connections`: of further ones each listener accepts one, which waits; the others wait in the kernel's backlog.
+    /// `max.connections`: of further ones each listener accepts one, which waits; the others wait in the kernel's backlog. A
+    /// listener has such a limit of its own, beside this one.
     pub max: usize,
     /// `max.connections.per.ip`: further ones are closed.
     pub per_ip_max: usize,
@@ -31,43 +32,82 @@ pub struct ConnectionLimits {
 /// Counts the connections of a process.
 #[derive(Debug)]
 pub(crate) struct Connections {
-    limits: RwLock<ConnectionLimits>,
-    taken: Arc<Taken>,
+    pub(crate) all: Arc<Count>,
+    addresses: Arc<Addresses>,
 }
 
-#[derive(Debug, Default)]
-struct Taken {
-    all: AtomicUsize,
-    per_ip: Mutex<BTreeMap<IpAddr, usize>>,
+/// So many connections, of a process or of one listener, and no more.
+#[derive(Debug)]
+pub(crate) struct Count {
+    most: AtomicUsize,
+    taken: AtomicUsize,
     /// Told when there may be room.
     freed: Notify,
 }
 
+/// Counts the connections of each address.
+#[derive(Debug)]
+struct Addresses {
+    limits: RwLock<ConnectionLimits>,
+    taken: Mutex<BTreeMap<IpAddr, usize>>,
+}
+
 /// Room for a connection; free again when dropped.
 #[derive(Debug)]
-pub(crate) struct Room(Arc<Taken>);
+pub(crate) struct Room(Arc<Count>);
 
 /// One connection's place; free again when dropped.
 #[derive(Debug)]
 pub(crate) struct Place {
-    room: Room,
+    /// In its listener, and in the process.
+    _rooms: [Room; 2],
+    addresses: Arc<Addresses>,
     ip: IpAddr,
 }
 
 impl Connections {
     pub(crate) fn new(limits: ConnectionLimits) -> Connections {
-        Connections { limits: RwLock::new(limits), taken: Arc::default() }
+        let all = Arc::new(Count::new(limits.max));
+        Connections { all, addresses: Arc::new(Addresses { limits: RwLock::new(limits), taken: Mutex::default() }) }
     }
 
     pub(crate) fn set_limits(&self, limits: ConnectionLimits) {
-        *self.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
-        self.taken.freed.notify_waiters();
+        self.all.set_most(limits.max);
+        *self.addresses.limits.write().unwrap_or_else(PoisonError::into_inner) = limits;
+    }
+
+    /// `None` where `ip` has all the connections it may have.
+    pub(crate) fn enter(&self, rooms: [Room; 2], ip: IpAddr) -> Option<Place> {
+        let ip = ip.to_canonical();
+        let limits = self.addresses.limits.read().unwrap_or_else(PoisonError::into_inner);
+        let most = limits.per_ip_overrides.get(&ip).copied().unwrap_or(limits.per_ip_max);
+        let mut taken = self.addresses.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = taken.entry(ip).or_default();
+        if *count >= most {
+            if *count == 0 {
+                taken.remove(&ip);
+            }
+            return None;
+        }
+        *count += 1;
+        Some(Place { _rooms: rooms, addresses: self.addresses.clone(), ip })
+    }
+}
+
+impl Count {
+    pub(crate) fn new(most: usize) -> Count {
+        Count { most: AtomicUsize::new(most), taken: AtomicUsize::new(0), freed: Notify::new() }
+    }
+
+    pub(crate) fn set_most(&self, most: usize) {
+        self.most.store(most, Ordering::SeqCst);
+        self.freed.notify_waiters();
     }
 
     /// Waits until there may be one more connection.
-    pub(crate) async fn room(&self) -> Room {
+    pub(crate) async fn room(self: &Arc<Count>) -> Room {
         loop {
-            let freed = self.taken.freed.notified();
+            let freed = self.freed.notified();
             if let Some(room) = self.try_room() {
                 return room;
             }
@@ -75,45 +115,27 @@ impl Connections {
         }
     }
 
-    fn try_room(&self) -> Option<Room> {
-        let max = self.limits.read().unwrap_or_else(PoisonError::into_inner).max;
-        let one_more = |all| (all < max).then_some(all + 1);
-        let taken = self.taken.all.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
-        taken.is_ok().then(|| Room(self.taken.clone()))
-    }
-
-    /// `None` where `ip` has all the connections it may have.
-    pub(crate) fn enter(&self, room: Room, ip: IpAddr) -> Option<Place> {
-        let ip = ip.to_canonical();
-        let limits = self.limits.read().unwrap_or_else(PoisonError::into_inner);
-        let most = limits.per_ip_overrides.get(&ip).copied().unwrap_or(limits.per_ip_max);
-        let mut per_ip = self.taken.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = per_ip.entry(ip).or_default();
-        if *count >= most {
-            if *count == 0 {
-                per_ip.remove(&ip);
-            }
-            return None;
-        }
-        *count += 1;
-        Some(Place { room, ip })
+    fn try_room(self: &Arc<Count>) -> Option<Room> {
+        let one_more = |taken| (taken < self.most.load(Ordering::SeqCst)).then_some(taken + 1);
+        let taken = self.taken.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
+        taken.is_ok().then(|| Room(self.clone()))
     }
 }
 
 impl Drop for Room {
     fn drop(&mut self) {
-        self.0.all.fetch_sub(1, Ordering::SeqCst);
+        self.0.taken.fetch_sub(1, Ordering::SeqCst);
         self.0.freed.notify_waiters();
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut per_ip = self.room.0.per_ip.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = per_ip.get_mut(&self.ip) {
+        let mut taken = self.addresses.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = taken.get_mut(&self.ip) {
             *count -= 1;
             if *count == 0 {
-                per_ip.remove(&self.ip);
+                taken.remove(&self.ip);
             }
         }
     }
@@ -131,7 +153,8 @@ mod tests {
     fn an_address_has_so_many_connections_and_no_more() {
         let [a, b] = ["10.0.0.1", "10.0.0.2"].map(|ip| ip.parse::<IpAddr>().unwrap());
         let connections = Connections::new(limits(9, 2, &[(b, 0)]));
-        let enter = |ip| connections.enter(connections.try_room().unwrap(), ip);
+        let listener = Arc::new(Count::new(9));
+        let enter = |ip| connections.enter([&listener, &connections.all].map(|count| count.try_room().unwrap()), ip);
         let first = enter(a);
         let second = enter(a);
         assert!(first.is_some() && second.is_some() && enter(a).is_none() && enter(b).is_none());
@@ -141,22 +164,24 @@ mod tests {
         let more = [enter(a), enter(a), enter(b)];
         assert!(more.iter().all(Option::is_some) && enter(a).is_none() && enter(b).is_none());
         drop((second, more));
-        assert!(connections.taken.per_ip.lock().unwrap().is_empty());
-        assert_eq!(connections.taken.all.load(Ordering::SeqCst), 0);
+        assert!(connections.addresses.taken.lock().unwrap().is_empty());
+        for count in [&listener, &connections.all] {
+            assert_eq!(count.taken.load(Ordering::SeqCst), 0);
+        }
     }
 
     #[test]
     fn there_are_so_many_connections_and_no_more() {
         let connections = Connections::new(limits(2, 9, &[]));
-        let both = [connections.try_room(), connections.try_room()];
-        assert!(both.iter().all(Option::is_some) && connections.try_room().is_none());
+        let both = [connections.all.try_room(), connections.all.try_room()];
+        assert!(both.iter().all(Option::is_some) && connections.all.try_room().is_none());
         connections.set_limits(limits(3, 9, &[]));
-        let third = connections.try_room();
+        let third = connections.all.try_room();
         assert!(third.is_some());
         connections.set_limits(limits(1, 9, &[]));
         drop(third);
-        assert!(connections.try_room().is_none());
+        assert!(connections.all.try_room().is_none());
         drop(both);
-        assert!(connections.try_room().is_some());
+        assert!(connections.all.try_room().is_some());
     }
 }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ottla_rt::{Lane, Stop, Stopper};
+use ottla_rt::{Lane, Stop, Stopper, Task};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
 use crate::conn::Conn;
+use crate::limits::Count;
 use crate::memory::{MemoryListener, MemoryNetwork};
 use crate::stream::{Carrier, Stream};
 use crate::{Service, Shared};
@@ -125,23 +126,39 @@ impl Drop for Visit {
 #[derive(Debug)]
 pub struct Listening {
     visits: Arc<Visits>,
+    connections: Arc<Count>,
     stop: Stopper,
+    accepting: Task<()>,
     /// Closed once the accept loop and every connection have ended.
     ended: mpsc::Receiver<()>,
 }
 
 impl Listening {
-    /// `shared` is the same for all listeners of a process.
-    pub fn start<S: Service>(shared: &Arc<Shared>, bound: Bound, service: Arc<S>) -> Listening {
+    /// `shared` is the same for all listeners of a process; `connections_max` is the limit of this one.
+    pub fn start<S: Service>(shared: &Arc<Shared>, bound: Bound, service: Arc<S>, connections_max: usize) -> Listening {
         let (stop, visits) = (Stopper::default(), Arc::<Visits>::default());
+        let connections = Arc::new(Count::new(connections_max));
         let (alive, ended) = mpsc::channel(1);
-        let keeper = Keeper { shared: shared.clone(), service, visits: visits.clone(), alive };
-        shared.rt.spawn(Lane::Data, "accept", accept(bound.listener, keeper, stop.listener()));
-        Listening { visits, stop, ended }
+        let (own, visits_again) = (connections.clone(), visits.clone());
+        let keeper = Keeper { shared: shared.clone(), service, connections: own, visits: visits_again, alive };
+        let accepting = shared.rt.spawn(Lane::Data, "accept", accept(bound.listener, keeper, stop.listener()));
+        Listening { visits, connections, stop, accepting, ended }
     }
 
     pub fn visits(&self) -> &Arc<Visits> {
         &self.visits
+    }
+
+    /// Another limit holds from now on. Connections that are there stay.
+    pub fn set_connections_max(&self, most: usize) {
+        self.connections.set_most(most);
+    }
+
+    /// Accepts no more. When this returns the address is free; [`Listening::stop`] waits for the connections.
+    pub async fn close(&mut self) {
+        self.stop.stop();
+        // A panic has closed it too.
+        let _ = (&mut self.accepting).await;
     }
 
     /// Accepts no more, lets each connection send the replies that it owes (for a bounded time), and closes them.
@@ -155,21 +172,23 @@ impl Listening {
 struct Keeper<S> {
     shared: Arc<Shared>,
     service: Arc<S>,
+    connections: Arc<Count>,
     visits: Arc<Visits>,
     alive: mpsc::Sender<()>,
 }
 
 async fn accept<S: Service>(mut listener: Listener, keeper: Keeper<S>, stopped: Stop) {
-    let Keeper { shared, service, visits, alive } = keeper;
+    let Keeper { shared, service, connections, visits, alive } = keeper;
     let mut stopping = stopped.clone();
     let mut is_failing = false;
     loop {
         // Accepts first: a listener to which nobody comes must not keep a place.
         let accepted = async {
             let (stream, peer) = listener.accept().await?;
-            io::Result::Ok((stream, peer, shared.connections.room().await))
+            let own = connections.room().await;
+            io::Result::Ok((stream, peer, [own, shared.connections.all.room().await]))
         };
-        let (stream, peer, room) = tokio::select! {
+        let (stream, peer, rooms) = tokio::select! {
             biased;
             () = stopping.told() => return,
             accepted = accepted => match accepted {
@@ -187,7 +206,7 @@ async fn accept<S: Service>(mut listener: Listener, keeper: Keeper<S>, stopped: 
         if std::mem::take(&mut is_failing) {
             tracing::info!("connections are accepted again");
         }
-        let Some(place) = shared.connections.enter(room, peer.ip()) else { continue };
+        let Some(place) = shared.connections.enter(rooms, peer.ip()) else { continue };
         if stream.set_nodelay().is_err() {
             continue;
         }

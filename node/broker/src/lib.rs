@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! start, stop   the order of things at the beginning and the end
+//! listening     the listeners, which may come and go
 //! serve         from a frame to its handler; what a connection keeps (`Turn`)
 //! api/          a file for each API key
 //! partition     a log, its leader, and who waits for it
@@ -37,6 +38,7 @@ mod expiry;
 mod fetch;
 mod flushing;
 mod identity;
+mod listening;
 mod loggers;
 mod metrics;
 mod partition;
@@ -67,6 +69,7 @@ use coordinate::groups::Groups;
 use directory::Directories;
 use fetch::session::Sessions;
 use identity::Identity;
+use listening::Listeners;
 use metrics::Metrics;
 use repacking::Repacking;
 use settings::Settings;
@@ -86,6 +89,7 @@ pub struct Broker {
     pub(crate) settings: Settings,
     pub(crate) identity: Arc<Identity>,
     pub(crate) loggers: Arc<Loggers>,
+    pub(crate) listeners: Arc<Listeners>,
     pub(crate) control: Arc<Control>,
     pub(crate) groups: Arc<Groups>,
     pub(crate) fetch_sessions: Sessions,

@@ -1,22 +1,23 @@
 //! Starting: the order in which a broker comes up.
 //!
 //! 1. Lock the log directories: a second start finds out here, and says who holds them.
-//! 2. Bind the listeners. Metrics and health are served from now on.
-//! 3. See whose the directories are and how they were left, load the controller from the metadata log, begin an epoch of it. Nothing
-//!    is written before all of this is found good.
-//! 4. Register; once the controller has this broker unfenced, its logs are opened and published.
-//! 5. Accept connections.
+//! 2. Bind the listeners of the file. Metrics and health are served from now on.
+//! 3. See whose the directories are and how they were left, and load the controller from the metadata log.
+//! 4. Bind the listeners that the metadata has in their place (KIP-226). Then begin an epoch of the metadata log: nothing is
+//!    written before all of this is found good.
+//! 5. Register; once the controller has this broker unfenced, its logs are opened and published.
+//! 6. Accept connections.
 
 use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use ottla_base::{NodeId, Seed};
-use ottla_config::{Listener, ServerConfig, ServerLayers, keys};
-use ottla_net::{Bound, ConnectionLimits, Limits, Listening, Network, Shared, SocketOptions};
+use ottla_config::{Listener, Listeners, ServerConfig, ServerLayers, keys};
+use ottla_metadata::Image;
+use ottla_net::{Bound, Limits, Network, Shared, SocketOptions};
 use ottla_rt::{Lane, Rt, Stopper};
 use ottla_storage::disk::Disk;
 use ottla_storage::{FlushOptions, Flusher, LogError, OpenDirError};
@@ -25,7 +26,7 @@ use crate::Broker;
 use crate::appended::Appended;
 use crate::checkpoints;
 use crate::control::host::NoReply;
-use crate::control::opening::{self, OpenError, Opened};
+use crate::control::opening::{self, Found, OpenError, Opened, Sound};
 use crate::control::publisher::{Publisher, State};
 use crate::control::replicas::Replicas;
 use crate::control::snapshotting::{self, Snapshotting};
@@ -37,11 +38,11 @@ use crate::expiry;
 use crate::fetch::session::Sessions;
 use crate::flushing::{self, Logs};
 use crate::identity::{Endpoint, Identity};
+use crate::listening::{self, address_of, connection_limits, socket_options};
 use crate::loggers::Loggers;
 use crate::metrics::Metrics;
 use crate::metrics::scrape::Sources;
 use crate::repacking::Repacking;
-use crate::serve::Served;
 use crate::settings::Settings;
 use crate::stop::{Parts, Running};
 use crate::topics::{Published, Topics};
@@ -104,22 +105,32 @@ pub async fn start(
     let seed = Seed::new(rt.random_u64());
     let dirs_of = config.clone();
     let locked = rt.blocking(move || directory::lock(&disk, &dirs_of)).await?;
-    let bound = bind_all(&network, &config)?;
+    let tried = try_all(&network, &config);
     let bound_http = bind_http(&network, &config)?;
     let http_address = bound_http.as_ref().map(|bound| bound.address);
     let web = Web::start(&rt, bound_http);
-    let (identified, opened) = {
+    let (identified, sound) = {
         let (rt_again, config) = (rt.clone(), config.clone());
         rt.blocking(move || {
             let identified = locked.identify(&rt_again, &config, rt_again.memory_bytes() / DIRTY_SHARE)?;
-            let opened = open_metadata(&rt_again, &config, &identified)?;
+            let sound = opening::load(&found(&config, &identified))?;
+            Ok::<_, StartError>((identified, sound))
+        })
+        .await?
+    };
+    let wanted = listeners(&config, sound.image());
+    let bound = bind_all(&network, &config, &wanted.broker, tried)?;
+    let (identified, opened) = {
+        let (rt_again, config) = (rt.clone(), config.clone());
+        rt.blocking(move || {
+            let opened = begin(&rt_again, &config, &identified, sound)?;
             Ok::<_, StartError>((identified, opened))
         })
         .await?
     };
     let Opened { host, image, clean_epoch } = opened;
     let directories = identified.directories.clone();
-    let (host, identity) = (Arc::new(host), Arc::new(identity(&rt, &config, &bound, &identified)));
+    let (host, identity) = (Arc::new(host), Arc::new(identity(&rt, &config, (&wanted, &bound), &identified)));
     let metrics = Arc::<Metrics>::default();
     let (stopper, tasks) = (Stopper::default(), Stopper::default());
     let topics = Topics::empty(seed);
@@ -153,14 +164,15 @@ pub async fn start(
     };
     let mut running: Vec<_> = directories.iter().map(flush).collect();
     let shared = Shared::new(rt.clone(), limits(&config), queued_bytes(&config));
+    let listeners = Arc::new(listening::Listeners::new(rt.clone(), network, shared, config.clone()));
     let publisher = Publisher {
         rt: rt.clone(),
         host: host.clone(),
         replicas: replicas.clone(),
         groups: groups.clone(),
-        network: shared.clone(),
+        listeners: listeners.clone(),
         published: published.clone(),
-        state: State { image, topics, is_serving: false },
+        state: State { image, topics, is_serving: false, told_of_client_metrics: false },
     };
     running.push(rt.spawn(Lane::Control, "publish", publisher.run(tasks.listener())));
 
@@ -259,6 +271,7 @@ pub async fn start(
         ),
         identity,
         loggers,
+        listeners: listeners.clone(),
         control,
         groups,
         appended,
@@ -272,39 +285,58 @@ pub async fn start(
         config: config.clone(),
     });
     let addresses = bound.iter().map(|bound| bound.address).collect();
-    let listen = |(bound, listener): (Bound, &Listener)| {
-        let service = Served { broker: broker.clone(), listener: listener.name.as_str().into() };
-        Listening::start(&shared, bound, Arc::new(service))
-    };
-    let listening: Vec<Listening> = bound.into_iter().zip(&config.listeners().broker).map(listen).collect();
-    let names = config.listeners().broker.iter().map(|listener| listener.name.clone());
-    web.desk.has_started(Sources {
-        broker: broker.clone(),
-        controller: host.clone(),
-        network: shared,
-        listeners: names.zip(listening.iter().map(|listening| listening.visits().clone())).collect(),
-    });
+    listeners.accept(&broker, wanted.broker.into_iter().zip(bound));
+    let run = listeners.run(broker.clone(), tasks.listener());
+    running.push(rt.spawn(Lane::Control, "listeners", run));
+    web.desk.has_started(Sources { broker: broker.clone(), controller: host.clone() });
     let replica_dirs = replicas.clone();
     rt.spawn(Lane::Control, "leftovers", {
         let rt = rt.clone();
         async move { rt.blocking(move || replica_dirs.remove_leftovers()).await }
     });
-    Ok(Running::new(Parts { broker, host, addresses, http_address, web, listening, stopper, tasks, running }))
+    Ok(Running::new(Parts { broker, host, addresses, http_address, web, stopper, tasks, running }))
 }
 
-/// Binds the brokers' listeners. A controller's listener is only noted: there is nobody yet to serve on it.
-fn bind_all(network: &Network, config: &ServerConfig) -> Result<Vec<Bound>, StartError> {
-    let options = SocketOptions {
-        send_buffer_bytes: u32::try_from(config.get(keys::SOCKET_SEND_BUFFER_BYTES)).ok(),
-        receive_buffer_bytes: u32::try_from(config.get(keys::SOCKET_RECEIVE_BUFFER_BYTES)).ok(),
-        backlog: u32::try_from(config.get(keys::SOCKET_LISTEN_BACKLOG_SIZE)).unwrap_or(1),
+/// Those that were set while an earlier start ran go before those of the file, as long as they go with it.
+fn listeners(config: &ServerConfig, image: &Image) -> Listeners {
+    image.configs().layers(config).listeners().unwrap_or_else(|error| {
+        tracing::error!(
+            "listeners that were set while the broker ran are not used, but those that it is started with: {error}"
+        );
+        config.listeners().clone()
+    })
+}
+
+/// A listener that may be wanted, and what came of binding it.
+type Tried = (Listener, Result<Bound, StartError>);
+
+/// Binds the listeners of the file, so that metrics and health leave them their ports. Whether they are wanted, and it matters that
+/// one cannot be bound, is known later.
+fn try_all(network: &Network, config: &ServerConfig) -> Vec<Tried> {
+    let listeners = config.listeners().broker.iter();
+    listeners.map(|listener| (listener.clone(), bind(network, config, listener))).collect()
+}
+
+/// Binds the brokers' listeners, but for those that are. A controller's listener is only noted: there is nobody yet to serve on it.
+fn bind_all(
+    network: &Network,
+    config: &ServerConfig,
+    wanted: &[Listener],
+    mut tried: Vec<Tried>,
+) -> Result<Vec<Bound>, StartError> {
+    // First of all, those that come in their place may want their ports.
+    tried.retain(|(listener, _)| wanted.contains(listener));
+    let mut bind_one = |listener: &Listener| match tried.iter().position(|(other, _)| other == listener) {
+        Some(place) => tried.swap_remove(place).1,
+        None => bind(network, config, listener),
     };
-    let bind_one = |listener: &Listener| {
-        let fail = |cause| StartError::Listen { listener: listener.clone(), cause };
-        let address = address_of(&listener.host, listener.port).map_err(fail)?;
-        network.bind(address, options).map_err(fail)
-    };
-    config.listeners().broker.iter().map(bind_one).collect()
+    wanted.iter().map(&mut bind_one).collect()
+}
+
+fn bind(network: &Network, config: &ServerConfig, listener: &Listener) -> Result<Bound, StartError> {
+    let address = address_of(&listener.host, listener.port);
+    let bound = address.and_then(|address| network.bind(address, socket_options(config)));
+    bound.map_err(|cause| StartError::Listen { listener: listener.clone(), cause })
 }
 
 /// The address of metrics and health, if they are not off. Where nobody has asked for it, a second broker on one machine does
@@ -325,12 +357,6 @@ fn bind_http(network: &Network, config: &ServerConfig) -> Result<Option<Bound>, 
     }
 }
 
-fn address_of(host: &str, port: u16) -> io::Result<SocketAddr> {
-    let host = if host.is_empty() { "0.0.0.0" } else { host };
-    let mut addresses = (host, port).to_socket_addrs()?;
-    addresses.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the name has no address"))
-}
-
 fn limits(config: &ServerConfig) -> Limits {
     let count = |count: i32| usize::try_from(count).unwrap_or(0);
     let idle_ms = config.get(keys::CONNECTIONS_MAX_IDLE_MS);
@@ -342,34 +368,31 @@ fn limits(config: &ServerConfig) -> Limits {
     }
 }
 
-/// What may be otherwise while the broker runs.
-pub fn connection_limits(layers: &ServerLayers<'_>) -> ConnectionLimits {
-    let count = |count: i32| usize::try_from(count).unwrap_or(0);
-    let overrides = layers.connections_per_ip_overrides();
-    ConnectionLimits {
-        max: count(layers.get(keys::MAX_CONNECTIONS)),
-        per_ip_max: count(layers.get(keys::MAX_CONNECTIONS_PER_IP)),
-        per_ip_overrides: overrides.into_iter().map(|(ip, most)| (ip, count(most))).collect(),
-    }
-}
-
 fn queued_bytes(config: &ServerConfig) -> usize {
     let bytes = usize::try_from(config.get(keys::QUEUED_MAX_REQUEST_BYTES)).unwrap_or(0);
     if bytes == 0 { QUEUED_BYTES_DEFAULT } else { bytes }
 }
 
-/// Loads the metadata, begins a new epoch of its log, and then takes the other directories in.
-fn open_metadata(rt: &Rt, config: &ServerConfig, identified: &Identified) -> Result<Opened, StartError> {
+/// What was found of the metadata log.
+fn found<'a>(config: &'a ServerConfig, identified: &'a Identified) -> Found<'a> {
     let Identified { directories, meta, is_new, .. } = identified;
-    let home = directories.metadata();
-    let opened = opening::open(rt, &opening::Found { home, meta, is_new: *is_new, config })?;
+    Found { home: directories.metadata(), meta, is_new: *is_new, config }
+}
+
+/// Begins a new epoch of the metadata log, and then takes the other directories in.
+fn begin(rt: &Rt, config: &ServerConfig, identified: &Identified, sound: Sound) -> Result<Opened, StartError> {
+    let opened = opening::begin(rt, &found(config, identified), sound)?;
     let clean_epoch = identified.begin(opened.clean_epoch)?;
     Ok(Opened { clean_epoch, ..opened })
 }
 
-fn identity(rt: &Rt, config: &ServerConfig, bound: &[Bound], identified: &Identified) -> Identity {
+fn identity(
+    rt: &Rt,
+    config: &ServerConfig,
+    (listeners, bound): (&Listeners, &[Bound]),
+    identified: &Identified,
+) -> Identity {
     let Identified { directories, meta, .. } = identified;
-    let listeners = config.listeners();
     let endpoint = |listener: &Listener, port: u16| Endpoint {
         name: listener.name.as_str().into(),
         host: if listener.host.is_empty() { rt.host_name().into() } else { listener.host.as_str().into() },

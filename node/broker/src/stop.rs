@@ -14,7 +14,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ottla_base::Uuid;
-use ottla_net::Listening;
 use ottla_partition::Leader;
 use ottla_rt::{Lane, Panicked, Stopper, Task};
 use ottla_storage::checkpoint::{clean, producers};
@@ -66,7 +65,6 @@ pub(crate) struct Parts {
     pub http_address: Option<SocketAddr>,
     /// Serves to the end.
     pub web: Web,
-    pub listening: Vec<Listening>,
     /// Tells requests that wait.
     pub stopper: Stopper,
     /// Tells the broker's own tasks.
@@ -79,7 +77,7 @@ impl Running {
         Running(parts)
     }
 
-    /// Where it listens.
+    /// Where it listened when it was started.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.0.addresses
     }
@@ -96,15 +94,13 @@ impl Running {
 
     /// Stops the broker, cleanly if it can be.
     pub async fn stop(self) -> Result<(), StopError> {
-        let Parts { broker, host, web, listening, stopper, tasks, running, .. } = self.0;
+        let Parts { broker, host, web, stopper, tasks, running, .. } = self.0;
         web.desk.stops();
         stopper.stop();
         if host.is_failing() {
             host.give_up();
         }
-        for listening in listening {
-            listening.stop().await;
-        }
+        broker.listeners.stop().await;
         if !controller_agrees(&broker, &host).await {
             tracing::warn!("the controller did not answer; the next start takes this for a crash");
         }

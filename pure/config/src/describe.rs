@@ -21,6 +21,8 @@ use crate::value::Kind;
 pub enum Source {
     Topic,
     Group,
+    /// A subscription to metrics that clients push (KIP-714).
+    ClientMetrics,
     /// The level of a logger (KIP-412), which is in the process and nowhere else.
     Logger,
     /// Dynamically, for this broker.
@@ -38,6 +40,7 @@ impl Source {
         match self {
             Source::Topic => 1,
             Source::Group => 8,
+            Source::ClientMetrics => 7,
             Source::Logger => 6,
             Source::Broker => 2,
             Source::ClusterWide => 3,
@@ -226,7 +229,7 @@ fn row(def: &'static Def, Effective { value, source }: Effective) -> Described {
     }
 }
 
-fn documentation(def: &Def) -> String {
+pub(crate) fn documentation(def: &Def) -> String {
     let note = match def.effect {
         Effect::Acts => "",
         Effect::Moot => " It has no effect in Ottla, which has nothing of the kind.",

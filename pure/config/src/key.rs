@@ -56,6 +56,8 @@ pub enum Scope {
     Topic(&'static [Synonym]),
     /// A key of groups, and the broker keys behind it.
     Group(GovernedBy),
+    /// A key of subscriptions to clients' metrics.
+    ClientMetrics,
     /// Internal to Kafka: like `ReadOnly` or a topic key without synonyms, but DescribeConfigs shows it only if it is
     /// set.
     Hidden,

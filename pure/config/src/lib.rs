@@ -6,7 +6,8 @@
 //! says what it does here ([`Effect`]): it acts, it is kept without effect (one warning names these), or it
 //! promises a protection that Ottla does not give yet (the server does not start).
 //!
-//! - [`broker`], [`topic`] and [`group`] hold the tables, an area a file, a key a block (`src/key.rs` has the form).
+//! - [`broker`], [`topic`], [`group`] and [`client_metrics`] hold the tables, an area a file, a key a block (`src/key.rs` has
+//!   the form).
 //! - [`ServerConfig::load`] checks a file and a command line as a whole, and reports all errors at once.
 //! - [`ServerLayers`] finds a broker's values among what was set while it runs and what it was started with;
 //!   [`TopicLayers`] and [`GroupLayers`] those of a topic or a group, which go before them.
@@ -17,11 +18,13 @@
 
 mod bounds;
 pub mod broker;
+pub mod client_metrics;
 mod describe;
 mod duration;
 pub mod group;
 mod group_config;
 mod internal_topic;
+mod java_pattern;
 mod key;
 mod listeners;
 mod properties;
@@ -33,6 +36,7 @@ mod topic_config;
 mod value;
 
 pub use bounds::Bounds;
+pub use client_metrics::ClientMetricsError;
 pub use describe::{Described, DescribedSynonym, Source};
 pub use group_config::{GroupConfig, GroupConfigError, GroupLayers};
 pub use internal_topic::{InternalTopic, ReplicationFactor};
@@ -40,7 +44,7 @@ pub use key::{Def, Effect, GovernedBy, Key, Scope, Synonym};
 pub use listeners::{Listener, Listeners};
 pub use report::{ConfigError, ConfigErrors, Place, Warning};
 pub use server::ServerConfig;
-pub use server_layers::{BrokerConfigError, ServerLayers, Target};
+pub use server_layers::{BrokerConfigError, ServerLayers, Target, concerns_listeners};
 pub use topic_config::{Compression, Overrides, TopicConfig, TopicConfigError, TopicLayers, requested};
 pub use value::{Kind, Value};
 

@@ -22,6 +22,21 @@ pub struct Listener {
     pub port: u16,
 }
 
+impl Listener {
+    /// What is to be listened on, of the text of one.
+    pub fn parse(text: &str) -> Option<Listener> {
+        let (name, address) = text.trim().split_once("://")?;
+        let (host, port) = parse_address(address)?;
+        let listener = Listener { name: name.trim().to_ascii_uppercase(), host, port };
+        Some(listener).filter(|listener| !listener.name.is_empty())
+    }
+
+    /// The name of a key that is for this listener alone.
+    pub(crate) fn key(&self, base: &str) -> String {
+        format!("listener.name.{}.{base}", self.name.to_ascii_lowercase())
+    }
+}
+
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listeners {
     pub broker: Vec<Listener>,
@@ -117,7 +132,7 @@ impl Settings {
 fn parse_all(key: &'static str, texts: &[String], errors: &mut Vec<ConfigError>) -> Vec<Listener> {
     let mut listeners: Vec<Listener> = Vec::new();
     for text in texts {
-        match parse(text) {
+        match Listener::parse(text) {
             None => errors.push(ConfigError::conflict(key, format!("`{text}` is not NAME://host:port"))),
             Some(listener) if listeners.iter().any(|other| other.name == listener.name) => {
                 errors.push(ConfigError::conflict(key, format!("there are two listeners {}", listener.name)));
@@ -126,12 +141,6 @@ fn parse_all(key: &'static str, texts: &[String], errors: &mut Vec<ConfigError>)
         }
     }
     listeners
-}
-
-fn parse(text: &str) -> Option<Listener> {
-    let (name, address) = text.split_once("://")?;
-    let (host, port) = parse_address(address)?;
-    Some(Listener { name: name.trim().to_ascii_uppercase(), host, port }).filter(|listener| !listener.name.is_empty())
 }
 
 /// `host:port`, `[v6]:port` or `:port`.

@@ -14,9 +14,10 @@ use crate::broker::{find, find_base, meant_by};
 use crate::describe::Source;
 use crate::group_config;
 use crate::key::{Effect, Key};
-use crate::listeners::{Listeners, Settings, parse_address};
+use crate::listeners::{Listeners, parse_address};
 use crate::properties;
 use crate::report::{ConfigError, ConfigErrors, Place, Warning};
+use crate::server_layers::{ServerLayers, acts_for_a_listener};
 use crate::topic_config::check_server_defaults;
 use crate::value::Value;
 
@@ -25,7 +26,7 @@ use crate::value::Value;
 pub struct ServerConfig {
     /// What was set, as it was written; keys that nobody knows among it.
     pub(crate) set: BTreeMap<String, String>,
-    listeners: Listeners,
+    pub(crate) listeners: Listeners,
 }
 
 impl ServerConfig {
@@ -51,6 +52,7 @@ impl ServerConfig {
         T::of(self.value(key.name).as_deref())
     }
 
+    /// Those that it is started with: [`ServerLayers::listeners`] has what was set since.
     pub fn listeners(&self) -> &Listeners {
         &self.listeners
     }
@@ -100,6 +102,7 @@ struct Loader {
     written: BTreeMap<String, (String, Place)>,
     errors: Vec<ConfigError>,
     warnings: Vec<Warning>,
+    without_effect: Vec<String>,
 }
 
 impl Loader {
@@ -111,7 +114,11 @@ impl Loader {
         let set = self.check_each();
         let mut config = ServerConfig { set, listeners: Listeners::default() };
         self.check_node(&mut config);
-        config.listeners = listener_settings(&config).resolve(&mut self.errors);
+        config.listeners = ServerLayers::of(&config).listener_settings().resolve(&mut self.errors);
+        self.without_effect.retain(|key| !acts_for_a_listener(key, &config.listeners));
+        if !self.without_effect.is_empty() {
+            self.warnings.push(Warning::WithoutEffect { keys: std::mem::take(&mut self.without_effect) });
+        }
         self.check_overrides_per_ip(&config);
         self.check_quorum(&config);
         self.check_limits(&config);
@@ -125,7 +132,6 @@ impl Loader {
     /// Each setting by itself. Bad ones are left out of the result, so that the checks that follow see no nonsense.
     fn check_each(&mut self) -> BTreeMap<String, String> {
         let mut set = BTreeMap::new();
-        let mut without_effect = Vec::new();
         for (name, (text, place)) in std::mem::take(&mut self.written) {
             if OF_THE_AUTHORIZER.contains(&name.as_str()) && !text.trim().is_empty() {
                 self.errors.push(ConfigError::Unprotected { setting: format!("{name} = {}", text.trim()) });
@@ -145,14 +151,11 @@ impl Loader {
                     if matches!(def.effect, Effect::Moot | Effect::Later)
                         || name != def.name && def.effect == Effect::Acts
                     {
-                        without_effect.push(name.clone());
+                        self.without_effect.push(name.clone());
                     }
                     set.insert(name, text);
                 }
             }
-        }
-        if !without_effect.is_empty() {
-            self.warnings.push(Warning::WithoutEffect { keys: without_effect });
         }
         set
     }
@@ -280,18 +283,6 @@ pub(crate) fn parse_overrides_per_ip(text: &str) -> (BTreeMap<IpAddr, i32>, Vec<
 pub(crate) fn unknown_dir(some: &[String], all: &[String]) -> Option<String> {
     let is_all = matches!(some, [only] if only == "*");
     some.iter().find(|dir| !is_all && !all.contains(dir)).cloned()
-}
-
-fn listener_settings(config: &ServerConfig) -> Settings {
-    Settings {
-        listeners: config.get(LISTENERS),
-        advertised: config.get(ADVERTISED_LISTENERS),
-        protocol_map: config.get(LISTENER_SECURITY_PROTOCOL_MAP),
-        protocol_map_is_set: config.is_set(&LISTENER_SECURITY_PROTOCOL_MAP),
-        controller_names: config.get(CONTROLLER_LISTENER_NAMES),
-        controller_names_are_set: config.is_set(&CONTROLLER_LISTENER_NAMES),
-        between_brokers: config.get(INTER_BROKER_LISTENER_NAME),
-    }
 }
 
 #[cfg(test)]

@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::broker;
 use crate::broker::log::CORDONED_LOG_DIRS;
-use crate::broker::network::{MAX_CONNECTIONS_PER_IP, MAX_CONNECTIONS_PER_IP_OVERRIDES};
+use crate::broker::network::*;
+use crate::broker::quorum::CONTROLLER_LISTENER_NAMES;
 use crate::describe::Source;
-use crate::key::{Def, Effect, Key, Scope};
-use crate::report::Warning;
+use crate::key::{Effect, Key, Scope};
+use crate::listeners::{Listener, Listeners, Settings};
+use crate::report::{ConfigError, Warning};
 use crate::server::{Effective, ServerConfig, parse_overrides_per_ip, unknown_dir};
 use crate::topic_config::{Overrides, TopicLayers};
 use crate::value::Value;
@@ -44,10 +46,12 @@ pub enum BrokerConfigError {
     BadValue { key: String, value: String, expected: String },
     #[error("{key} = {value}: Ottla does not give this yet")]
     Refused { key: String, value: String },
-    #[error("{key} = {value}: Ottla cannot change this while it runs yet")]
-    AtStart { key: String, value: String },
     #[error("{key} {why}")]
     Conflict { key: String, why: String },
+    #[error(transparent)]
+    Listeners(ConfigError),
+    #[error("{} would change, and can only be set in the configuration that the broker is started with", ADVERTISED_LISTENERS.name)]
+    Advertised,
 }
 
 static NONE: Overrides = Overrides::new();
@@ -67,6 +71,55 @@ impl<'a> ServerLayers<'a> {
     /// `max.connections.per.ip.overrides`
     pub fn connections_per_ip_overrides(&self) -> BTreeMap<IpAddr, i32> {
         parse_overrides_per_ip(&self.get(MAX_CONNECTIONS_PER_IP_OVERRIDES)).0
+    }
+
+    /// Those that the broker is to listen on now, and what is advertised. Of listeners that were not there at the start, none is,
+    /// even if nobody says what is.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with them: with what is set beside them, or a start with another file.
+    pub fn listeners(&self) -> Result<Listeners, ConfigError> {
+        let mut errors = Vec::new();
+        let listeners = self.listener_settings().resolve(&mut errors);
+        if !errors.is_empty() {
+            return Err(errors.swap_remove(0));
+        }
+        let is_in_the_file = |one: &Listener| self.server.listeners.broker.iter().any(|other| other.name == one.name);
+        let advertised: Vec<_> = listeners.advertised.into_iter().filter(is_in_the_file).collect();
+        if advertised.is_empty() {
+            let why = "none is advertised, since none is in the configuration that the broker is started with";
+            return Err(ConfigError::conflict(LISTENERS.name, why));
+        }
+        Ok(Listeners { advertised, ..listeners })
+    }
+
+    pub(crate) fn listener_settings(&self) -> Settings {
+        Settings {
+            listeners: self.get(LISTENERS),
+            advertised: self.get(ADVERTISED_LISTENERS),
+            protocol_map: self.get(LISTENER_SECURITY_PROTOCOL_MAP),
+            protocol_map_is_set: self.is_set(&LISTENER_SECURITY_PROTOCOL_MAP),
+            controller_names: self.get(CONTROLLER_LISTENER_NAMES),
+            controller_names_are_set: self.is_set(&CONTROLLER_LISTENER_NAMES),
+            between_brokers: self.get(INTER_BROKER_LISTENER_NAME),
+        }
+    }
+
+    /// `max.connections` of one listener: what is set for it goes before what is set for all, whoever has set it.
+    pub fn max_connections_of(&self, listener: &Listener) -> i32 {
+        let key = listener.key(MAX_CONNECTIONS.name);
+        let set = self.set_texts(&key).find_map(|text| text.trim().parse().ok().filter(|count| *count >= 0));
+        set.unwrap_or_else(|| self.get(MAX_CONNECTIONS))
+    }
+
+    fn is_set<T>(&self, key: &Key<T>) -> bool {
+        self.set_texts(key.name).next().is_some()
+    }
+
+    /// What was set under a name, the nearest first.
+    fn set_texts(&self, name: &str) -> impl Iterator<Item = &str> {
+        let dynamic = [self.broker, self.cluster].into_iter().filter_map(|layer| layer.get(name).map(|text| &**text));
+        dynamic.chain(self.server.set.get(name).map(String::as_str))
     }
 
     pub fn get<T: Value>(&self, key: Key<T>) -> T {
@@ -127,10 +180,32 @@ impl<'a> ServerLayers<'a> {
 }
 
 impl ServerLayers<'_> {
+    /// Checks listeners that are in these layers already, where those in `before` were good. Which are advertised cannot change
+    /// while the broker runs (Kafka's `DynamicListenerConfig`).
+    pub fn check_listeners(&self, before: &ServerLayers<'_>) -> Result<(), BrokerConfigError> {
+        let listeners = self.listeners().map_err(|error| match error {
+            ConfigError::Unprotected { setting } => {
+                let (key, value) = setting.split_once(": ").unwrap_or((&setting, ""));
+                BrokerConfigError::Refused { key: key.to_owned(), value: value.to_owned() }
+            }
+            error => BrokerConfigError::Listeners(error),
+        })?;
+        match before.listeners() {
+            Ok(before) if before.advertised != listeners.advertised => Err(BrokerConfigError::Advertised),
+            _ => Ok(()),
+        }
+    }
+
     /// What was set while the broker runs and does nothing in this version.
     pub fn without_effect(&self) -> Option<Warning> {
-        let is_idle =
-            |key: &str| broker::find_base(key).is_some_and(|def| matches!(def.effect, Effect::Moot | Effect::Later));
+        let resolved = self.listeners();
+        let listeners = resolved.as_ref().unwrap_or(self.server.listeners());
+        let is_idle = |key: &str| {
+            let does_nothing = |effect| matches!(effect, Effect::Moot | Effect::Later);
+            let is_for_one = broker::key_of_a_listener(key).is_some();
+            broker::find_base(key).is_some_and(|def| does_nothing(def.effect) || is_for_one)
+                && !acts_for_a_listener(key, listeners)
+        };
         let set = self.broker.keys().chain(self.cluster.keys());
         let keys: Vec<_> = set.filter(|key| is_idle(key)).map(|key| key.to_string()).collect();
         (!keys.is_empty()).then_some(Warning::WithoutEffect { keys })
@@ -138,27 +213,38 @@ impl ServerLayers<'_> {
 }
 
 fn check_one(target: Target, key: &str, value: &str) -> Result<(), BrokerConfigError> {
-    let Some(def) = broker::find_base(key) else { return Ok(()) };
-    // A key for one listener belongs to one broker, whatever it is without the listener.
-    let scope = if def.name == key { def.scope } else { Scope::PerBroker };
+    let def = broker::find_base(key);
+    let scope = match broker::key_of_a_listener(key) {
+        Some(base) if broker::OF_LISTENERS_OF_ALL_BROKERS.contains(&base) => Scope::ClusterWide,
+        // Whatever it is without the listener.
+        Some(_) => Scope::PerBroker,
+        None => def.map_or(Scope::ClusterWide, |def| def.scope),
+    };
     let (key, text) = (key.to_owned(), value.to_owned());
     match scope {
         Scope::PerBroker if target == Target::AllBrokers => return Err(BrokerConfigError::PerBroker(key)),
         Scope::PerBroker | Scope::ClusterWide => {}
         _ => return Err(BrokerConfigError::ReadOnly(key)),
     }
+    let Some(def) = def else { return Ok(()) };
     match def.read(value) {
         Err(bad) => Err(BrokerConfigError::BadValue { key, value: text, expected: bad.to_string() }),
         Ok(canonical) if def.refuses(&canonical) => Err(BrokerConfigError::Refused { key, value: text }),
-        Ok(_) if is_read_at_start(def, &key) => Err(BrokerConfigError::AtStart { key, value: text }),
+        Ok(canonical) if def.name == MAX_CONNECTIONS.name && canonical == "0" => {
+            Err(BrokerConfigError::Conflict { key, why: "of 0 lets nobody in".to_owned() })
+        }
         Ok(_) => Ok(()),
     }
 }
 
-/// Listeners, which Kafka opens and closes, and what is for one of them: here nothing would come of it.
-fn is_read_at_start(def: &Def, key: &str) -> bool {
-    let is_of_listeners = def.scope == Scope::PerBroker && def.name != CORDONED_LOG_DIRS.name || key != def.name;
-    is_of_listeners && def.effect == Effect::Acts
+/// Whether a change of the key is one of listeners, to be checked by [`ServerLayers::check_listeners`].
+pub fn concerns_listeners(key: &str) -> bool {
+    [LISTENERS.name, LISTENER_SECURITY_PROTOCOL_MAP.name].contains(&key)
+}
+
+/// Whether `key` is for one of these listeners, and does something for it.
+pub(crate) fn acts_for_a_listener(key: &str, listeners: &Listeners) -> bool {
+    listeners.broker.iter().any(|listener| key == listener.key(MAX_CONNECTIONS.name))
 }
 
 #[cfg(test)]
@@ -218,14 +304,24 @@ mod tests {
         check(AllBrokers, "max.connections.per.ip.overrides", "host:5", wrong);
         let nobody = "max.connections.per.ip of 0 lets nobody in without max.connections.per.ip.overrides";
         check(AllBrokers, "max.connections.per.ip", "0", nobody);
-        let of_a_listener = "listener.name.plaintext.max.connections = 5: Ottla cannot change this while it runs yet";
-        check(OneBroker, "listener.name.plaintext.max.connections", "5", of_a_listener);
-        check(
-            OneBroker,
-            "listeners",
-            "PLAINTEXT://:1",
-            "listeners = PLAINTEXT://:1: Ottla cannot change this while it runs yet",
-        );
+        for target in [OneBroker, AllBrokers] {
+            check(target, "listener.name.plaintext.max.connections", "5", "");
+            check(target, "max.connections", "0", "max.connections of 0 lets nobody in");
+            let nobody = "listener.name.plaintext.max.connections of 0 lets nobody in";
+            check(target, "listener.name.plaintext.max.connections", "0", nobody);
+            check(target, "listener.name.nosuch.num.network.threads", "4", "");
+            let not_a_number = "listener.name.x.num.network.threads = x: not an int in [1,...]";
+            check(target, "listener.name.x.num.network.threads", "x", not_a_number);
+        }
+        for key in ["connections.max.idle.ms", "node.id", "num.io.threads", "some.thing"]
+            .map(|key| format!("listener.name.x.{key}"))
+        {
+            check(OneBroker, &key, "5", "");
+            check(AllBrokers, &key, "5", &format!("{key} can only be set for one broker"));
+        }
+        check(AllBrokers, "listeners", "PLAINTEXT://:1", "listeners can only be set for one broker");
+        let protection = "listener.name.x.ssl.keystore.location = /k: Ottla does not give this yet";
+        check(OneBroker, "listener.name.x.ssl.keystore.location", "/k", protection);
         check(OneBroker, "cordoned.log.dirs", "./ottla-data", "");
         check(OneBroker, "cordoned.log.dirs", "*", "");
         check(OneBroker, "cordoned.log.dirs", "/b", "cordoned.log.dirs names /b, which is no log directory here");
@@ -237,9 +333,78 @@ mod tests {
         let server = ServerConfig::load(None, &[]).unwrap().0;
         let (broker, cluster) =
             (overrides("num.io.threads=9 log.cleaner.threads=2"), overrides("background.threads=3"));
-        let named = |broker, cluster| ServerLayers { broker, cluster, server: &server }.without_effect();
+        let named = |broker: &Overrides, cluster: &Overrides| {
+            ServerLayers { broker, cluster, server: &server }.without_effect()
+        };
         let keys = ["num.io.threads", "background.threads"].map(str::to_owned).to_vec();
         assert_eq!(named(&broker, &cluster), Some(Warning::WithoutEffect { keys }));
         assert_eq!(named(&overrides("log.retention.ms=5"), &Overrides::new()), None);
+        let of_listeners = "listener.name.plaintext.max.connections=5 listener.name.PLAINTEXT.max.connections=6 \
+                            listener.name.x.max.connections=5 listener.name.plaintext.message.max.bytes=5 \
+                            listener.name.plaintext.some.thing=1";
+        let keys = [
+            "listener.name.PLAINTEXT.max.connections",
+            "listener.name.plaintext.message.max.bytes",
+            "listener.name.x.max.connections",
+        ];
+        let keys = keys.map(str::to_owned).to_vec();
+        assert_eq!(named(&overrides(of_listeners), &Overrides::new()), Some(Warning::WithoutEffect { keys }));
+    }
+
+    #[test]
+    fn what_is_set_for_a_listener_goes_first() {
+        let check = |broker: &str, cluster: &str, server: &str, expected: i32| {
+            let (broker, cluster) = (overrides(broker), overrides(cluster));
+            let (server, _) = ServerConfig::load(Some(server), &[]).unwrap();
+            let layers = ServerLayers { broker: &broker, cluster: &cluster, server: &server };
+            assert_eq!(layers.max_connections_of(&server.listeners().broker[0]), expected);
+        };
+        const OF_IT: &str = "listener.name.plaintext.max.connections";
+        check("", "", "", i32::MAX);
+        check("max.connections=2", "", "max.connections=3", 2);
+        check("max.connections=2", "", &format!("{OF_IT}=4"), 4);
+        check("max.connections=2", &format!("{OF_IT}=5"), &format!("{OF_IT}=4"), 5);
+        check(&format!("{OF_IT}=6"), &format!("{OF_IT}=5"), &format!("{OF_IT}=4"), 6);
+        check("listener.name.x.max.connections=7", "", "", i32::MAX);
+    }
+
+    /// As Kafka 4.3.1 takes and refuses them.
+    #[test]
+    fn listeners_that_are_advertised_stay() {
+        let check = |server: &str, before: &str, after: &str| {
+            let (server, _) = ServerConfig::load(Some(server), &[]).unwrap();
+            let (before, after, none) = (overrides(before), overrides(after), Overrides::new());
+            let before = ServerLayers { broker: &before, cluster: &none, server: &server };
+            let after = ServerLayers { broker: &after, cluster: &none, server: &server };
+            after.check_listeners(&before).err().map_or(String::new(), |error| error.to_string())
+        };
+        let fixed = "listeners=PLAINTEXT://h:1,CONTROLLER://h:2\nadvertised.listeners=PLAINTEXT://h:1\n\
+                     controller.listener.names=CONTROLLER";
+        let two = "listeners=PLAINTEXT://h:1,CONTROLLER://h:2,SECOND://h:3";
+        let map = "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECOND:PLAINTEXT";
+        let both = format!("{two} {map}");
+        assert_eq!(check(fixed, "", &both), "");
+        assert_eq!(check(fixed, &both, map), "");
+        let unknown = "listeners: listener.security.protocol.map has no protocol for listener SECOND";
+        assert_eq!(check(fixed, "", two), unknown);
+        assert_eq!(check(fixed, &both, two), unknown);
+        assert_eq!(check(fixed, "", "listeners=PLAINTEXT://h:9,CONTROLLER://h:2"), "");
+        let none = "advertised.listeners: listeners has no listener PLAINTEXT";
+        assert_eq!(check(fixed, "", &format!("listeners=CONTROLLER://h:2,SECOND://h:3 {map}")), none);
+        let controller = "controller.listener.names: listeners has no listener CONTROLLER";
+        assert_eq!(check(fixed, "", "listeners=PLAINTEXT://h:1"), controller);
+        let tls = format!("{two} {}", map.replace("SECOND:PLAINTEXT", "SECOND:SSL"));
+        let refused = "listeners = listener SECOND://h:3 uses SSL: Ottla does not give this yet";
+        assert_eq!(check(fixed, "", &tls), refused);
+
+        let advertised = "advertised.listeners would change, and can only be set in the configuration that the broker is started with";
+        let free = "listeners=PLAINTEXT://h:1,CONTROLLER://h:2\ncontroller.listener.names=CONTROLLER";
+        assert_eq!(check(free, "", &both), "");
+        assert_eq!(check(free, &both, map), "");
+        assert_eq!(check(free, "", "listeners=PLAINTEXT://h:9,CONTROLLER://h:2"), advertised);
+        let nobody =
+            "listeners: none is advertised, since none is in the configuration that the broker is started with";
+        assert_eq!(check(free, "", &format!("listeners=CONTROLLER://h:2,SECOND://h:3 {map}")), nobody);
+        assert_eq!(check(free, "", "listeners=PLAINTEXT://h:1,CONTROLLER://h:9"), "");
     }
 }

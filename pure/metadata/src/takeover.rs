@@ -75,6 +75,7 @@ pub fn without_effect(image: &Image) -> Option<String> {
         (kept.scram_credentials().len(), "SCRAM credentials"),
         (kept.client_quotas().len(), "client quotas"),
         (kept.delegation_tokens().len(), "delegation tokens"),
+        (image.configs().client_metrics().count(), "subscriptions to client metrics"),
     ];
     let some: Vec<_> = counts.iter().filter(|(count, _)| *count > 0).collect();
     let words: Vec<_> = some.iter().map(|(count, what)| format!("{what} ({count})")).collect();

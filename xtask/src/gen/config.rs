@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use ottla_config::{Def, Effect, Scope, broker, group, topic};
+use ottla_config::{Def, Effect, Scope, broker, client_metrics, group, topic};
 
 use super::output::Output;
 
@@ -31,6 +31,13 @@ fn page() -> String {
         topic::all(),
     );
     section(&mut page, "Groups", "Set for a group, within what the brokers' keys allow.", group::all());
+    section(
+        &mut page,
+        "Client metrics",
+        "Set for a subscription to metrics that clients push (KIP-714). Nothing receives them here: clients are asked for none, as\n\
+         by a Kafka broker without a telemetry plugin.",
+        client_metrics::all(),
+    );
     page
 }
 
@@ -60,6 +67,7 @@ fn section(page: &mut String, title: &str, about: &str, keys: impl Iterator<Item
 fn set_for(def: &Def) -> String {
     match def.scope {
         Scope::ReadOnly | Scope::Hidden => "start".to_owned(),
+        Scope::ClientMetrics => "subscription".to_owned(),
         Scope::PerBroker => "start, broker".to_owned(),
         Scope::ClusterWide => "start, broker, all brokers".to_owned(),
         Scope::Topic(synonyms) => {

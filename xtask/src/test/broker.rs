@@ -67,6 +67,8 @@ impl Broker {
             "--set",
             "listeners=PLAINTEXT://127.0.0.1:0",
             "--set",
+            "advertised.listeners=PLAINTEXT://127.0.0.1:0",
+            "--set",
             "ottla.http.listener=",
             "--set",
         ]);

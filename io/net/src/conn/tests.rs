@@ -84,16 +84,22 @@ impl Service for Scripted {
 struct Site {
     rt: Rt,
     network: MemoryNetwork,
-    _listening: Vec<Listening>,
+    listening: Vec<Listening>,
 }
 
 struct Setting {
     budget_bytes: usize,
     connections_max: usize,
+    of_a_listener_max: usize,
     connections_per_ip_max: usize,
 }
 
-const ROOMY: Setting = Setting { budget_bytes: 64 * KIB * KIB, connections_max: 1000, connections_per_ip_max: 1000 };
+const ROOMY: Setting = Setting {
+    budget_bytes: 64 * KIB * KIB,
+    connections_max: 1000,
+    of_a_listener_max: 1000,
+    connections_per_ip_max: 1000,
+};
 
 fn run<F: Future>(setting: Setting, story: impl FnOnce(Site) -> F) -> F::Output {
     let world = World::new(1).unwrap();
@@ -113,10 +119,10 @@ fn run<F: Future>(setting: Setting, story: impl FnOnce(Site) -> F) -> F::Output 
         let options = SocketOptions { send_buffer_bytes: None, receive_buffer_bytes: None, backlog: 10 };
         let listen = |port| {
             let bound = Network::Memory(network.clone()).bind(address(port), options).unwrap();
-            Listening::start(&shared, bound, Arc::new(Scripted))
+            Listening::start(&shared, bound, Arc::new(Scripted), setting.of_a_listener_max)
         };
         let listening = [1, 2].map(listen).into();
-        story(Site { rt, network, _listening: listening }).await
+        story(Site { rt, network, listening }).await
     })
 }
 
@@ -312,5 +318,32 @@ fn connections_are_counted_over_all_listeners() {
         let mut a = site.client_of(1).await;
         assert!(a.is_served(Ask::Hot, 10, SOON).await);
         assert!(site.client_of(2).await.is_closed(SOON).await);
+    });
+}
+
+#[test]
+fn a_listener_has_a_limit_of_its_own_that_can_change() {
+    run(Setting { of_a_listener_max: 1, ..ROOMY }, async |site| {
+        let mut a = site.client_of(1).await;
+        assert!(a.is_served(Ask::Hot, 10, SOON).await);
+        let mut b = site.client_of(1).await;
+        assert!(!b.is_served(Ask::Hot, 10, SOON).await, "the only place of this listener is taken");
+        assert!(site.client_of(2).await.is_served(Ask::Hot, 10, SOON).await);
+        site.listening[0].set_connections_max(2);
+        assert!(b.is_answered(SOON).await);
+    });
+}
+
+#[test]
+fn the_address_of_a_closed_listener_is_free() {
+    run(ROOMY, async |mut site| {
+        let mut a = site.client_of(1).await;
+        assert!(a.is_served(Ask::Hot, 10, SOON).await);
+        let mut closing = site.listening.remove(0);
+        closing.close().await;
+        let options = SocketOptions { send_buffer_bytes: None, receive_buffer_bytes: None, backlog: 10 };
+        let bound = Network::Memory(site.network.clone()).bind(address(1), options);
+        assert!(bound.is_ok() && a.is_closed(SOON).await);
+        closing.stop().await;
     });
 }

@@ -1,12 +1,30 @@
 //! Who may alter the configs of a resource: what AlterConfigs and IncrementalAlterConfigs have in common.
 
+use std::sync::Arc;
+
 use ottla_wire::ErrorCode;
 
 use crate::ctx::{Ctx, Operation, Resource};
 
 /// Kafka's ids of resource types.
 const TOPIC: i8 = 2;
+const BROKER: i8 = 4;
 const GROUP: i8 = 32;
+
+const LISTENERS: &str = "listeners";
+
+/// Why a listener that is asked for, for this broker, cannot be opened. `set` are the keys that get a value, or more of it.
+pub async fn cannot_listen<'a>(
+    ctx: &Ctx,
+    (resource_type, name): (i8, &str),
+    set: impl Iterator<Item = (&'a Arc<str>, &'a Option<Arc<str>>)>,
+) -> Option<String> {
+    if resource_type != BROKER || name.parse() != Ok(ctx.broker.identity.node_id.0) {
+        return None;
+    }
+    let mut texts = set.filter(|(key, _)| ***key == *LISTENERS).filter_map(|(_, value)| value.as_deref());
+    ctx.broker.listeners.first_unbindable(texts.next()?).await
+}
 
 /// Why the client may not.
 pub fn refusal(ctx: &Ctx, resource_type: i8, name: &str) -> Option<ErrorCode> {

@@ -1,14 +1,15 @@
-//! DescribeConfigs: the settings of topics, groups, this broker and its loggers, where each comes from and what it means.
+//! DescribeConfigs: the settings of topics, groups, this broker, its loggers, and subscriptions to client metrics; where each
+//! comes from and what it means.
 //!
-//! Versions 1-4 (KIP-226, KIP-569). Of the resources, topics, groups, brokers and loggers (KIP-412); client metrics come later.
+//! Versions 1-4 (KIP-226, KIP-569).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ottla_config::Described;
+use ottla_config::{Described, client_metrics};
 use ottla_metadata::image::Image;
-use ottla_metadata::topic_name;
+use ottla_metadata::{ConfigResource, topic_name};
 use ottla_wire::messages::{
     DescribeConfigsRequest, DescribeConfigsResource, DescribeConfigsResourceResult, DescribeConfigsResponse,
     DescribeConfigsResult, DescribeConfigsSynonym,
@@ -25,6 +26,7 @@ pub const API: Api = Api { key: ApiKey::DescribeConfigs, run: Run::Cold(|call| c
 /// Kafka's ids of resource types.
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
 
 /// Keys of a resource, about.
@@ -155,6 +157,15 @@ fn describe(ctx: &Ctx, image: &Image, resource: &DescribeConfigsResource) -> Res
             }
             // The group need not be there.
             Ok(configs.group_layers(name, server).describe())
+        }
+        CLIENT_METRICS => {
+            if !ctx.may(Operation::DescribeConfigs, Resource::Cluster) {
+                return Err((ErrorCode::ClusterAuthorizationFailed, String::new()));
+            }
+            if name.is_empty() {
+                return Err((ErrorCode::InvalidRequest, "a subscription has a name".to_owned()));
+            }
+            Ok(client_metrics::describe(configs.of(&ConfigResource::ClientMetrics(name.clone()))))
         }
         BROKER_LOGGER => {
             if !ctx.may(Operation::DescribeConfigs, Resource::Cluster) {

@@ -1,12 +1,14 @@
 //! AlterConfigs: replaces all configs of resources. Versions 0-2. Clients use IncrementalAlterConfigs since KIP-339. The
 //! controller decides: see `pure/metadata`.
 
+use std::sync::Arc;
+
 use ottla_wire::messages::alter_configs_request::AlterConfigsResource;
 use ottla_wire::messages::alter_configs_response::AlterConfigsResourceResponse;
 use ottla_wire::messages::{AlterConfigsRequest, AlterConfigsResponse};
 use ottla_wire::{ApiKey, ErrorCode};
 
-use super::altered::refusal;
+use super::altered::{cannot_listen, refusal};
 use super::{Api, Run};
 use crate::ctx::Ctx;
 
@@ -15,16 +17,27 @@ pub const API: Api = Api { key: ApiKey::AlterConfigs, run: Run::Cold(|call| call
 async fn handle(ctx: Ctx, mut request: AlterConfigsRequest) -> AlterConfigsResponse {
     let refusal = |resource: &AlterConfigsResource| refusal(&ctx, resource.resource_type, &resource.resource_name);
     let refused = request.resources.extract_if(.., |resource| refusal(resource).is_some());
-    let refused: Vec<_> = refused.filter_map(|resource| Some(refused_one(refusal(&resource)?, resource))).collect();
+    let mut refused: Vec<_> =
+        refused.filter_map(|resource| Some(refused_one((refusal(&resource)?, None), resource))).collect();
+    for resource in std::mem::take(&mut request.resources) {
+        let set = resource.configs.iter().map(|config| (&config.name, &config.value));
+        match cannot_listen(&ctx, (resource.resource_type, &resource.resource_name), set).await {
+            None => request.resources.push(resource),
+            Some(why) => refused.push(refused_one((ErrorCode::InvalidRequest, Some(why.into())), resource)),
+        }
+    }
     let mut response = ctx.broker.control.alter_configs(request).await;
     response.responses.extend(refused);
     response
 }
 
-fn refused_one(error: ErrorCode, resource: AlterConfigsResource) -> AlterConfigsResourceResponse {
+fn refused_one(
+    (error, error_message): (ErrorCode, Option<Arc<str>>),
+    resource: AlterConfigsResource,
+) -> AlterConfigsResourceResponse {
     AlterConfigsResourceResponse {
         error_code: error.code(),
-        error_message: None,
+        error_message,
         resource_type: resource.resource_type,
         resource_name: resource.resource_name,
         ..Default::default()

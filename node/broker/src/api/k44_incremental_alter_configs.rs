@@ -1,24 +1,40 @@
 //! IncrementalAlterConfigs: changes single configs. Versions 0-1 (KIP-339). The controller decides: see `pure/metadata`; but for
 //! this broker's loggers (KIP-412).
-//!
-//! Of the resources, topics, brokers, loggers and groups (KIP-848); client metrics come later.
+
+use std::sync::Arc;
 
 use ottla_wire::messages::incremental_alter_configs_request::AlterConfigsResource;
 use ottla_wire::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use ottla_wire::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use ottla_wire::{ApiKey, ErrorCode};
 
-use super::altered::refusal;
+use super::altered::{cannot_listen, refusal};
 use super::loggers::{self, BROKER_LOGGER, Mode};
 use super::{Api, Run};
 use crate::ctx::Ctx;
+
+/// Kafka's ids of operations.
+const SET: i8 = 0;
+const APPEND: i8 = 2;
 
 pub const API: Api = Api { key: ApiKey::IncrementalAlterConfigs, run: Run::Cold(|call| call.answer(handle)) };
 
 async fn handle(ctx: Ctx, mut request: IncrementalAlterConfigsRequest) -> IncrementalAlterConfigsResponse {
     let refusal = |resource: &AlterConfigsResource| refusal(&ctx, resource.resource_type, &resource.resource_name);
     let refused = request.resources.extract_if(.., |resource| refusal(resource).is_some());
-    let refused: Vec<_> = refused.filter_map(|resource| Some(refused_one(refusal(&resource)?, resource))).collect();
+    let mut refused: Vec<_> =
+        refused.filter_map(|resource| Some(refused_one((refusal(&resource)?, None), resource))).collect();
+    for resource in std::mem::take(&mut request.resources) {
+        let set = resource
+            .configs
+            .iter()
+            .filter(|config| matches!(config.config_operation, SET | APPEND))
+            .map(|config| (&config.name, &config.value));
+        match cannot_listen(&ctx, (resource.resource_type, &resource.resource_name), set).await {
+            None => request.resources.push(resource),
+            Some(why) => refused.push(refused_one((ErrorCode::InvalidRequest, Some(why.into())), resource)),
+        }
+    }
     let is_logger = |resource: &mut AlterConfigsResource| resource.resource_type == BROKER_LOGGER;
     let loggers: Vec<_> = request.resources.extract_if(.., is_logger).collect();
     let mode = if request.validate_only { Mode::Validate } else { Mode::Change };
@@ -37,10 +53,13 @@ async fn handle(ctx: Ctx, mut request: IncrementalAlterConfigsRequest) -> Increm
     response
 }
 
-fn refused_one(error: ErrorCode, resource: AlterConfigsResource) -> AlterConfigsResourceResponse {
+fn refused_one(
+    (error, error_message): (ErrorCode, Option<Arc<str>>),
+    resource: AlterConfigsResource,
+) -> AlterConfigsResourceResponse {
     AlterConfigsResourceResponse {
         error_code: error.code(),
-        error_message: None,
+        error_message,
         resource_type: resource.resource_type,
         resource_name: resource.resource_name,
         ..Default::default()

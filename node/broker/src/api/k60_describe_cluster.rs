@@ -1,5 +1,6 @@
 //! DescribeCluster: the brokers and the controller (KIP-700, KIP-919, KIP-1073). Versions 0-2.
 
+use ottla_base::NodeId;
 use ottla_wire::messages::{DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse};
 use ottla_wire::{ApiKey, ErrorCode};
 
@@ -21,22 +22,25 @@ async fn handle(ctx: Ctx, request: DescribeClusterRequest) -> DescribeClusterRes
     }
     let published = ctx.broker.published();
     let brokers = published.image.brokers().iter().filter(|broker| !broker.fenced || request.include_fenced_brokers);
+    let brokers: Vec<_> = brokers
+        .filter_map(|broker| {
+            let (host, port) = described::endpoint(broker, &ctx.client)?;
+            Some(DescribeClusterBroker {
+                broker_id: broker.id.0,
+                host,
+                port,
+                rack: broker.rack.clone(),
+                is_fenced: broker.fenced,
+                ..Default::default()
+            })
+        })
+        .collect();
+    // A broker to which requests for the controller can be sent: one that the client can reach.
+    let controller = brokers.iter().find(|broker| !broker.is_fenced);
     DescribeClusterResponse {
         cluster_id: ctx.broker.identity.cluster_id.clone(),
-        controller_id: ctx.broker.identity.node_id.0,
-        brokers: brokers
-            .filter_map(|broker| {
-                let (host, port) = described::endpoint(broker, &ctx.client)?;
-                Some(DescribeClusterBroker {
-                    broker_id: broker.id.0,
-                    host,
-                    port,
-                    rack: broker.rack.clone(),
-                    is_fenced: broker.fenced,
-                    ..Default::default()
-                })
-            })
-            .collect(),
+        controller_id: controller.map_or(NodeId::NONE.0, |broker| broker.broker_id),
+        brokers,
         cluster_authorized_operations: described::cluster_operations(
             &ctx,
             request.include_cluster_authorized_operations,

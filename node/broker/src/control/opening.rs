@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::host::{Begun, Host};
-use super::loading::{self, LoadError};
+use super::loading::{self, LoadError, Loaded};
 use super::log::MetadataLog;
 use super::quorum::{Quorum, leader_change};
 use super::snapshot::{self, SnapshotError};
@@ -72,13 +72,25 @@ impl From<LogError> for OpenError {
 }
 
 /// A log directory, as it was found.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Found<'a> {
     pub home: &'a Arc<Directory>,
     pub meta: &'a meta::Meta,
     /// `meta` was made up: the directory does not say whose it is.
     pub is_new: bool,
     pub config: &'a ServerConfig,
+}
+
+/// A metadata log that was read and found good. Nothing is written yet; only a tail that a crash has torn was cut.
+#[derive(Debug)]
+pub struct Sound {
+    log: Log,
+    loaded: Loaded,
+    first_records: Vec<Record>,
+    leader_epoch: i32,
+    bytes_cut: u64,
+    /// Of snapshots.
+    leftovers: Vec<String>,
 }
 
 /// The controller at the beginning of its new epoch.
@@ -90,8 +102,8 @@ pub struct Opened {
     pub clean_epoch: Option<i64>,
 }
 
-/// Loads the controller from the metadata log, and begins a new epoch of it.
-pub fn open(rt: &Rt, found: &Found<'_>) -> Result<Opened, OpenError> {
+/// Reads the metadata log, and checks it.
+pub fn load(found: &Found<'_>) -> Result<Sound, OpenError> {
     let Found { home, meta, is_new, config } = *found;
     let dir = &home.log_dir;
     let (disk, path) = (dir.disk(), dir.path().join(DIR));
@@ -119,10 +131,25 @@ pub fn open(rt: &Rt, found: &Found<'_>) -> Result<Opened, OpenError> {
     }
     let last_epoch = loaded.last_epoch.max(quorum_state.map_or(0, |state| state.leader_epoch));
     let leader_epoch = last_epoch.checked_add(1).ok_or(OpenError::LastEpoch)?;
+    let (bytes_cut, leftovers) = (recovered.bytes_cut, snapshots.leftovers);
+    Ok(Sound { log, loaded, first_records, leader_epoch, bytes_cut, leftovers })
+}
 
-    // All is well. Until here nothing was written; only a tail that a crash has torn was cut.
-    if recovered.bytes_cut > 0 {
-        tracing::warn!("cut {} torn bytes from the metadata log", recovered.bytes_cut);
+impl Sound {
+    /// What it says.
+    pub fn image(&self) -> &Image {
+        self.loaded.image.settled()
+    }
+}
+
+/// Begins a new epoch of the log, with the controller that was loaded from it.
+pub fn begin(rt: &Rt, found: &Found<'_>, sound: Sound) -> Result<Opened, OpenError> {
+    let Sound { log, loaded, first_records, leader_epoch, bytes_cut, leftovers } = sound;
+    let Found { home, meta, is_new, .. } = *found;
+    let dir = &home.log_dir;
+    let (disk, path) = (dir.disk(), dir.path().join(DIR));
+    if bytes_cut > 0 {
+        tracing::warn!("cut {bytes_cut} torn bytes from the metadata log");
     }
     if let Some(kept) = takeover::without_effect(&loaded.image) {
         tracing::warn!("{kept}");
@@ -136,7 +163,7 @@ pub fn open(rt: &Rt, found: &Found<'_>) -> Result<Opened, OpenError> {
     if topic_id::load(disk, &path)?.is_none() {
         topic_id::store(disk, &path, Uuid::METADATA_TOPIC)?;
     }
-    snapshot_files::remove_leftovers(disk, &path, &snapshots.leftovers)?;
+    snapshot_files::remove_leftovers(disk, &path, &leftovers)?;
     let log = begin_epoch(rt, found, log, leader_epoch, &loaded.quorum)?;
     let image = loaded.image.clone();
     let begun = Begun { home: home.clone(), log, loaded, first_records };

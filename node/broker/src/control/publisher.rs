@@ -14,7 +14,6 @@ use ottla_base::Uuid;
 use ottla_group::DeletedTopic;
 use ottla_machine::At;
 use ottla_metadata::{ConfigResource, Image, Record};
-use ottla_net::Shared;
 use ottla_rt::{Lane, Rt, Stop};
 use ottla_wire::TopicKey;
 
@@ -22,8 +21,8 @@ use super::host::Host;
 use super::replicas::Replicas;
 use crate::coordinate::groups::Groups;
 use crate::directory::Directory;
+use crate::listening::Listeners;
 use crate::partition::Gone;
-use crate::start::connection_limits;
 use crate::topics::{Published, Topic, Topics};
 
 /// How often partitions that could not be opened, or failed, are tried again; and a controller that was dropped is loaded.
@@ -37,7 +36,7 @@ pub struct Publisher {
     pub host: Arc<Host>,
     pub replicas: Arc<Replicas>,
     pub groups: Arc<Groups>,
-    pub network: Arc<Shared>,
+    pub listeners: Arc<Listeners>,
     pub published: Arc<ArcSwap<Published>>,
     pub state: State,
 }
@@ -48,6 +47,8 @@ pub struct State {
     pub image: Image,
     pub topics: Topics,
     pub is_serving: bool,
+    /// The log has told that nothing receives client metrics.
+    pub told_of_client_metrics: bool,
 }
 
 /// What the image asks for.
@@ -102,7 +103,7 @@ impl Publisher {
 
     /// Gives the offset before which everything is published.
     async fn publish_committed(self) -> (Publisher, i64) {
-        let Publisher { rt, host, replicas, groups, network, published, mut state } = self;
+        let Publisher { rt, host, replicas, groups, listeners, published, mut state } = self;
         let (records, committed) = host.take_committed();
         let (blocking_host, blocking_replicas) = (host.clone(), replicas.clone());
         let (mut state, Changes { removals, deleted, group_configs, brokers_reconfigured, reconfigured, mut topics }) =
@@ -133,7 +134,7 @@ impl Publisher {
             // Which log directories are cordoned is among what they say.
             replicas.directories.signals.report.notify_one();
             let layers = next.image.configs().layers(&replicas.config);
-            network.set_connection_limits(connection_limits(&layers));
+            listeners.follow(&layers);
             if let Some(warning) = layers.without_effect() {
                 tracing::warn!("{warning}");
             }
@@ -147,7 +148,7 @@ impl Publisher {
                 later.blocking(move || home.remove(&name)).await;
             });
         }
-        (Publisher { rt, host, replicas, groups, network, published, state }, committed)
+        (Publisher { rt, host, replicas, groups, listeners, published, state }, committed)
     }
 }
 
@@ -162,6 +163,7 @@ impl State {
             changed.extend(topic_of(&record));
             group_configs |= concerns_groups(&record);
             configured.note(&record);
+            self.warn_of_client_metrics(&record);
             let applied = self.image.apply(At { offset }, &record);
             applied.expect("the controller has applied the same record to the same image");
         }
@@ -187,6 +189,16 @@ impl State {
             brokers_reconfigured: configured.brokers || is_first,
             reconfigured: configured.topics(&self.image),
             topics: stays.iter().filter_map(|id| self.follow(id)).collect(),
+        }
+    }
+
+    /// Once, when the first subscription is set.
+    fn warn_of_client_metrics(&mut self, record: &Record) {
+        let Record::Config { resource: ConfigResource::ClientMetrics(name), value: Some(_), .. } = record else {
+            return;
+        };
+        if !std::mem::replace(&mut self.told_of_client_metrics, true) {
+            tracing::warn!("the subscription {name} to client metrics has no effect: nothing receives them here");
         }
     }
 

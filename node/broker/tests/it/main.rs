@@ -1,5 +1,6 @@
 //! A whole broker on the faulty disk, with virtual time, and one client.
 
+mod client_metrics;
 mod cold;
 mod directories;
 mod epochs;
@@ -10,6 +11,7 @@ mod group_configs;
 mod groups;
 mod heap;
 mod large_requests;
+mod listeners;
 mod loggers;
 mod moves;
 mod opening;

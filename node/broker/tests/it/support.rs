@@ -9,7 +9,7 @@ use std::time::Duration;
 use ottla_base::Uuid;
 use ottla_broker::{Loggers, Running, StartError, StopError, start};
 use ottla_config::ServerConfig;
-use ottla_net::{MemoryNetwork, MemoryStream, Network};
+use ottla_net::{Bound, MemoryNetwork, MemoryStream, Network, SocketOptions};
 use ottla_records::{BatchBuilder, BatchOptions, NewRecord};
 use ottla_rt::{Process, Stalls, World};
 use ottla_storage::disk::{Disk, FaultyDisk, Open, read_file};
@@ -160,6 +160,18 @@ impl Machine {
     pub async fn connect_to(&self, port: u16) -> Client {
         let address = SocketAddr::new(ADDRESS.ip(), port);
         Client(self.network.connect(ADDRESS.ip(), address).await.unwrap())
+    }
+
+    /// `None` where nobody listens.
+    pub async fn try_connect_to(&self, port: u16) -> Option<Client> {
+        let address = SocketAddr::new(ADDRESS.ip(), port);
+        self.network.connect(ADDRESS.ip(), address).await.ok().map(Client)
+    }
+
+    /// Another process listens there, until what is given is dropped.
+    pub fn occupy(&self, address: SocketAddr) -> Bound {
+        let options = SocketOptions { send_buffer_bytes: None, receive_buffer_bytes: None, backlog: 1 };
+        Network::Memory(self.network.clone()).bind(address, options).unwrap()
     }
 
     /// The error with which a start ends.

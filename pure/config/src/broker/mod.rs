@@ -64,11 +64,19 @@ pub fn find(name: &str) -> Option<&'static Def> {
 /// The key that `name` sets, which is a key's own name or `listener.name.<listener>.<key>`: a key for one listener
 /// only. SASL keys have the mechanism between listener and key.
 pub(crate) fn find_base(name: &str) -> Option<&'static Def> {
-    let Some((_, key)) = name.strip_prefix("listener.name.").and_then(|rest| rest.split_once('.')) else {
-        return find(name);
-    };
+    let Some(key) = key_of_a_listener(name) else { return find(name) };
     find(key).or_else(|| sasl_key_after_mechanism(key))
 }
+
+/// What of `listener.name.<listener>.<key>` is for a listener; `None` if the name is no such one.
+pub(crate) fn key_of_a_listener(name: &str) -> Option<&str> {
+    let (_, key) = name.strip_prefix("listener.name.")?.split_once('.')?;
+    Some(key)
+}
+
+/// The keys that can be set for a listener of that name on all brokers (Kafka's `DynamicBrokerConfig`).
+pub(crate) const OF_LISTENERS_OF_ALL_BROKERS: [&str; 3] =
+    ["max.connections", "max.connection.creation.rate", "num.network.threads"];
 
 fn sasl_key_after_mechanism(name: &str) -> Option<&'static Def> {
     name.split_once('.')

@@ -5,7 +5,8 @@ use crate::key::Scope::*;
 use crate::key::keys;
 
 keys! {
-    /// Addresses that this node listens on, each as `NAME://host:port`. No host means all interfaces.
+    /// Addresses that this node listens on, each as `NAME://host:port`. No host means all interfaces. While it runs, only those
+    /// can come and go that are not advertised.
     acts LISTENERS: list "listeners" = "PLAINTEXT://127.0.0.1:9092", NotEmpty, PerBroker;
     /// Addresses that clients are told to connect to, for each listener. Without it they are those of `listeners`.
     acts ADVERTISED_LISTENERS: list "advertised.listeners", NotEmpty, ReadOnly;
@@ -30,7 +31,8 @@ keys! {
     moot: int "queued.max.requests" = 500, AtLeast(1), ReadOnly;
     /// Silence after which a connection is closed.
     acts CONNECTIONS_MAX_IDLE_MS: long "connections.max.idle.ms" = 600000, Any, ReadOnly;
-    /// Connections that this node accepts. Further ones wait until others close.
+    /// Connections that this node accepts, and each listener (`listener.name.<name>.max.connections`). Further ones wait until
+    /// others close.
     acts MAX_CONNECTIONS: int "max.connections" = 2147483647, AtLeast(0), ClusterWide;
     /// Connections that this node accepts from one address. Further ones are closed.
     acts MAX_CONNECTIONS_PER_IP: int "max.connections.per.ip" = 2147483647, AtLeast(0), ClusterWide;

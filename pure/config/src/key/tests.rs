@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::{broker, group, topic};
+use crate::{broker, client_metrics, group, topic};
 
 /// Keys whose default is Ottla's own: it runs without a configuration, Kafka does not.
 const OWN_DEFAULTS: [(&str, &str); 8] = [
@@ -64,6 +64,7 @@ fn broker_keys_are_those_of_kafka() {
             Scope::ClusterWide => "cluster-wide",
             Scope::Topic(_) => "topic",
             Scope::Group(_) => "group",
+            Scope::ClientMetrics => "subscription",
         }
         .to_owned()
     });
@@ -113,9 +114,13 @@ fn least(def: &Def) -> i64 {
     }
 }
 
+fn every_table() -> impl Iterator<Item = &'static Def> {
+    broker::all().chain(topic::all()).chain(group::all()).chain(client_metrics::all())
+}
+
 #[test]
 fn defaults_are_canonical_and_in_their_bounds() {
-    for def in broker::all().chain(topic::all()).chain(group::all()) {
+    for def in every_table() {
         let Some(default) = def.default else { continue };
         assert_eq!(def.read(default).as_deref(), Ok(default), "{}", def.name);
         assert!(!def.refuses(default));
@@ -143,7 +148,7 @@ fn synonyms_are_broker_keys_and_give_the_same_default() {
 
 #[test]
 fn every_key_is_documented_in_a_sentence() {
-    for def in broker::all().chain(topic::all()).chain(group::all()) {
+    for def in every_table() {
         let ends = def.doc.ends_with('.') && !def.doc.contains("  ");
         assert!(ends && (15..200).contains(&def.doc.len()), "{}: {}", def.name, def.doc);
     }

@@ -216,7 +216,8 @@ fn all_errors_are_told_at_once() {
 fn warnings_name_what_is_unknown_and_what_does_nothing() {
     let (_, warnings) = load(
         "num.partition=3\nmy.own.key.of.nobody=secret\nretention.ms=1\n\
-         num.io.threads=4\nlistener.name.plaintext.max.connections=5\nnum.partitions=2",
+         num.io.threads=4\nlistener.name.plaintext.max.connections=5\nlistener.name.x.max.connections=5\n\
+         listener.name.plaintext.num.partitions=2\nnum.partitions=2",
     )
     .unwrap();
     assert_eq!(
@@ -225,7 +226,7 @@ fn warnings_name_what_is_unknown_and_what_does_nothing() {
             "unknown key my.own.key.of.nobody (line 2)",
             "unknown key num.partition (line 1); did you mean num.partitions?",
             "unknown key retention.ms (line 3); did you mean log.retention.ms?",
-            "known keys without effect: listener.name.plaintext.max.connections, num.io.threads",
+            "known keys without effect: listener.name.plaintext.num.partitions, listener.name.x.max.connections, num.io.threads",
         ]
     );
 }

@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use ottla_base::NodeId;
 use ottla_config::{
-    GroupConfigError, GroupLayers, Overrides, ServerConfig, ServerLayers, Target, TopicConfigError, TopicLayers, keys,
+    ClientMetricsError, GroupConfigError, GroupLayers, Overrides, ServerConfig, ServerLayers, Target, TopicConfigError,
+    TopicLayers, client_metrics, concerns_listeners, keys,
 };
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::incremental_alter_configs_request::AlterConfigsResource;
@@ -144,14 +145,10 @@ pub(super) fn resource(state: &State, (kind, name): Named, server: &ServerConfig
             Err(_) => invalid(format!("{name:?} is no broker id")),
         },
         // Loggers too: who asks IncrementalAlterConfigs for them is answered by the broker itself.
-        CLIENT_METRICS => unsupported("client metrics"),
+        CLIENT_METRICS if name.is_empty() => invalid("a subscription has a name".to_owned()),
+        CLIENT_METRICS => Ok(ConfigResource::ClientMetrics(name)),
         other => invalid(format!("there are no resources of type {other}")),
     }
-}
-
-/// Of an unsupported version Kafka's tools would say that they are too new; of a policy they tell our text.
-fn unsupported<T>(what: &str) -> Result<T, Refusal> {
-    refuse(ErrorCode::PolicyViolation, format!("Ottla cannot change the configuration of {what} yet"))
 }
 
 fn plan(state: &State, resource: &ConfigResource, asked: &AlterConfigsResource, server: &ServerConfig) -> Plan {
@@ -195,9 +192,23 @@ fn check(state: &State, resource: &ConfigResource, altered: &Altered, server: &S
             let group = GroupLayers { group: after, server: layers };
             group.check().map_err(|why: GroupConfigError| invalid(ErrorCode::InvalidConfig, why.to_string()))
         }
-        ConfigResource::Broker(_) => of_brokers(ServerLayers { broker: after, ..layers }, Target::OneBroker),
+        ConfigResource::Broker(_) => {
+            let new = ServerLayers { broker: after, ..layers };
+            of_brokers(new, Target::OneBroker)?;
+            if !keys.iter().any(|key| concerns_listeners(key)) {
+                return Ok(());
+            }
+            new.check_listeners(&layers).map_err(|why| invalid(ErrorCode::InvalidRequest, why.to_string()))
+        }
         ConfigResource::BrokerDefault => of_brokers(ServerLayers { cluster: after, ..layers }, Target::AllBrokers),
-        ConfigResource::ClientMetrics(_) => unsupported("client metrics"),
+        ConfigResource::ClientMetrics(_) => client_metrics::check(after).map_err(|why| {
+            use ClientMetricsError::*;
+            let code = match why {
+                Unknown(_) | OutOfBounds { .. } => ErrorCode::InvalidRequest,
+                BadValue { .. } | BadPattern { .. } => ErrorCode::InvalidConfig,
+            };
+            invalid(code, why.to_string())
+        }),
     }
 }
 

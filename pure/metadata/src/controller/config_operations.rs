@@ -87,6 +87,7 @@ fn find(resource: &ConfigResource, key: &str) -> Option<&'static Def> {
         ConfigResource::Topic(_) => topic::find(key),
         ConfigResource::Group(_) => group::find(key),
         ConfigResource::Broker(_) | ConfigResource::BrokerDefault => broker::find(key),
+        // Kafka takes none of its keys for a list.
         ConfigResource::ClientMetrics(_) => None,
     }
 }

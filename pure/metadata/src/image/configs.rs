@@ -17,7 +17,7 @@ pub enum ConfigResource {
     BrokerDefault,
     /// A group need not be there to have configs.
     Group(Arc<str>),
-    /// A subscription to metrics that clients push (KIP-714). Kept, and without effect yet.
+    /// A subscription to metrics that clients push (KIP-714). Kept, and without effect: nothing receives them.
     ClientMetrics(Arc<str>),
 }
 

@@ -52,6 +52,16 @@ fn broker_configs() {
 }
 
 #[test]
+fn listeners() {
+    check("listeners.txt");
+}
+
+#[test]
+fn client_metrics() {
+    check("client_metrics.txt");
+}
+
+#[test]
 fn create_partitions() {
     check("create_partitions.txt");
 }

@@ -14,7 +14,6 @@ mod topics;
 
 use std::sync::Arc;
 
-use ottla_net::{Shared, Visits};
 use ottla_observe::{Labels, Text};
 
 use crate::Broker;
@@ -25,9 +24,6 @@ use crate::control::host::Host;
 pub struct Sources {
     pub broker: Arc<Broker>,
     pub controller: Arc<Host>,
-    pub network: Arc<Shared>,
-    /// By the listener's name.
-    pub listeners: Vec<(String, Arc<Visits>)>,
 }
 
 /// How far the broker is, in Kafka's numbers.

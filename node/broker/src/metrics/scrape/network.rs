@@ -11,7 +11,7 @@ use crate::metrics::requests::OfApi;
 const OF_CONSUMERS: &str = "FetchConsumer";
 
 pub fn write(text: &mut Text, sources: &Sources) {
-    let (used, free) = sources.network.queued_bytes_and_free();
+    let (used, free) = sources.broker.listeners.network().queued_bytes_and_free();
     text.single(&KAFKA_NETWORK_SOCKETSERVER_MEMORYPOOLUSED, used);
     text.single(&KAFKA_NETWORK_SOCKETSERVER_MEMORYPOOLAVAILABLE, free);
     write_connections(text, sources);
@@ -20,11 +20,11 @@ pub fn write(text: &mut Text, sources: &Sources) {
 }
 
 fn write_connections(text: &mut Text, sources: &Sources) {
-    let of_listener = |(name, visits): &(String, std::sync::Arc<ottla_net::Visits>)| {
+    let of_listener = |(name, visits): (String, std::sync::Arc<ottla_net::Visits>)| {
         let (accepted, closed) = visits.accepted_and_closed();
-        (Labels::of(&["listener"], &[name]), accepted, closed)
+        (Labels::of(&["listener"], &[&name]), accepted, closed)
     };
-    let all: Vec<_> = sources.listeners.iter().map(of_listener).collect();
+    let all: Vec<_> = sources.broker.listeners.visits().into_iter().map(of_listener).collect();
     let count = all.iter().map(|(labels, accepted, closed)| (labels, accepted - closed));
     text.family(&KAFKA_SERVER_SOCKET_SERVER_METRICS_CONNECTION_COUNT, count);
     let accepted = all.iter().map(|(labels, accepted, _)| (labels, *accepted));
