@@ -4,12 +4,11 @@
 //! topics       what goes through topics: held by their partitions
 //! requests     what becomes of requests: held by the connections, through the table of APIs
 //! compaction   what compaction tells of itself
-//! families     names, kinds, labels and help of all that is told: generated from schema/metrics.tsv
-//! scrape/      the text that Prometheus gets, a file for each part of it
+//! scrape/      the text that Prometheus gets, a file for each theme, and its names, kinds, labels and help, generated from
+//!              schema/metrics.tsv
 //! ```
 
 pub mod compaction;
-mod families;
 pub mod requests;
 pub mod scrape;
 pub mod topics;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use ottla_observe::{Labels, Text};
 
 use super::Sources;
+use super::families::compaction::*;
 use crate::Broker;
 use crate::directory::Directory;
 use crate::metrics::compaction::Last;
-use crate::metrics::families::*;
 
 pub fn write(text: &mut Text, Sources { broker, .. }: &Sources) {
     let compaction = &broker.metrics.compaction;

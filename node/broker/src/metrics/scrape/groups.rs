@@ -6,9 +6,9 @@ use ottla_group::{CONSUMER_STATES, Committed, Numbers, OffsetCounts, Tally};
 use ottla_observe::{Family, Labels, Text};
 
 use super::Sources;
+use super::families::groups::*;
 use crate::coordinate::host::Condition;
 use crate::coordinate::lag::Lag;
-use crate::metrics::families::*;
 
 /// Groups of whose rebalances is told.
 const TALLIES_MAX: usize = 10_000;

@@ -9,7 +9,7 @@ use ottla_storage::Reader;
 use ottla_wire::TopicKey;
 
 use super::Sources;
-use crate::metrics::families::*;
+use super::families::partitions::*;
 use crate::partition::Partition;
 use crate::topics::Published;
 use crate::upkeep::moving::Move;

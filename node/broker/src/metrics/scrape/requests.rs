@@ -1,36 +1,18 @@
-//! Connections and requests.
+//! Requests: what became of them, and those that wait.
 
 use ottla_observe::{Labels, Text};
 use ottla_wire::ApiKey;
 
 use super::Sources;
-use crate::metrics::families::*;
+use super::families::requests::*;
 use crate::metrics::requests::OfApi;
 
 /// What Kafka calls a fetch that is not of a follower, and counts under both names.
 const OF_CONSUMERS: &str = "FetchConsumer";
 
 pub fn write(text: &mut Text, sources: &Sources) {
-    let (used, free) = sources.network.queued_bytes_and_free();
-    text.single(&KAFKA_NETWORK_SOCKETSERVER_MEMORYPOOLUSED, used);
-    text.single(&KAFKA_NETWORK_SOCKETSERVER_MEMORYPOOLAVAILABLE, free);
-    write_connections(text, sources);
     write_requests(text, sources);
     write_waiting(text, sources);
-}
-
-fn write_connections(text: &mut Text, sources: &Sources) {
-    let of_listener = |(name, visits): &(String, std::sync::Arc<ottla_net::Visits>)| {
-        let (accepted, closed) = visits.accepted_and_closed();
-        (Labels::of(&["listener"], &[name]), accepted, closed)
-    };
-    let all: Vec<_> = sources.listeners.iter().map(of_listener).collect();
-    let count = all.iter().map(|(labels, accepted, closed)| (labels, accepted - closed));
-    text.family(&KAFKA_SERVER_SOCKET_SERVER_METRICS_CONNECTION_COUNT, count);
-    let accepted = all.iter().map(|(labels, accepted, _)| (labels, *accepted));
-    text.family(&KAFKA_SERVER_SOCKET_SERVER_METRICS_CONNECTION_CREATION_TOTAL, accepted);
-    let closed = all.iter().map(|(labels, _, closed)| (labels, *closed));
-    text.family(&KAFKA_SERVER_SOCKET_SERVER_METRICS_CONNECTION_CLOSE_TOTAL, closed);
 }
 
 fn write_requests(text: &mut Text, Sources { broker, .. }: &Sources) {
