@@ -10,7 +10,9 @@ use ottla_wire::frame::SIZE_BYTES;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::{BoxFuture, ConnectionLimits, Limits, Listening, MemoryNetwork, MemoryStream, Network, Out, SocketOptions};
+use crate::{
+    BoxFuture, ConnectionLimits, Limits, Listening, MemoryNetwork, MemoryStream, Network, Out, SocketOptions, Traffic,
+};
 
 const KIB: usize = 1 << 10;
 const IDLE: Duration = Duration::from_secs(600);
@@ -84,7 +86,7 @@ impl Service for Scripted {
 struct Site {
     rt: Rt,
     network: MemoryNetwork,
-    _listening: Vec<Listening>,
+    listening: Vec<Listening>,
 }
 
 struct Setting {
@@ -116,7 +118,7 @@ fn run<F: Future>(setting: Setting, story: impl FnOnce(Site) -> F) -> F::Output 
             Listening::start(&shared, bound, Arc::new(Scripted))
         };
         let listening = [1, 2].map(listen).into();
-        story(Site { rt, network, _listening: listening }).await
+        story(Site { rt, network, listening }).await
     })
 }
 
@@ -312,5 +314,24 @@ fn connections_are_counted_over_all_listeners() {
         let mut a = site.client_of(1).await;
         assert!(a.is_served(Ask::Hot, 10, SOON).await);
         assert!(site.client_of(2).await.is_closed(SOON).await);
+    });
+}
+
+#[test]
+fn what_goes_through_connections_is_counted_and_who_is_idle_for_long() {
+    run(ROOMY, async |site| {
+        let (mut a, mut b) = (site.client().await, site.client().await);
+        assert!(a.is_served(Ask::Hot, 10, SOON).await && a.is_served(Ask::Cold, 2000, SOON).await);
+        assert!(b.is_served(Ask::LargeAnswer, 10, SOON).await);
+        let visits = site.listening[0].visits();
+        let bytes_out = 2 + LARGE_ANSWER_BYTES as u64;
+        let traffic = Traffic { bytes_in: 2020 + 3 * SIZE_BYTES as u64, bytes_out, requests: 3, replies: 3 };
+        let mut rest = vec![0; LARGE_ANSWER_BYTES - 1];
+        b.stream.read_exact(&mut rest).await.unwrap();
+        site.rt.sleep(SOON).await;
+        assert_eq!((visits.traffic(), visits.closed_idle()), (traffic, 0));
+        assert_eq!(site.listening[1].visits().traffic(), Traffic::default());
+        assert!(a.is_closed(2 * IDLE).await && b.is_closed(2 * IDLE).await);
+        assert_eq!((visits.accepted_and_closed(), visits.closed_idle()), ((2, 2), 2));
     });
 }
