@@ -145,7 +145,7 @@ impl<S: Service> Conn<S> {
     async fn turn(&mut self) -> Result<(), End> {
         while !self.replies.is_full() {
             let Some(frame) = self.incoming.next_frame(self.shared.limits.request_bytes_max)? else { break };
-            self.visit.traffic.requests += 1;
+            self.visit.volume.requests += 1;
             if frame.len() > HEAVY_FRAME_BYTES && self.service.amplifies(&self.incoming.bytes()[frame.clone()]) {
                 self.handle_heavy(frame).await?;
                 continue;
@@ -205,7 +205,7 @@ impl<S: Service> Conn<S> {
         let next = self.service.end_turn(&mut self.session, self.incoming.bytes(), &mut self.replies);
         self.incoming.forget_handled(&self.shared.pool);
         self.send_ready().await?;
-        self.visit.traffic.replies += self.replies.take_count();
+        self.visit.volume.replies += self.replies.take_count();
         self.visit.add_up();
         match next {
             Next::Close(why) => Err(End::Refused(why)),
@@ -221,7 +221,7 @@ impl<S: Service> Conn<S> {
             }
             let bytes = out.size();
             send(&self.shared, &mut self.stream, out).await?;
-            self.visit.traffic.bytes_out += bytes;
+            self.visit.volume.bytes_out += bytes;
             self.replies.sent();
             self.has_sent = true;
         }
@@ -275,7 +275,7 @@ impl<S: Service> Conn<S> {
             out = first => replies.came(out),
             n = receive, if reads => match n? {
                 0 => return Err(End::Closed),
-                n => visit.traffic.bytes_in += n as u64,
+                n => visit.volume.bytes_in += n as u64,
             },
             () = told => return Err(End::Stop),
             () = idle => return Ok(Woken::ByClock),

@@ -29,7 +29,7 @@ pub use memory::{MemoryNetwork, MemoryStream, Weather};
 pub use plain::ByteStream;
 pub use replies::{Files, Out, Replies};
 pub use shared::Shared;
-pub use visits::{Traffic, Visits};
+pub use visits::{Visits, Volume};
 
 use std::future::Future;
 use std::net::SocketAddr;

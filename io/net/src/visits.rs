@@ -29,7 +29,7 @@ struct Line {
 
 /// What went through a connection, or all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
+pub struct Volume {
     pub bytes_in: u64,
     pub bytes_out: u64,
     /// Whole frames.
@@ -50,10 +50,10 @@ impl Visits {
         self.closed_idle.load(Ordering::Relaxed)
     }
 
-    pub fn traffic(&self) -> Traffic {
-        self.lines.iter().fold(Traffic::default(), |all, line| {
-            let Traffic { bytes_in, bytes_out, requests, replies } = line.sums();
-            Traffic {
+    pub fn volume(&self) -> Volume {
+        self.lines.iter().fold(Volume::default(), |all, line| {
+            let Volume { bytes_in, bytes_out, requests, replies } = line.sums();
+            Volume {
                 bytes_in: all.bytes_in + bytes_in,
                 bytes_out: all.bytes_out + bytes_out,
                 requests: all.requests + requests,
@@ -64,17 +64,17 @@ impl Visits {
 }
 
 impl Line {
-    fn add(&self, traffic: &Traffic) {
-        let Traffic { bytes_in, bytes_out, requests, replies } = *traffic;
+    fn add(&self, volume: &Volume) {
+        let Volume { bytes_in, bytes_out, requests, replies } = *volume;
         self.bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
         self.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
         self.requests.fetch_add(requests, Ordering::Relaxed);
         self.replies.fetch_add(replies, Ordering::Relaxed);
     }
 
-    fn sums(&self) -> Traffic {
+    fn sums(&self) -> Volume {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Traffic {
+        Volume {
             bytes_in: of(&self.bytes_in),
             bytes_out: of(&self.bytes_out),
             requests: of(&self.requests),
@@ -89,18 +89,18 @@ pub(crate) struct Visit {
     visits: Arc<Visits>,
     line: usize,
     /// Not added up yet.
-    pub traffic: Traffic,
+    pub volume: Volume,
 }
 
 impl Visit {
     pub(crate) fn begin(visits: &Arc<Visits>) -> Visit {
         let before = visits.accepted.fetch_add(1, Ordering::Relaxed);
-        Visit { visits: visits.clone(), line: before as usize % LINES, traffic: Traffic::default() }
+        Visit { visits: visits.clone(), line: before as usize % LINES, volume: Volume::default() }
     }
 
     #[inline]
     pub(crate) fn add_up(&mut self) {
-        self.visits.lines[self.line].add(&std::mem::take(&mut self.traffic));
+        self.visits.lines[self.line].add(&std::mem::take(&mut self.volume));
     }
 
     pub(crate) fn was_idle(&self) {

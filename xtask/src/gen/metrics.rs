@@ -94,9 +94,10 @@ fn check_mbean(metric: &Metric, facts: &[Fact]) -> Result<(), String> {
     };
     let is_total = key == "attribute" && name.ends_with("-total");
     let (plain, suffix) = match metric.kind {
-        "counter" if !is_total => {
-            (name.strip_suffix("PerSec").ok_or("a counter is a meter, and called PerSec")?, "_total")
-        }
+        "counter" if !is_total => match name.strip_suffix("PerSec") {
+            Some(plain) => (plain, "_total"),
+            None => (name, "_count"),
+        },
         _ => (name, ""),
     };
     let expected = format!("{domain}_{mbean_type}_{plain}{suffix}").to_lowercase().replace(['.', '-'], "_");

@@ -11,6 +11,7 @@ mod groups;
 mod heap;
 mod large_requests;
 mod loggers;
+mod metrics;
 mod moves;
 mod opening;
 mod panics;

@@ -25,7 +25,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 pub const DATA: &str = "/data";
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9092);
 const PRODUCE_VERSION: i16 = 8;
-const FETCH_VERSION: i16 = 4;
+pub const FETCH_VERSION: i16 = 4;
 
 #[derive(Debug)]
 pub struct Machine {
@@ -363,7 +363,18 @@ impl Client {
 
     /// Sends this record to partition 0, with acks=all.
     pub async fn send(&mut self, topic: &str, record: &NewRecord<'_>, timeout_ms: i32) -> ErrorCode {
-        let mut batch = BatchBuilder::new(BatchOptions::default());
+        self.send_as(BatchOptions::default(), topic, record, timeout_ms).await
+    }
+
+    /// Sends it as the batch says, from a producer of its own perhaps.
+    pub async fn send_as(
+        &mut self,
+        options: BatchOptions,
+        topic: &str,
+        record: &NewRecord<'_>,
+        timeout_ms: i32,
+    ) -> ErrorCode {
+        let mut batch = BatchBuilder::new(options);
         batch.push(record);
         let batch = batch.finish();
         let answer = self.ask(ApiKey::Produce, PRODUCE_VERSION, |writer| {

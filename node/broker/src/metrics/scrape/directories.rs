@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use ottla_observe::{Labels, Text};
 
-use super::Sources;
 use super::families::directories::*;
+use super::{Sources, none};
 use crate::directory::Directory;
 use crate::directory::report::cordoned;
+use crate::metrics::measure::{MICROS, named};
 
 pub fn write(text: &mut Text, Sources { broker, .. }: &Sources) {
     let published = broker.published.load_full();
-    let directories = &broker.directories;
+    let (directories, flushes) = (&broker.directories, &broker.metrics.flushes_us);
+    let times = named(&flushes.recent(broker.rt.mono_us()), MICROS);
+    text.summary(&KAFKA_LOG_LOGFLUSHSTATS_LOGFLUSHRATEANDTIMEMS, [(&none(), flushes.count(), times)]);
     let labels = |path: &str| Labels::of(OTTLA_DISK_FREE_BYTES.labels, &[path]);
     let opened: Vec<_> = directories.iter().map(|directory| (labels(&directory.shown()), directory)).collect();
     let all = |of: fn(&Directory) -> u64| opened.iter().map(move |(labels, directory)| (labels, of(directory)));

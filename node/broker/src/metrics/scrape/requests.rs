@@ -42,8 +42,16 @@ fn write_requests(text: &mut Text, Sources { broker, .. }: &Sources) {
     text.family(&KAFKA_NETWORK_REQUESTMETRICS_ERRORS_TOTAL, errors.iter().map(|(labels, count)| (labels, *count)));
     let labelled: Vec<(Labels, &OfApi)> =
         named.iter().map(|(name, api)| (Labels::of(&["request"], &[name]), *api)).collect();
-    let times = labelled.iter().map(|(labels, api)| (labels, api.count(), api.times_ms(now_us)));
-    text.summary(&KAFKA_NETWORK_REQUESTMETRICS_TOTALTIMEMS, times);
+    let times: Vec<_> = labelled.iter().map(|(_, api)| api.times_ms(now_us)).collect();
+    let families = [
+        &KAFKA_NETWORK_REQUESTMETRICS_TOTALTIMEMS,
+        &KAFKA_NETWORK_REQUESTMETRICS_LOCALTIMEMS,
+        &KAFKA_NETWORK_REQUESTMETRICS_REMOTETIMEMS,
+    ];
+    for (part, family) in families.into_iter().enumerate() {
+        let rows = labelled.iter().zip(&times).map(|((labels, api), times)| (labels, api.count(), times[part]));
+        text.summary(family, rows);
+    }
     let bytes = labelled.iter().map(|(labels, api)| (labels, api.count(), api.bytes(now_us)));
     text.summary(&KAFKA_NETWORK_REQUESTMETRICS_REQUESTBYTES, bytes);
 }

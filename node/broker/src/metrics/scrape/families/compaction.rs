@@ -23,6 +23,13 @@ pub const KAFKA_LOG_LOGCLEANER_MAX_CLEAN_TIME_SECS: Family = Family {
     labels: &[],
 };
 
+pub const KAFKA_LOG_LOGCLEANER_MAX_COMPACTION_DELAY_SECS: Family = Family {
+    name: "kafka_log_logcleaner_max_compaction_delay_secs",
+    kind: Kind::Gauge,
+    help: "For how long a record of some log had waited beyond its max.compaction.lag.ms, when the last compaction was begun.",
+    labels: &[],
+};
+
 pub const KAFKA_LOG_LOGCLEANERMANAGER_MAX_DIRTY_PERCENT: Family = Family {
     name: "kafka_log_logcleanermanager_max_dirty_percent",
     kind: Kind::Gauge,
@@ -51,8 +58,8 @@ pub const KAFKA_LOG_LOGCLEANERMANAGER_UNCLEANABLE_PARTITIONS_COUNT: Family = Fam
     labels: &["logDirectory"],
 };
 
-pub const OTTLA_COMPACTION_BYTES_TOTAL: Family = Family {
-    name: "ottla_compaction_bytes_total",
+pub const KAFKA_UTILS_THROTTLER_CLEANER_IO_COUNT: Family = Family {
+    name: "kafka_utils_throttler_cleaner_io_count",
     kind: Kind::Counter,
     help: "Bytes that compactions have read and written, those that are going on among them.",
     labels: &[],

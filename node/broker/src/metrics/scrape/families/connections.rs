@@ -36,3 +36,59 @@ pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_CONNECTION_CREATION_TOTAL: Family =
     help: "Connections that were accepted.",
     labels: &["listener"],
 };
+
+pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_CONNECTIONS: Family = Family {
+    name: "kafka_server_socket_server_metrics_connections",
+    kind: Kind::Gauge,
+    help: "Connections by what their clients say that they are (ApiVersions, KIP-511); unknown if they say nothing, other beyond 100 kinds since the start.",
+    labels: &["clientSoftwareName", "clientSoftwareVersion", "listener"],
+};
+
+pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_INCOMING_BYTE_TOTAL: Family = Family {
+    name: "kafka_server_socket_server_metrics_incoming_byte_total",
+    kind: Kind::Counter,
+    help: "Bytes that have come.",
+    labels: &["listener"],
+};
+
+pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_MEMORYPOOLDEPLETEDTIMETOTAL: Family = Family {
+    name: "kafka_server_socket_server_metrics_memorypooldepletedtimetotal",
+    kind: Kind::Gauge,
+    help: "Milliseconds in which large requests have waited because others had taken all of queued.max.request.bytes.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_NETWORK_IO_TOTAL: Family = Family {
+    name: "kafka_server_socket_server_metrics_network_io_total",
+    kind: Kind::Counter,
+    help: "Requests and responses.",
+    labels: &["listener"],
+};
+
+pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_OUTGOING_BYTE_TOTAL: Family = Family {
+    name: "kafka_server_socket_server_metrics_outgoing_byte_total",
+    kind: Kind::Counter,
+    help: "Bytes that have left.",
+    labels: &["listener"],
+};
+
+pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_REQUEST_TOTAL: Family = Family {
+    name: "kafka_server_socket_server_metrics_request_total",
+    kind: Kind::Counter,
+    help: "Responses. It is called so because to the network layer of a client what it sends is a request.",
+    labels: &["listener"],
+};
+
+pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_RESPONSE_TOTAL: Family = Family {
+    name: "kafka_server_socket_server_metrics_response_total",
+    kind: Kind::Counter,
+    help: "Requests. It is called so because to the network layer of a client what comes is a response.",
+    labels: &["listener"],
+};
+
+pub const OTTLA_IDLE_CONNECTIONS_CLOSED_TOTAL: Family = Family {
+    name: "ottla_idle_connections_closed_total",
+    kind: Kind::Counter,
+    help: "Connections that were closed because nothing was seen of their clients for connections.max.idle.ms.",
+    labels: &["listener"],
+};

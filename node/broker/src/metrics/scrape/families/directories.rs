@@ -2,6 +2,13 @@
 
 use ottla_observe::{Family, Kind};
 
+pub const KAFKA_LOG_LOGFLUSHSTATS_LOGFLUSHRATEANDTIMEMS: Family = Family {
+    name: "kafka_log_logflushstats_logflushrateandtimems",
+    kind: Kind::Summary,
+    help: "Milliseconds that it takes to sync a log.",
+    labels: &[],
+};
+
 pub const KAFKA_LOG_LOGMANAGER_CORDONEDLOGDIRECTORYCOUNT: Family = Family {
     name: "kafka_log_logmanager_cordonedlogdirectorycount",
     kind: Kind::Gauge,

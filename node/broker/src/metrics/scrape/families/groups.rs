@@ -44,6 +44,41 @@ pub const KAFKA_COORDINATOR_GROUP_GROUPMETADATAMANAGER_NUMOFFSETS: Family = Fami
     labels: &[],
 };
 
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_BATCH_FLUSH_TIME_MS_MAX: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_batch_flush_time_ms_max",
+    kind: Kind::Gauge,
+    help: "The most of those of them in which it was appended.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_BATCH_FLUSH_TIME_MS_P50: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_batch_flush_time_ms_p50",
+    kind: Kind::Gauge,
+    help: "The median of those of them in which it was appended.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_BATCH_FLUSH_TIME_MS_P95: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_batch_flush_time_ms_p95",
+    kind: Kind::Gauge,
+    help: "The 0.95 quantile of those of them in which it was appended.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_BATCH_FLUSH_TIME_MS_P99: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_batch_flush_time_ms_p99",
+    kind: Kind::Gauge,
+    help: "The 0.99 quantile of those of them in which it was appended.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_BATCH_FLUSH_TIME_MS_P999: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_batch_flush_time_ms_p999",
+    kind: Kind::Gauge,
+    help: "The 0.999 quantile of those of them in which it was appended.",
+    labels: &[],
+};
+
 pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_CONSUMER_GROUP_COUNT: Family = Family {
     name: "kafka_server_group_coordinator_metrics_consumer_group_count",
     kind: Kind::Gauge,
@@ -55,6 +90,41 @@ pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_CONSUMER_GROUP_REBALANCE_COUNT:
     name: "kafka_server_group_coordinator_metrics_consumer_group_rebalance_count",
     kind: Kind::Gauge,
     help: "Rises of the epochs of groups of the consumer protocol since their coordinators were loaded.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_EVENT_PROCESSING_TIME_MS_MAX: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_event_processing_time_ms_max",
+    kind: Kind::Gauge,
+    help: "The most of the milliseconds, of the last one to two minutes, in which a coordinator has decided a request, and has what it writes in its log.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_EVENT_PROCESSING_TIME_MS_P50: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_event_processing_time_ms_p50",
+    kind: Kind::Gauge,
+    help: "The median of the milliseconds, of the last one to two minutes, in which a coordinator has decided a request, and has what it writes in its log.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_EVENT_PROCESSING_TIME_MS_P95: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_event_processing_time_ms_p95",
+    kind: Kind::Gauge,
+    help: "The 0.95 quantile of the milliseconds, of the last one to two minutes, in which a coordinator has decided a request, and has what it writes in its log.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_EVENT_PROCESSING_TIME_MS_P99: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_event_processing_time_ms_p99",
+    kind: Kind::Gauge,
+    help: "The 0.99 quantile of the milliseconds, of the last one to two minutes, in which a coordinator has decided a request, and has what it writes in its log.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_EVENT_PROCESSING_TIME_MS_P999: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_event_processing_time_ms_p999",
+    kind: Kind::Gauge,
+    help: "The 0.999 quantile of the milliseconds, of the last one to two minutes, in which a coordinator has decided a request, and has what it writes in its log.",
     labels: &[],
 };
 
@@ -97,6 +167,20 @@ pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_OFFSET_EXPIRATION_COUNT: Family
     name: "kafka_server_group_coordinator_metrics_offset_expiration_count",
     kind: Kind::Gauge,
     help: "Offsets that were too old and were deleted since their coordinators were loaded.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_PARTITION_LOAD_TIME_AVG: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_partition_load_time_avg",
+    kind: Kind::Gauge,
+    help: "Milliseconds that coordinators took to be loaded in the last one to two minutes.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_PARTITION_LOAD_TIME_MAX: Family = Family {
+    name: "kafka_server_group_coordinator_metrics_partition_load_time_max",
+    kind: Kind::Gauge,
+    help: "The most of them.",
     labels: &[],
 };
 

@@ -2,10 +2,38 @@
 
 use ottla_observe::{Family, Kind};
 
+pub const KAFKA_CONTROLLER_CONTROLLEREVENTMANAGER_EVENTQUEUEPROCESSINGTIMEMS: Family = Family {
+    name: "kafka_controller_controllereventmanager_eventqueueprocessingtimems",
+    kind: Kind::Summary,
+    help: "Milliseconds in which the controller has decided a command, and has what it writes in its log.",
+    labels: &[],
+};
+
 pub const KAFKA_CONTROLLER_KAFKACONTROLLER_ACTIVECONTROLLERCOUNT: Family = Family {
     name: "kafka_controller_kafkacontroller_activecontrollercount",
     kind: Kind::Gauge,
     help: "1 where the controller runs.",
+    labels: &[],
+};
+
+pub const KAFKA_CONTROLLER_KAFKACONTROLLER_EVENTQUEUEOPERATIONSSTARTEDCOUNT: Family = Family {
+    name: "kafka_controller_kafkacontroller_eventqueueoperationsstartedcount",
+    kind: Kind::Gauge,
+    help: "Commands that the controller was given.",
+    labels: &[],
+};
+
+pub const KAFKA_CONTROLLER_KAFKACONTROLLER_EVENTQUEUEOPERATIONSTIMEDOUTCOUNT: Family = Family {
+    name: "kafka_controller_kafkacontroller_eventqueueoperationstimedoutcount",
+    kind: Kind::Gauge,
+    help: "Commands of them that were not committed in time.",
+    labels: &[],
+};
+
+pub const KAFKA_CONTROLLER_KAFKACONTROLLER_LASTAPPLIEDRECORDLAGMS: Family = Family {
+    name: "kafka_controller_kafkacontroller_lastappliedrecordlagms",
+    kind: Kind::Gauge,
+    help: "0 where the controller is active.",
     labels: &[],
 };
 
@@ -16,6 +44,13 @@ pub const KAFKA_CONTROLLER_KAFKACONTROLLER_LASTAPPLIEDRECORDOFFSET: Family = Fam
     labels: &[],
 };
 
+pub const KAFKA_CONTROLLER_KAFKACONTROLLER_LASTAPPLIEDRECORDTIMESTAMP: Family = Family {
+    name: "kafka_controller_kafkacontroller_lastappliedrecordtimestamp",
+    kind: Kind::Gauge,
+    help: "When the last metadata record that the controller has applied was written, in milliseconds since 1970-01-01 UTC.",
+    labels: &[],
+};
+
 pub const KAFKA_CONTROLLER_KAFKACONTROLLER_LASTCOMMITTEDRECORDOFFSET: Family = Family {
     name: "kafka_controller_kafkacontroller_lastcommittedrecordoffset",
     kind: Kind::Gauge,
@@ -23,10 +58,59 @@ pub const KAFKA_CONTROLLER_KAFKACONTROLLER_LASTCOMMITTEDRECORDOFFSET: Family = F
     labels: &[],
 };
 
+pub const KAFKA_CONTROLLER_KAFKACONTROLLER_METADATAERRORCOUNT: Family = Family {
+    name: "kafka_controller_kafkacontroller_metadataerrorcount",
+    kind: Kind::Gauge,
+    help: "How often the controller has lost its state, and had to load it: its log took no records or could not be read, or a bug ended a decision.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_BROKER_METADATA_METRICS_LAST_APPLIED_RECORD_LAG_MS: Family = Family {
+    name: "kafka_server_broker_metadata_metrics_last_applied_record_lag_ms",
+    kind: Kind::Gauge,
+    help: "Age of it, if there are committed records behind it; else 0.",
+    labels: &[],
+};
+
 pub const KAFKA_SERVER_BROKER_METADATA_METRICS_LAST_APPLIED_RECORD_OFFSET: Family = Family {
     name: "kafka_server_broker_metadata_metrics_last_applied_record_offset",
     kind: Kind::Gauge,
     help: "Offset of the last metadata record that this broker has applied.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_BROKER_METADATA_METRICS_LAST_APPLIED_RECORD_TIMESTAMP: Family = Family {
+    name: "kafka_server_broker_metadata_metrics_last_applied_record_timestamp",
+    kind: Kind::Gauge,
+    help: "When that was written, in milliseconds since 1970-01-01 UTC.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_BROKER_METADATA_METRICS_METADATA_APPLY_ERROR_COUNT: Family = Family {
+    name: "kafka_server_broker_metadata_metrics_metadata_apply_error_count",
+    kind: Kind::Gauge,
+    help: "How often a partition could not be opened that this broker is to serve, each try counted.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_BROKER_METADATA_METRICS_METADATA_LOAD_ERROR_COUNT: Family = Family {
+    name: "kafka_server_broker_metadata_metrics_metadata_load_error_count",
+    kind: Kind::Gauge,
+    help: "How often the log of the metadata could not be loaded again.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_BROKERMETADATALISTENER_METADATABATCHPROCESSINGTIMEUS: Family = Family {
+    name: "kafka_server_brokermetadatalistener_metadatabatchprocessingtimeus",
+    kind: Kind::Summary,
+    help: "Microseconds until they were applied, and their partitions open.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_BROKERMETADATALISTENER_METADATABATCHSIZES: Family = Family {
+    name: "kafka_server_brokermetadatalistener_metadatabatchsizes",
+    kind: Kind::Summary,
+    help: "Metadata records that this broker has applied at once.",
     labels: &[],
 };
 
@@ -51,6 +135,34 @@ pub const KAFKA_SERVER_METADATALOADER_FINALIZEDLEVEL: Family = Family {
     labels: &["featureName"],
 };
 
+pub const KAFKA_SERVER_METADATALOADER_HANDLELOADSNAPSHOTCOUNT: Family = Family {
+    name: "kafka_server_metadataloader_handleloadsnapshotcount",
+    kind: Kind::Gauge,
+    help: "1 if this start has begun with a snapshot of the metadata.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_RAFT_METRICS_COMMIT_LATENCY_AVG: Family = Family {
+    name: "kafka_server_raft_metrics_commit_latency_avg",
+    kind: Kind::Gauge,
+    help: "Milliseconds from when metadata records are appended until they are kept for good, in the last one to two minutes.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_RAFT_METRICS_COMMIT_LATENCY_MAX: Family = Family {
+    name: "kafka_server_raft_metrics_commit_latency_max",
+    kind: Kind::Gauge,
+    help: "The most of them.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_RAFT_METRICS_CURRENT_EPOCH: Family = Family {
+    name: "kafka_server_raft_metrics_current_epoch",
+    kind: Kind::Gauge,
+    help: "Epoch of the leader of the metadata log.",
+    labels: &[],
+};
+
 pub const KAFKA_SERVER_RAFT_METRICS_CURRENT_LEADER: Family = Family {
     name: "kafka_server_raft_metrics_current_leader",
     kind: Kind::Gauge,
@@ -62,6 +174,13 @@ pub const KAFKA_SERVER_RAFT_METRICS_HIGH_WATERMARK: Family = Family {
     name: "kafka_server_raft_metrics_high_watermark",
     kind: Kind::Gauge,
     help: "Offset behind the last metadata record that is kept for good.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_RAFT_METRICS_LOG_END_EPOCH: Family = Family {
+    name: "kafka_server_raft_metrics_log_end_epoch",
+    kind: Kind::Gauge,
+    help: "Epoch of the last metadata record.",
     labels: &[],
 };
 

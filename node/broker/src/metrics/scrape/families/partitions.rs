@@ -65,11 +65,25 @@ pub const KAFKA_LOG_LOG_NUMLOGSEGMENTS: Family = Family {
     labels: &["topic", "partition"],
 };
 
+pub const KAFKA_LOG_LOG_RETENTIONSIZEINPERCENT: Family = Family {
+    name: "kafka_log_log_retentionsizeinpercent",
+    kind: Kind::Gauge,
+    help: "Bytes of the log in percent of retention.bytes, where that is set.",
+    labels: &["topic", "partition"],
+};
+
 pub const KAFKA_LOG_LOG_SIZE: Family = Family {
     name: "kafka_log_log_size",
     kind: Kind::Gauge,
     help: "Bytes of the log.",
     labels: &["topic", "partition"],
+};
+
+pub const KAFKA_SERVER_REPLICAALTERLOGDIRSMANAGER_FAILEDPARTITIONSCOUNT: Family = Family {
+    name: "kafka_server_replicaalterlogdirsmanager_failedpartitionscount",
+    kind: Kind::Gauge,
+    help: "Replicas whose last move to another log directory was given up.",
+    labels: &["clientId"],
 };
 
 pub const KAFKA_SERVER_REPLICAALTERLOGDIRSMANAGER_MAXLAG: Family = Family {
@@ -104,6 +118,13 @@ pub const KAFKA_SERVER_REPLICAMANAGER_PARTITIONCOUNT: Family = Family {
     name: "kafka_server_replicamanager_partitioncount",
     kind: Kind::Gauge,
     help: "Partitions of which this broker has a replica.",
+    labels: &[],
+};
+
+pub const KAFKA_SERVER_REPLICAMANAGER_PRODUCERIDCOUNT: Family = Family {
+    name: "kafka_server_replicamanager_produceridcount",
+    kind: Kind::Gauge,
+    help: "Producers that the partitions remember, to refuse what they send twice.",
     labels: &[],
 };
 

@@ -9,6 +9,20 @@ pub const KAFKA_NETWORK_REQUESTMETRICS_ERRORS_TOTAL: Family = Family {
     labels: &["request", "error"],
 };
 
+pub const KAFKA_NETWORK_REQUESTMETRICS_LOCALTIMEMS: Family = Family {
+    name: "kafka_network_requestmetrics_localtimems",
+    kind: Kind::Summary,
+    help: "Of TotalTimeMs, the milliseconds until a request had to wait; all of them, if it had not to.",
+    labels: &["request"],
+};
+
+pub const KAFKA_NETWORK_REQUESTMETRICS_REMOTETIMEMS: Family = Family {
+    name: "kafka_network_requestmetrics_remotetimems",
+    kind: Kind::Summary,
+    help: "Of TotalTimeMs, the other milliseconds: a fetch waits for records, a request for a log to be synced or read, a member of a group for others. 0 for a request that did not wait.",
+    labels: &["request"],
+};
+
 pub const KAFKA_NETWORK_REQUESTMETRICS_REQUESTBYTES: Family = Family {
     name: "kafka_network_requestmetrics_requestbytes",
     kind: Kind::Summary,
