@@ -349,3 +349,34 @@ fn a_broker_that_is_behind_the_metadata_says_by_how_much() {
         machine.stop(broker).await.unwrap();
     });
 }
+
+#[test]
+fn it_is_told_for_how_long_memory_for_requests_was_short() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let sizes = [("queued.max.request.bytes", "300000"), ("socket.request.max.bytes", "300000")];
+        let settings: Vec<_> = SETTINGS.iter().chain(&sizes).copied().collect();
+        let broker = machine.start_set_up(&settings).await;
+        let rt = broker.process.rt();
+        let depleted = async || {
+            let sample = "kafka_server_socket_server_metrics_memorypooldepletedtimetotal";
+            value(&scrape(&machine).await, sample).unwrap()
+        };
+        // The first takes what there is, the second reads on all the same, and the third waits.
+        let mut clients = [machine.connect().await, machine.connect().await, machine.connect().await];
+        for (at, client) in clients.iter_mut().enumerate() {
+            assert_eq!(depleted().await, 0.0, "{at}");
+            client.send_part(290_000, 1_000).await;
+            rt.sleep(Duration::from_millis(100)).await;
+        }
+        rt.sleep(Duration::from_secs(3)).await;
+        let short_ms = depleted().await;
+        assert!((3_000.0..4_000.0).contains(&short_ms), "{short_ms}");
+        drop(clients);
+        rt.sleep(Duration::from_secs(1)).await;
+        let after = depleted().await;
+        rt.sleep(Duration::from_secs(3)).await;
+        assert_eq!(depleted().await, after);
+        machine.stop(broker).await.unwrap();
+    });
+}

@@ -241,6 +241,12 @@ impl Client {
         R::Response::decode(&mut Reader::new(&frame), version).unwrap()
     }
 
+    /// Sends so many bytes of a Produce request that is larger.
+    pub async fn send_part(&mut self, bytes: u32, sent: usize) {
+        self.0.write_all(&bytes.to_be_bytes()).await.unwrap();
+        self.0.write_all(&vec![0; sent]).await.unwrap();
+    }
+
     /// Gives the answer behind its header.
     pub async fn ask(&mut self, key: ApiKey, version: i16, body: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
         self.0.write_all(&frame(key, version, body)).await.unwrap();
