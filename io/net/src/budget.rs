@@ -10,9 +10,9 @@
 //! A client that stalls would keep what it has paid for, so where the budget is short there are times to keep: see
 //! [`crate::incoming`] and ADR 2.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{self, Arc, MutexGuard, PoisonError};
 
+use ottla_rt::Rt;
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 /// Permits are counted in units of this size, so that the count fits tokio's 32 bits.
@@ -23,10 +23,17 @@ pub(crate) struct Budget {
     units: Arc<Semaphore>,
     units_max: usize,
     overdraft: Arc<Mutex<()>>,
-    /// Frames that wait to pay.
-    waiting: AtomicUsize,
+    waiting: sync::Mutex<Waiting>,
     /// Messages that amplify when decoded go one at a time.
     large_decode: Arc<Mutex<()>>,
+}
+
+/// Frames that wait to pay, and how long there were any.
+#[derive(Debug, Default)]
+struct Waiting {
+    count: usize,
+    since_ms: i64,
+    total_ms: i64,
 }
 
 /// What a frame holds of the budget; given back when dropped.
@@ -43,13 +50,13 @@ impl Budget {
             units: Arc::new(Semaphore::new(units_max)),
             units_max,
             overdraft: Arc::default(),
-            waiting: AtomicUsize::new(0),
+            waiting: sync::Mutex::default(),
             large_decode: Arc::default(),
         }
     }
 
     /// Has `held` pay for `bytes` more; waits while the budget is spent and another frame has the overdraft.
-    pub(crate) async fn more(&self, held: &mut Held, bytes: usize) {
+    pub(crate) async fn more(&self, rt: &Rt, held: &mut Held, bytes: usize) {
         if held.overdraft.is_some() {
             return;
         }
@@ -57,7 +64,7 @@ impl Budget {
         if let Ok(more) = self.units.clone().try_acquire_many_owned(units) {
             return held.add(more);
         }
-        let _waits = Waits::begin(&self.waiting);
+        let _waits = self.begin_to_wait(rt);
         tokio::select! {
             biased;
             Ok(more) = self.units.clone().acquire_many_owned(units) => held.add(more),
@@ -77,7 +84,26 @@ impl Budget {
     }
 
     pub(crate) fn is_waited_for(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) > 0
+        self.waiting().count > 0
+    }
+
+    /// Milliseconds in which somebody has waited to pay.
+    pub(crate) fn depleted_ms(&self, now_ms: i64) -> i64 {
+        let Waiting { count, since_ms, total_ms } = *self.waiting();
+        total_ms + if count > 0 { now_ms - since_ms } else { 0 }
+    }
+
+    fn begin_to_wait<'a>(&'a self, rt: &'a Rt) -> Waits<'a> {
+        let mut waiting = self.waiting();
+        if waiting.count == 0 {
+            waiting.since_ms = rt.mono_ms();
+        }
+        waiting.count += 1;
+        Waits { budget: self, rt }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Held while a message that is decoded into structs, and is larger than 1 MiB, is decoded and answered: structs take
@@ -100,19 +126,19 @@ impl Held {
     }
 }
 
-/// Counts one who waits.
-struct Waits<'a>(&'a AtomicUsize);
-
-impl Waits<'_> {
-    fn begin(count: &AtomicUsize) -> Waits<'_> {
-        count.fetch_add(1, Ordering::Relaxed);
-        Waits(count)
-    }
+/// One who waits.
+struct Waits<'a> {
+    budget: &'a Budget,
+    rt: &'a Rt,
 }
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut waiting = self.budget.waiting();
+        waiting.count -= 1;
+        if waiting.count == 0 {
+            waiting.total_ms += self.rt.mono_ms() - waiting.since_ms;
+        }
     }
 }
 
@@ -121,6 +147,9 @@ mod tests {
     use std::future::Future;
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    use ottla_rt::World;
 
     use super::*;
 
@@ -133,15 +162,41 @@ mod tests {
 
     #[test]
     fn half_read_frames_cannot_lock_one_another_out() {
-        let budget = Budget::new(1 << 20);
-        let [mut a, mut b, mut c] = [(); 3].map(|()| Held::default());
-        assert!(at_once(budget.more(&mut a, 1 << 19)).is_some() && !budget.is_short());
-        assert!(at_once(budget.more(&mut b, 1 << 19)).is_some() && budget.is_short());
-        assert!(at_once(budget.more(&mut a, 1 << 19)).is_some(), "the first that needs more reads on");
-        assert!(a.is_on_overdraft() && at_once(budget.more(&mut a, 100 << 20)).is_some());
-        assert!(at_once(budget.more(&mut b, 1)).is_none() && at_once(budget.more(&mut c, 1)).is_none());
-        drop(a);
-        assert!(at_once(budget.more(&mut b, 1 << 19)).is_some() && !b.is_on_overdraft());
-        assert!(!budget.is_waited_for());
+        let world = World::new(1).unwrap();
+        let rt = world.process("a").rt();
+        world.block_on(async {
+            let budget = Budget::new(1 << 20);
+            let more = |held: &mut Held, bytes| at_once(budget.more(&rt, held, bytes)).is_some();
+            let [mut a, mut b, mut c] = [(); 3].map(|()| Held::default());
+            assert!(more(&mut a, 1 << 19) && !budget.is_short());
+            assert!(more(&mut b, 1 << 19) && budget.is_short());
+            assert!(more(&mut a, 1 << 19), "the first that needs more reads on");
+            assert!(a.is_on_overdraft() && more(&mut a, 100 << 20));
+            assert!(!more(&mut b, 1) && !more(&mut c, 1));
+            drop(a);
+            assert!(more(&mut b, 1 << 19) && !b.is_on_overdraft());
+            assert!(!budget.is_waited_for());
+        });
+    }
+
+    #[test]
+    fn it_is_known_for_how_long_somebody_has_waited() {
+        let world = World::new(1).unwrap();
+        let rt = world.process("a").rt();
+        world.block_on(async {
+            let budget = Budget::new(1 << 10);
+            let [mut all, mut over, mut first, mut second] = [(); 4].map(|()| Held::default());
+            budget.more(&rt, &mut all, 1 << 10).await;
+            budget.more(&rt, &mut over, 1).await;
+            let second = rt.timeout(Duration::from_secs(3), budget.more(&rt, &mut second, 1));
+            let (first, second) =
+                tokio::join!(rt.timeout(Duration::from_secs(2), budget.more(&rt, &mut first, 1)), second);
+            assert!(first.is_none() && second.is_none() && budget.depleted_ms(rt.mono_ms()) == 3_000);
+            rt.sleep(Duration::from_secs(1)).await;
+            assert_eq!(budget.depleted_ms(rt.mono_ms()), 3_000);
+            let _waits = budget.begin_to_wait(&rt);
+            rt.sleep(Duration::from_secs(1)).await;
+            assert_eq!(budget.depleted_ms(rt.mono_ms()), 4_000);
+        });
     }
 }

@@ -17,6 +17,7 @@ use crate::pool::BUFFER_BYTES;
 use crate::replies::Reply;
 use crate::send::send;
 use crate::stream::Stream;
+use crate::visits::Visit;
 use crate::{Next, Replies, Service, Shared};
 
 /// Replies are sent before the end of a turn once so much has gathered.
@@ -41,7 +42,16 @@ pub(crate) struct Conn<S: Service> {
     last_active_ms: i64,
     /// Something was sent since the connection was last looked at for idleness.
     has_sent: bool,
+    visit: Visit,
     _place: Place,
+}
+
+/// A connection that was accepted.
+pub(crate) struct Came {
+    pub stream: Stream,
+    pub peer: SocketAddr,
+    pub place: Place,
+    pub visit: Visit,
 }
 
 /// Why a connection ends.
@@ -66,14 +76,8 @@ enum End {
 }
 
 impl<S: Service> Conn<S> {
-    pub(crate) fn new(
-        shared: Arc<Shared>,
-        service: Arc<S>,
-        stream: Stream,
-        peer: SocketAddr,
-        place: Place,
-        stop: Stop,
-    ) -> Conn<S> {
+    pub(crate) fn new(shared: Arc<Shared>, service: Arc<S>, came: Came, stop: Stop) -> Conn<S> {
+        let Came { stream, peer, place, visit } = came;
         Conn {
             session: service.connected(peer),
             last_active_ms: shared.rt.mono_ms(),
@@ -85,6 +89,7 @@ impl<S: Service> Conn<S> {
             incoming: Incoming::Nothing,
             replies: Replies::default(),
             stop,
+            visit,
             _place: place,
         }
     }
@@ -131,7 +136,8 @@ impl<S: Service> Conn<S> {
             End::Stop => {
                 shared.rt.timeout(STOP_LIMIT, self.drain()).await;
             }
-            End::Closed | End::Idle | End::NotReading | End::Late | End::Io(_) => {}
+            End::Idle | End::NotReading => self.visit.was_idle(),
+            End::Closed | End::Late | End::Io(_) => {}
         }
     }
 
@@ -139,6 +145,7 @@ impl<S: Service> Conn<S> {
     async fn turn(&mut self) -> Result<(), End> {
         while !self.replies.is_full() {
             let Some(frame) = self.incoming.next_frame(self.shared.limits.request_bytes_max)? else { break };
+            self.visit.volume.requests += 1;
             if frame.len() > HEAVY_FRAME_BYTES && self.service.amplifies(&self.incoming.bytes()[frame.clone()]) {
                 self.handle_heavy(frame).await?;
                 continue;
@@ -198,6 +205,8 @@ impl<S: Service> Conn<S> {
         let next = self.service.end_turn(&mut self.session, self.incoming.bytes(), &mut self.replies);
         self.incoming.forget_handled(&self.shared.pool);
         self.send_ready().await?;
+        self.visit.volume.replies += self.replies.take_count();
+        self.visit.add_up();
         match next {
             Next::Close(why) => Err(End::Refused(why)),
             Next::Frame | Next::Barrier(_) => Ok(()),
@@ -210,7 +219,9 @@ impl<S: Service> Conn<S> {
             if out.is_empty() {
                 break;
             }
+            let bytes = out.size();
             send(&self.shared, &mut self.stream, out).await?;
+            self.visit.volume.bytes_out += bytes;
             self.replies.sent();
             self.has_sent = true;
         }
@@ -237,7 +248,7 @@ impl<S: Service> Conn<S> {
         told: Pin<&mut impl Future<Output = ()>>,
         idle: Pin<&mut impl Future<Output = ()>>,
     ) -> Result<Woken, End> {
-        let Conn { shared, service, stream, incoming, replies, session, .. } = self;
+        let Conn { shared, service, stream, incoming, replies, session, visit, .. } = self;
         let most = shared.limits.request_bytes_max;
         // While it waits behind a long poll, a large frame would keep the memory that it takes for as long.
         let must_wait =
@@ -262,11 +273,10 @@ impl<S: Service> Conn<S> {
         tokio::select! {
             biased;
             out = first => replies.came(out),
-            n = receive, if reads => {
-                if n? == 0 {
-                    return Err(End::Closed);
-                }
-            }
+            n = receive, if reads => match n? {
+                0 => return Err(End::Closed),
+                n => visit.volume.bytes_in += n as u64,
+            },
             () = told => return Err(End::Stop),
             () = idle => return Ok(Woken::ByClock),
         }

@@ -155,7 +155,7 @@ impl Large {
         if self.paid <= self.frame.len() {
             let chunk = CHUNK_BYTES.max(self.frame.len()).min(self.size - self.paid);
             if !self.held.is_on_overdraft() {
-                shared.budget.more(&mut self.held, chunk).await;
+                shared.budget.more(&shared.rt, &mut self.held, chunk).await;
                 self.due_ms = None;
             }
             self.paid += chunk;

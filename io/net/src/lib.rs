@@ -21,13 +21,15 @@ mod replies;
 mod send;
 mod shared;
 mod stream;
+mod visits;
 
 pub use limits::{ConnectionLimits, Limits};
-pub use listen::{Bound, Listening, Network, SocketOptions, Visits};
+pub use listen::{Bound, Listening, Network, SocketOptions};
 pub use memory::{MemoryNetwork, MemoryStream, Weather};
 pub use plain::ByteStream;
 pub use replies::{Files, Out, Replies};
 pub use shared::Shared;
+pub use visits::{Visits, Volume};
 
 use std::future::Future;
 use std::net::SocketAddr;

@@ -3,17 +3,17 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ottla_rt::{Lane, Stop, Stopper, Task};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::mpsc;
 
-use crate::conn::Conn;
+use crate::conn::{Came, Conn};
 use crate::limits::Count;
 use crate::memory::{MemoryListener, MemoryNetwork};
 use crate::stream::{Carrier, Stream};
+use crate::visits::{Visit, Visits};
 use crate::{Service, Shared};
 
 /// How long the accept loop rests when the process has no descriptors left.
@@ -87,38 +87,6 @@ impl Listener {
                 listener.accept().await.map(|(mem, peer)| (Stream::new(Carrier::Mem(mem)), peer))
             }
         }
-    }
-}
-
-/// How many connections a listener has had.
-#[derive(Debug, Default)]
-pub struct Visits {
-    accepted: AtomicU64,
-    closed: AtomicU64,
-}
-
-impl Visits {
-    /// Connections that were accepted, and those of them that have ended.
-    pub fn accepted_and_closed(&self) -> (u64, u64) {
-        // In this order, or there could be more that have ended.
-        let closed = self.closed.load(Ordering::Acquire);
-        (self.accepted.load(Ordering::Relaxed), closed)
-    }
-}
-
-/// Counts a connection that ends, however it does.
-struct Visit(Arc<Visits>);
-
-impl Visit {
-    fn begin(visits: &Arc<Visits>) -> Visit {
-        visits.accepted.fetch_add(1, Ordering::Relaxed);
-        Visit(visits.clone())
-    }
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        self.0.closed.fetch_add(1, Ordering::Release);
     }
 }
 
@@ -210,11 +178,12 @@ async fn accept<S: Service>(mut listener: Listener, keeper: Keeper<S>, stopped: 
         if stream.set_nodelay().is_err() {
             continue;
         }
-        let conn = Box::new(Conn::new(shared.clone(), service.clone(), stream, peer, place, stopped.clone()));
-        let (alive, visit) = (alive.clone(), Visit::begin(&visits));
+        let came = Came { stream, peer, place, visit: Visit::begin(&visits) };
+        let conn = Box::new(Conn::new(shared.clone(), service.clone(), came, stopped.clone()));
+        let alive = alive.clone();
         shared.rt.spawn(Lane::Data, "connection", async move {
             conn.run().await;
-            drop((visit, alive));
+            drop(alive);
         });
     }
 }

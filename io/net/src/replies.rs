@@ -37,6 +37,12 @@ impl Out {
         (&mut self.bytes, Files(&mut self.files))
     }
 
+    /// Bytes that go out, those of files among them.
+    pub(crate) fn size(&self) -> u64 {
+        let files: u64 = self.files.iter().map(|file| file.range.end - file.range.start).sum();
+        self.bytes.len() as u64 + files
+    }
+
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.files.is_empty()
     }
@@ -70,6 +76,8 @@ impl std::fmt::Debug for Out {
 pub struct Replies {
     queue: VecDeque<Reply>,
     waiting: usize,
+    /// Replies that have come, since somebody took that number.
+    count: u64,
 }
 
 pub(crate) enum Reply {
@@ -78,8 +86,9 @@ pub(crate) enum Reply {
 }
 
 impl Replies {
-    /// Where the next reply that is ready is appended.
+    /// Where the next reply that is ready is appended. To be asked once for each.
     pub fn out(&mut self) -> &mut Out {
+        self.count += 1;
         if !matches!(self.queue.back(), Some(Reply::Ready(_))) {
             self.queue.push_back(Reply::Ready(Out::default()));
         }
@@ -99,6 +108,7 @@ impl Replies {
     /// Appends a reply that was made elsewhere.
     pub(crate) fn push(&mut self, out: Out) {
         self.forget_empty();
+        self.count += u64::from(!out.is_empty());
         self.queue.push_back(Reply::Ready(out));
     }
 
@@ -107,6 +117,10 @@ impl Replies {
         if self.queue.len() == 1 && matches!(self.first(), Some(Reply::Ready(first)) if first.is_empty()) {
             self.queue.clear();
         }
+    }
+
+    pub(crate) fn take_count(&mut self) -> u64 {
+        std::mem::take(&mut self.count)
     }
 
     pub(crate) fn is_waiting(&self) -> bool {
@@ -145,6 +159,7 @@ impl Replies {
     /// The first reply, which waited, is ready.
     pub(crate) fn came(&mut self, out: Out) {
         self.waiting -= 1;
+        self.count += 1;
         if let Some(first) = self.queue.front_mut() {
             *first = Reply::Ready(out);
         }

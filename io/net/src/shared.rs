@@ -36,6 +36,11 @@ impl Shared {
         self.budget.taken_and_free()
     }
 
+    /// Milliseconds in which large frames have waited because others had taken all of that.
+    pub fn depleted_ms(&self) -> i64 {
+        self.budget.depleted_ms(self.rt.mono_ms())
+    }
+
     /// When a connection is idle of which nothing was seen since then.
     pub(crate) fn idle_from_ms(&self, active_ms: i64) -> i64 {
         let idle_ms = i64::try_from(self.limits.idle_max.as_millis()).unwrap_or(i64::MAX);

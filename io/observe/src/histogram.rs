@@ -50,8 +50,8 @@ impl Histogram {
         set.buckets[bucket_of(value)].fetch_add(times, Ordering::Relaxed);
     }
 
-    /// The [`QUANTILES`] as of now; `None` if nothing was recorded lately.
-    pub fn quantiles(&self, now_us: i64) -> Option<[f64; QUANTILES.len()]> {
+    /// What was recorded lately, as of now.
+    pub fn recent(&self, now_us: i64) -> Recent {
         let now = turn_at(now_us);
         let mut counts = [0_u64; BUCKETS];
         for set in self.0.iter().filter(|set| set.turn.load(Ordering::Relaxed) + 1 >= now) {
@@ -59,8 +59,55 @@ impl Histogram {
                 *count += u64::from(bucket.load(Ordering::Relaxed));
             }
         }
-        let total: u64 = counts.iter().sum();
-        (total > 0).then(|| QUANTILES.map(|(quantile, _)| value_at(&counts, quantile * total as f64)))
+        Recent { counts }
+    }
+}
+
+/// Values of the last one to two minutes, which can be added to others.
+#[derive(Clone, Debug)]
+pub struct Recent {
+    counts: [u64; BUCKETS],
+}
+
+impl Recent {
+    /// These and those.
+    pub fn plus(mut self, others: &Recent) -> Recent {
+        self.counts.iter_mut().zip(&others.counts).for_each(|(count, more)| *count += more);
+        self
+    }
+
+    /// As many values, all of them 0.
+    pub fn zeroed(&self) -> Recent {
+        let mut counts = [0; BUCKETS];
+        counts[0] = self.count();
+        Recent { counts }
+    }
+
+    fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    /// The [`QUANTILES`]; `None` if nothing was recorded.
+    pub fn quantiles(&self) -> Option<[f64; QUANTILES.len()]> {
+        let count = self.count();
+        (count > 0).then(|| QUANTILES.map(|(quantile, _)| value_at(&self.counts, quantile * count as f64)))
+    }
+
+    /// The largest value.
+    pub fn max(&self) -> Option<f64> {
+        let count = self.count();
+        (count > 0).then(|| value_at(&self.counts, count as f64))
+    }
+
+    /// The mean of all values, each of which counts as the middle of its bucket.
+    pub fn mean(&self) -> Option<f64> {
+        let middle = |bucket| {
+            let (first, last) = bounds_of(bucket);
+            (first + last) as f64 / 2.0
+        };
+        let sum: f64 = self.counts.iter().enumerate().map(|(bucket, count)| middle(bucket) * *count as f64).sum();
+        let count = self.count();
+        (count > 0).then(|| sum / count as f64)
     }
 }
 
@@ -128,7 +175,7 @@ mod tests {
     fn of_first(n: u64) -> [f64; 6] {
         let histogram = Histogram::default();
         (1..=n).for_each(|value| histogram.record(value, 1, 0));
-        histogram.quantiles(0).unwrap()
+        histogram.recent(0).quantiles().unwrap()
     }
 
     #[test]
@@ -145,21 +192,36 @@ mod tests {
     fn one_value_is_all_quantiles() {
         let histogram = Histogram::default();
         histogram.record(7, 3, 0);
-        assert_eq!(histogram.quantiles(0), Some([7.0; 6]));
+        assert_eq!(histogram.recent(0).quantiles(), Some([7.0; 6]));
+    }
+
+    #[test]
+    fn values_of_two_add_up() {
+        let [first, second] = [(); 2].map(|()| Histogram::default());
+        assert_eq!((first.recent(0).max(), first.recent(0).mean()), (None, None));
+        first.record(3, 2, 0);
+        second.record(9, 2, 0);
+        let both = first.recent(0).plus(&second.recent(0));
+        assert_eq!(
+            (both.quantiles(), both.max(), both.mean()),
+            (Some([3.0, 9.0, 9.0, 9.0, 9.0, 9.0]), Some(9.0), Some(6.0))
+        );
+        let zeroed = first.recent(0).zeroed().plus(&second.recent(0));
+        assert_eq!((zeroed.quantiles().unwrap()[0], zeroed.max()), (0.0, Some(9.0)));
     }
 
     #[test]
     fn what_was_recorded_is_seen_for_a_minute_and_gone_after_two() {
         let histogram = Histogram::default();
-        assert_eq!(histogram.quantiles(0), None);
+        assert_eq!(histogram.recent(0).quantiles(), None);
         histogram.record(9, 1, 0);
-        assert_eq!(histogram.quantiles(2 * MINUTE - 1), Some([9.0; 6]));
-        assert_eq!(histogram.quantiles(2 * MINUTE), None);
+        assert_eq!(histogram.recent(2 * MINUTE - 1).quantiles(), Some([9.0; 6]));
+        assert_eq!(histogram.recent(2 * MINUTE).quantiles(), None);
         histogram.record(5, 1, 2 * MINUTE);
         histogram.record(5, 1, 3 * MINUTE);
-        assert_eq!(histogram.quantiles(3 * MINUTE), Some([5.0; 6]));
+        assert_eq!(histogram.recent(3 * MINUTE).quantiles(), Some([5.0; 6]));
         // Who looked at the clock before the turn began does not bring the old one back.
         histogram.record(5, 1, MINUTE);
-        assert_eq!(histogram.quantiles(3 * MINUTE), Some([5.0; 6]));
+        assert_eq!(histogram.recent(3 * MINUTE).quantiles(), Some([5.0; 6]));
     }
 }

@@ -17,5 +17,5 @@ pub mod process;
 mod text;
 
 pub use counter::{Counter, Entered, Level};
-pub use histogram::{Histogram, QUANTILES};
+pub use histogram::{Histogram, QUANTILES, Recent};
 pub use text::{Family, Kind, Labels, Text, Value};

@@ -79,6 +79,9 @@ pub struct Flushed {
     pub log: Reader,
     /// What the log survives a power loss up to, or why it is not known.
     pub outcome: Result<Place, LogError>,
+    /// By the clock of who asked.
+    pub began_us: i64,
+    pub ended_us: i64,
 }
 
 /// Flushes the logs of one directory, whenever its owner calls. It has no thread and no clock.
@@ -144,9 +147,10 @@ impl Flusher {
 
     /// Flushes what was asked for, then what has been dirty for too long or is too much, and starts to write back the
     /// rest. Blocks for as long as the disk takes. The owner calls it when a flush was asked for, and every second or so.
-    pub fn run_once(&mut self, now: Now) -> Vec<Flushed> {
+    /// `mono_us` is a clock that never goes back.
+    pub fn run_once(&mut self, now: Now, mono_us: &dyn Fn() -> i64) -> Vec<Flushed> {
         let mut flushed = Vec::new();
-        self.flush_asked(&mut flushed);
+        self.flush_asked(mono_us, &mut flushed);
         let newly = std::mem::take(&mut lock(&self.dir.backlog.queue).dirty);
         self.dirty.extend(newly.into_iter().map(|log| {
             let written_back = lock(&log.progress).flushed;
@@ -165,8 +169,8 @@ impl Flusher {
                 too_much && !dirty.has_failed && self.dir.backlog.dirty_bytes() > self.options.flush_from_bytes / 2;
             if much || now.mono_ms - dirty.since_ms >= self.options.dirty_ms_max {
                 // Whoever waits does not wait for this as well.
-                self.flush_asked(&mut flushed);
-                let outcome = flush(&dirty.log);
+                self.flush_asked(mono_us, &mut flushed);
+                let outcome = flush(&dirty.log, mono_us);
                 dirty.has_failed = outcome.outcome.is_err();
                 flushed.push(outcome);
                 dirty.since_ms = now.mono_ms;
@@ -180,14 +184,16 @@ impl Flusher {
         flushed
     }
 
-    fn flush_asked(&self, flushed: &mut Vec<Flushed>) {
+    fn flush_asked(&self, mono_us: &dyn Fn() -> i64, flushed: &mut Vec<Flushed>) {
         let asked = std::mem::take(&mut lock(&self.dir.backlog.queue).asked);
-        flushed.extend(asked.iter().map(flush));
+        flushed.extend(asked.iter().map(|log| flush(log, mono_us)));
     }
 }
 
-fn flush(log: &Arc<Shared>) -> Flushed {
-    Flushed { log: Reader(log.clone()), outcome: log.flush() }
+fn flush(log: &Arc<Shared>, mono_us: &dyn Fn() -> i64) -> Flushed {
+    let began_us = mono_us();
+    let outcome = log.flush();
+    Flushed { log: Reader(log.clone()), outcome, began_us, ended_us: mono_us() }
 }
 
 impl Dirty {

@@ -1,7 +1,9 @@
 //! Who asks: what a handler knows of a request besides its message.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ottla_observe::Entered;
 
 use crate::Broker;
 
@@ -25,6 +27,8 @@ pub struct Client {
     pub address: SocketAddr,
     /// Name of the listener that it has connected to: it is told where brokers are reached by that one.
     pub listener: Arc<str>,
+    /// Its place among the connections of its kind, once it has said of what kind it is.
+    pub software: Mutex<Option<Entered>>,
 }
 
 /// What a request wants to do, with Kafka's codes of operations (`AclOperation`).
@@ -69,6 +73,12 @@ impl Ctx {
     /// Makes so many rows of an answer; the other connections go elsewhere meanwhile, if that takes long.
     pub fn make<T>(&self, rows: usize, make: impl FnOnce() -> T) -> T {
         if rows > QUICK_ROWS_MAX { self.broker.rt.in_place(make) } else { make() }
+    }
+
+    /// The client says with what software it has connected.
+    pub fn note_software(&self, name: &str, version: &str) {
+        let entered = self.broker.metrics.software.enter(&self.client.listener, name, version);
+        *self.client.software.lock().unwrap_or_else(PoisonError::into_inner) = Some(entered);
     }
 
     /// The client's address, as Kafka shows it.

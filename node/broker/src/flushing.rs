@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::control::host::Host;
 use crate::directory::Directory;
+use crate::metrics::Metrics;
 use crate::partition::Partition;
 use crate::topics::Published;
 
@@ -123,6 +124,7 @@ pub struct Logs {
     /// Where this is the directory of the metadata log.
     pub metadata: Option<Arc<Host>>,
     pub published: Arc<ArcSwap<Published>>,
+    pub metrics: Arc<Metrics>,
 }
 
 impl Logs {
@@ -183,16 +185,17 @@ pub async fn run(rt: Rt, logs: Logs, mut flusher: Flusher, mut stop: Stop) {
             }
         }
         let flushed;
-        let look_at = directory.clone();
+        let (look_at, clock) = (directory.clone(), rt.clone());
         (flusher, flushed) = rt
             .blocking(move || {
                 look_at.room.look(&look_at.log_dir);
-                let flushed = flusher.run_once(now);
+                let flushed = flusher.run_once(now, &|| clock.mono_us());
                 (flusher, flushed)
             })
             .await;
         let now_ms = rt.now().mono_ms;
-        for Flushed { log, outcome } in flushed {
+        for Flushed { log, outcome, began_us, ended_us } in flushed {
+            logs.metrics.flushes_us.took(began_us, ended_us);
             match outcome {
                 Ok(_) if metadata.as_ref().is_some_and(|host| log.is_same(host.reader())) => {
                     metadata_due_ms = i64::MIN;

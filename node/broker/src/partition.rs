@@ -13,7 +13,7 @@ mod trim;
 
 use std::ops::Range;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -52,6 +52,8 @@ pub struct Partition {
     end_seen: AtomicI64,
     /// Up to where the log is compacted; 0 if none of it is.
     first_dirty: AtomicI64,
+    /// Producers that the leader remembers.
+    producer_count: AtomicUsize,
     /// Something in the log cannot be compacted.
     is_uncleanable: AtomicBool,
     /// It was logged that a batch of it is too large to be compacted.
@@ -202,6 +204,7 @@ impl Partition {
             snapshot_at,
             end_seen: AtomicI64::new(-1),
             first_dirty: AtomicI64::new(first_dirty),
+            producer_count: AtomicUsize::new(leader.producer_count()),
             is_uncleanable: AtomicBool::new(false),
             is_told_too_large: AtomicBool::new(false),
             flush_is_due: AtomicBool::new(false),
@@ -228,6 +231,12 @@ impl Partition {
 
     pub fn min_insync_replicas(&self) -> usize {
         usize::try_from(self.settings.load().config.min_insync_replicas).unwrap_or(1)
+    }
+
+    /// `retention.bytes`, where the topic wants old records to go.
+    pub fn retention_bytes(&self) -> Option<u64> {
+        let settings = self.settings.load();
+        settings.config.retention_bytes.filter(|_| settings.config.delete)
     }
 
     /// Goes by other settings from now on. Its share of the jitter is drawn with `chance`.
@@ -448,6 +457,7 @@ impl Partition {
     pub fn expire_producers(&self, expiry: Expiry) {
         if let Ok(Some(state)) = self.state.lock().as_deref_mut().map(Option::as_mut) {
             state.leader.expire_producers(expiry);
+            self.producer_count.store(state.leader.producer_count(), Ordering::Relaxed);
         }
     }
 
@@ -500,6 +510,10 @@ impl Partition {
         self.with_leader(|leader| leader.producer_snapshot().producers)
     }
 
+    pub fn producer_count(&self) -> usize {
+        self.producer_count.load(Ordering::Relaxed)
+    }
+
     /// OffsetForLeaderEpoch: see [`Leader::end_offset_for`].
     pub fn end_offset_for(&self, epoch: LeaderEpoch) -> Result<Option<EpochEnd>, ErrorCode> {
         self.with_leader(|leader| leader.end_offset_for(epoch))
@@ -540,6 +554,7 @@ impl Partition {
 
     /// Copies the marks to where readers see them. Called with the state held.
     fn publish(&self, leader: &Leader, high_watermark: Option<Place>) -> Marks {
+        self.producer_count.store(leader.producer_count(), Ordering::Relaxed);
         let marks = leader.marks();
         let mut tail = lock(&self.tail);
         tail.marks = marks;

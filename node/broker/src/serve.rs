@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ottla_base::Now;
 use ottla_net::{BoxFuture, Next, Replies, Service};
@@ -65,7 +65,7 @@ impl Service for Served {
     fn connected(&self, address: SocketAddr) -> Turn {
         Turn {
             broker: self.broker.clone(),
-            client: Arc::new(Client { address, listener: self.listener.clone() }),
+            client: Arc::new(Client { address, listener: self.listener.clone(), software: Mutex::default() }),
             client_id: Arc::default(),
             produce: produce::Staging::default(),
             fetch: fetch::Scratch::default(),

@@ -150,7 +150,8 @@ pub async fn start(
         adopted: Default::default(),
     });
     let appended = Appended { rt: rt.clone() };
-    let groups = Arc::new(Groups::new(&rt, config.clone(), appended.clone(), stopper.listener()));
+    let times = metrics.coordinators.clone();
+    let groups = Arc::new(Groups::new(&rt, config.clone(), appended.clone(), times, stopper.listener()));
     let flush_options = FlushOptions {
         flush_from_bytes: FLUSH_FROM_BYTES.min(rt.memory_bytes() / DIRTY_SHARE / 2),
         dirty_ms_max: DIRTY_MS_MAX,
@@ -159,7 +160,8 @@ pub async fn start(
     let flush = |directory: &Arc<Directory>| {
         let flusher = Flusher::new(&directory.log_dir, flush_options);
         let metadata = directory.is_metadata.then(|| host.clone());
-        let logs = Logs { directory: directory.clone(), metadata, published: published.clone() };
+        let (published, metrics) = (published.clone(), metrics.clone());
+        let logs = Logs { directory: directory.clone(), metadata, published, metrics };
         rt.spawn(Lane::Control, "flush", flushing::run(rt.clone(), logs, flusher, tasks.listener()))
     };
     let mut running: Vec<_> = directories.iter().map(flush).collect();
@@ -246,6 +248,7 @@ pub async fn start(
         moves: Default::default(),
         untold: Default::default(),
         asked: Default::default(),
+        failed: Default::default(),
     });
     let (blocking, unfinished) = (moving.clone(), settled.moves);
     rt.blocking(move || blocking.go_on(unfinished)).await;

@@ -50,6 +50,8 @@ pub struct Cleanable {
     pub cleanable_bytes: u64,
     /// To be compacted now.
     pub is_due: bool,
+    /// For how long a record has waited beyond `max.compaction.lag.ms`.
+    pub overdue_ms: i64,
 }
 
 impl Cleanable {
@@ -91,26 +93,30 @@ pub fn cleanable<T: SegmentTimes>(
         clean_bytes: bytes(0..clean_to),
         cleanable_bytes: bytes(closed.start..end),
         is_due: false,
+        overdue_ms: 0,
     };
-    let is_due = found.ratio() > compaction.dirty_ratio_min
-        || found.cleanable_bytes > 0 && has_waited(closed, compaction, at, times)?;
-    Ok(Cleanable { is_due, ..found })
+    let overdue_ms = if found.cleanable_bytes > 0 { overdue_ms(closed, compaction, at, times)? } else { 0 };
+    let is_due = found.ratio() > compaction.dirty_ratio_min || overdue_ms > 0;
+    Ok(Cleanable { is_due, overdue_ms, ..found })
 }
 
-/// Whether a dirty segment began longer ago than `max.compaction.lag.ms`.
-fn has_waited<T: SegmentTimes>(
-    mut closed: std::ops::Range<usize>,
+/// How much longer ago than `max.compaction.lag.ms` the first dirty segment began that did so; 0 if none did.
+fn overdue_ms<T: SegmentTimes>(
+    closed: std::ops::Range<usize>,
     compaction: &Compaction,
     at: &CleanAt,
     times: &T,
-) -> Result<bool, T::Error> {
+) -> Result<i64, T::Error> {
     if compaction.lag_ms_max == i64::MAX {
-        return Ok(false);
+        return Ok(0);
     }
     let oldest = at.now_wall_ms.saturating_sub(compaction.lag_ms_max.max(0));
-    closed.try_fold(false, |waited, i| {
-        Ok(waited || times.first_timestamp(i)?.is_some_and(|first| first > 0 && first < oldest))
-    })
+    for i in closed {
+        if let Some(first) = times.first_timestamp(i)?.filter(|first| *first > 0 && *first < oldest) {
+            return Ok(oldest - first);
+        }
+    }
+    Ok(0)
 }
 
 /// The segment in which an offset lies, or would.

@@ -177,6 +177,11 @@ impl Leader {
         Ok((end.epoch < last.epoch || end.end_offset < last.fetch_offset).then_some(end))
     }
 
+    /// Producers that are remembered.
+    pub fn producer_count(&self) -> usize {
+        self.producers.count()
+    }
+
     /// The producers as of the log's end.
     pub fn producer_snapshot(&self) -> ProducerSnapshot {
         self.producers.snapshot(self.own.appended)

@@ -205,6 +205,10 @@ impl Producers {
         ProducerSnapshot { offset, producers }
     }
 
+    pub fn count(&self) -> usize {
+        self.known.len()
+    }
+
     /// As of the last commit.
     pub fn last_batches(&self) -> Vec<LastBatch> {
         let last = |(&producer_id, producer): (&i64, &Producer)| {

@@ -10,7 +10,9 @@ use ottla_wire::frame::SIZE_BYTES;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
-use crate::{BoxFuture, ConnectionLimits, Limits, Listening, MemoryNetwork, MemoryStream, Network, Out, SocketOptions};
+use crate::{
+    BoxFuture, ConnectionLimits, Limits, Listening, MemoryNetwork, MemoryStream, Network, Out, SocketOptions, Volume,
+};
 
 const KIB: usize = 1 << 10;
 const IDLE: Duration = Duration::from_secs(600);
@@ -345,5 +347,24 @@ fn the_address_of_a_closed_listener_is_free() {
         let bound = Network::Memory(site.network.clone()).bind(address(1), options);
         assert!(bound.is_ok() && a.is_closed(SOON).await);
         closing.stop().await;
+    });
+}
+
+#[test]
+fn what_goes_through_connections_is_counted_and_who_is_idle_for_long() {
+    run(ROOMY, async |site| {
+        let (mut a, mut b) = (site.client().await, site.client().await);
+        assert!(a.is_served(Ask::Hot, 10, SOON).await && a.is_served(Ask::Cold, 2000, SOON).await);
+        assert!(b.is_served(Ask::LargeAnswer, 10, SOON).await);
+        let visits = site.listening[0].visits();
+        let bytes_out = 2 + LARGE_ANSWER_BYTES as u64;
+        let volume = Volume { bytes_in: 2020 + 3 * SIZE_BYTES as u64, bytes_out, requests: 3, replies: 3 };
+        let mut rest = vec![0; LARGE_ANSWER_BYTES - 1];
+        b.stream.read_exact(&mut rest).await.unwrap();
+        site.rt.sleep(SOON).await;
+        assert_eq!((visits.volume(), visits.closed_idle()), (volume, 0));
+        assert_eq!(site.listening[1].visits().volume(), Volume::default());
+        assert!(a.is_closed(2 * IDLE).await && b.is_closed(2 * IDLE).await);
+        assert_eq!((visits.accepted_and_closed(), visits.closed_idle()), ((2, 2), 2));
     });
 }

@@ -112,7 +112,7 @@ impl Known {
                         log.reader().ask_flush();
                     }
                     now.mono_ms += 7;
-                    for flushed in flusher.run_once(now) {
+                    for flushed in flusher.run_once(now, &|| 0) {
                         if let Ok(Place { offset, .. }) = flushed.outcome {
                             self.flushed = self.flushed.max(offset);
                         }

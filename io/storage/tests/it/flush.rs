@@ -26,13 +26,13 @@ fn a_flush_covers_all_that_was_asked_meanwhile() {
         append(&mut log, &singles(offset, 1, 10)).unwrap();
         log.reader().ask_flush();
     }
-    let flushed = flusher.run_once(at(0));
+    let flushed = flusher.run_once(at(0), &|| 0);
     assert_eq!(flushed.len(), 1);
     assert!(flushed[0].log.is_same(&log.reader()));
     assert_eq!(flushed[0].outcome.as_ref().unwrap(), &log.end());
     assert_eq!((log.reader().flushed().offset, log.reader().recovery_point()), (3, 3));
     assert_eq!(idle.reader().flushed().offset, 0);
-    assert!(flusher.run_once(at(1)).is_empty());
+    assert!(flusher.run_once(at(1), &|| 0).is_empty());
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn nothing_stays_dirty_for_long() {
             append(&mut log, &singles(offset, 1, 10)).unwrap();
             offset += 1;
         }
-        let flushed = flusher.run_once(at(now)).len();
+        let flushed = flusher.run_once(at(now), &|| 0).len();
         (flushed, log.reader().recovery_point(), dir.dirty_bytes() > 0)
     };
     assert_eq!(step(100, true), (0, 0, true));
@@ -65,9 +65,9 @@ fn the_dirtiest_is_flushed_when_there_is_too_much() {
     let (mut large, _) = Log::open(&dir, "t-1", OPTIONS, Checkpointed::default()).unwrap();
     append(&mut small, &singles(0, 1, 100)).unwrap();
     append(&mut large, &singles(0, 1, 4000)).unwrap();
-    assert!(flusher.run_once(at(0)).is_empty());
+    assert!(flusher.run_once(at(0), &|| 0).is_empty());
     append(&mut large, &singles(1, 1, 4000)).unwrap();
-    let flushed = flusher.run_once(at(1));
+    let flushed = flusher.run_once(at(1), &|| 0);
     assert_eq!(flushed.len(), 1);
     assert!(flushed[0].log.is_same(&large.reader()));
     assert!(dir.dirty_bytes() < 200);
@@ -84,14 +84,14 @@ fn a_log_that_was_dropped_is_not_flushed() {
     let (mut log, _) = open(&dir, 0);
     append(&mut log, &singles(0, 10, 100)).unwrap();
     log.reader().ask_flush();
-    assert!(flusher.run_once(at(0))[0].outcome.is_ok());
+    assert!(flusher.run_once(at(0), &|| 0)[0].outcome.is_ok());
     append(&mut log, &singles(10, 10, 100)).unwrap();
     drop(log);
     // After a crash it is dirty as soon as it is open.
     let (log, _) = open(&dir, 10);
-    assert!(flusher.run_once(at(1)).is_empty());
+    assert!(flusher.run_once(at(1), &|| 0).is_empty());
     drop(log);
-    assert!(flusher.run_once(at(20_000)).is_empty());
+    assert!(flusher.run_once(at(20_000), &|| 0).is_empty());
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn one_that_fails_is_not_tried_each_time_there_is_too_much() {
     let (mut log, _) = open(&dir, 0);
     append(&mut log, &singles(0, 1, 4000)).unwrap();
     disk.fail_all(Operation::Sync, ".log", ErrorKind::Other);
-    let mut tried = |now| flusher.run_once(at(now)).len();
+    let mut tried = |now| flusher.run_once(at(now), &|| 0).len();
     assert_eq!([tried(0), tried(1), tried(9_999), tried(10_000), tried(10_001)], [1, 0, 0, 1, 0]);
     disk.mend();
     assert_eq!([tried(19_999), tried(20_000), tried(20_001)], [0, 1, 0]);
@@ -119,10 +119,10 @@ fn a_failed_sync_is_not_believed_the_next_time() {
     append(&mut log, &batches).unwrap();
     log.reader().ask_flush();
     disk.fail_next(Operation::Sync, ".log", ErrorKind::Other);
-    assert!(flusher.run_once(at(0))[0].outcome.is_err());
+    assert!(flusher.run_once(at(0), &|| 0)[0].outcome.is_err());
     assert_eq!(log.reader().flushed().offset, 0);
     log.reader().ask_flush();
-    assert!(flusher.run_once(at(1))[0].outcome.is_ok());
+    assert!(flusher.run_once(at(1), &|| 0)[0].outcome.is_ok());
     disk.power_loss();
     let (log, _) = open(&log_dir(disk), 40);
     check_lookups(&log.reader(), &batches);
@@ -137,9 +137,9 @@ fn the_recovery_point_waits_for_the_indexes() {
     append(&mut log, &singles(0, 100, 200)).unwrap();
     log.reader().ask_flush();
     disk.fail_next(Operation::Open, ".timeindex", ErrorKind::StorageFull);
-    assert!(flusher.run_once(at(0))[0].outcome.is_ok(), "the batches are safe");
+    assert!(flusher.run_once(at(0), &|| 0)[0].outcome.is_ok(), "the batches are safe");
     assert_eq!((log.reader().flushed().offset, log.reader().recovery_point()), (100, 0));
-    assert_eq!(flusher.run_once(at(10_000)).len(), 1);
+    assert_eq!(flusher.run_once(at(10_000), &|| 0).len(), 1);
     assert_eq!(log.reader().recovery_point(), 100);
 }
 
@@ -189,7 +189,7 @@ fn no_index_is_left_behind() {
         append(&mut log, batches).unwrap();
         assert_eq!(log.end().segment, i as i64 * 15);
         log.reader().ask_flush();
-        flusher.run_once(at(0));
+        flusher.run_once(at(0), &|| 0);
     }
     let names: Vec<_> = disk.list(Path::new("/data/t-0")).unwrap().into_iter().map(|entry| entry.name).collect();
     let closed = ["00000000000000000000", "00000000000000000015", "00000000000000000030"];
@@ -217,7 +217,7 @@ fn an_index_is_not_believed_after_a_failed_sync() {
         disk.fail_next(Operation::Sync, "0.timeindex", ErrorKind::Other);
         for now in [0, 10_000] {
             log.reader().ask_flush();
-            assert!(flusher.run_once(at(now))[0].outcome.is_ok());
+            assert!(flusher.run_once(at(now), &|| 0)[0].outcome.is_ok());
         }
         assert_eq!(log.reader().recovery_point(), 40);
         disk.power_loss();

@@ -172,7 +172,7 @@ fn a_bounded_number_of_files_is_open() {
     let end = log.close().unwrap().offset;
     // Whom the appends have told of the log lets go of it.
     let flush = FlushOptions { flush_from_bytes: 0, dirty_ms_max: 0, write_back_bytes: 0 };
-    Flusher::new(&dir, flush).run_once(Default::default());
+    Flusher::new(&dir, flush).run_once(Default::default(), &|| 0);
     assert_eq!(open_files(), 1);
     let (log, _) =
         Log::open(&dir, "t-0", options, Checkpointed { recovery_point: end, ..Checkpointed::default() }).unwrap();

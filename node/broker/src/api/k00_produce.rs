@@ -337,7 +337,8 @@ fn later(
     let (acks, timeout_ms) = (staged.acks, i64::try_from(staged.timeout.as_millis()).unwrap_or(i64::MAX));
     async move {
         let Broker { rt, metrics, .. } = &*broker;
-        let deadline_ms = rt.mono_ms().saturating_add(timeout_ms);
+        let waited_from_us = rt.mono_us();
+        let deadline_ms = (waited_from_us / 1000).saturating_add(timeout_ms);
         for (Awaits { partition, offset }, at) in awaited {
             let kept = tokio::select! {
                 biased;
@@ -351,7 +352,7 @@ fn later(
             metrics.requests.errors(taken.row, kept.err().unwrap_or(ErrorCode::None).code(), 1);
         }
         drop(waiting);
-        metrics.requests.answered(taken, rt.mono_us());
+        metrics.requests.answered(taken, Some(waited_from_us), rt.mono_us());
         out
     }
 }

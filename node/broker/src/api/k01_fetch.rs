@@ -183,7 +183,8 @@ impl Fetch {
 async fn wait(broker: Arc<Broker>, mut fetch: Fetch) -> Out {
     let waiting = broker.metrics.waiting_fetches.enter();
     let patience_ms = i64::try_from(fetch.wait_max.as_millis()).unwrap_or(i64::MAX);
-    let deadline_ms = broker.rt.mono_ms().saturating_add(patience_ms);
+    let waited_from_us = broker.rt.mono_us();
+    let deadline_ms = (waited_from_us / 1000).saturating_add(patience_ms);
     let mut stopping = broker.stopping.clone();
     let partitions: Vec<_> = fetch.scratch.asked.iter().filter_map(|asked| asked.partition.clone().ok()).collect();
     let mut total;
@@ -212,7 +213,7 @@ async fn wait(broker: Arc<Broker>, mut fetch: Fetch) -> Out {
     let mut out = Out::default();
     fetch.answer(&broker, &mut out);
     drop(waiting);
-    broker.metrics.requests.answered(fetch.taken, broker.rt.mono_us());
+    broker.metrics.requests.answered(fetch.taken, Some(waited_from_us), broker.rt.mono_us());
     out
 }
 

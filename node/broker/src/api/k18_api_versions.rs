@@ -21,6 +21,9 @@ async fn handle(ctx: Ctx, request: ApiVersionsRequest) -> ApiVersionsResponse {
     {
         return ApiVersionsResponse { error_code: ErrorCode::InvalidRequest.code(), ..Default::default() };
     }
+    if ctx.version >= 3 {
+        ctx.note_software(&request.client_software_name, &request.client_software_version);
+    }
     let published = ctx.broker.published();
     let image = &published.image;
     let supported = ottla_metadata::features::FEATURES.iter().map(|feature| SupportedFeatureKey {

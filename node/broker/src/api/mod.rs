@@ -45,10 +45,12 @@ mod k75_describe_topic_partitions;
 mod loggers;
 pub mod outcome;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::ops::Range;
+use std::pin::pin;
 
 use ottla_net::{BoxFuture, Next, Out, Replies};
+use ottla_rt::Rt;
 use ottla_wire::frame::{RequestStart, ResponseFrame};
 use ottla_wire::{ApiKey, DecodeError, Message, Reader, Request, Writer, each_error};
 
@@ -142,14 +144,28 @@ impl ColdCall<'_> {
         let request = Q::decode(&mut Reader::new(body), start.version)?;
         Ok(Box::pin(async move {
             let broker = ctx.broker.clone();
-            let response = handle(ctx, request).await;
+            let (response, waited_from_us) = follow(&broker.rt, handle(ctx, request)).await;
             let requests = &broker.metrics.requests;
             each_error(&response, |code| requests.errors(taken.row, code, 1));
             let out = encode::<Q>(&response, start);
-            requests.answered(taken, broker.rt.mono_us());
+            requests.answered(taken, waited_from_us, broker.rt.mono_us());
             out
         }))
     }
+}
+
+/// Awaits what a handler does, and tells from when on ([`Rt::mono_us`]) it has waited for something else, if it had to: for a
+/// log that has to be read or synced, other members of a group, a thread.
+async fn follow<T>(rt: &Rt, handler: impl Future<Output = T>) -> (T, Option<i64>) {
+    let (mut handler, mut waited_from_us) = (pin!(handler), None);
+    let response = poll_fn(|cx| {
+        let polled = handler.as_mut().poll(cx);
+        if polled.is_pending() {
+            waited_from_us.get_or_insert_with(|| rt.mono_us());
+        }
+        polled
+    });
+    (response.await, waited_from_us)
 }
 
 /// The API of a key, if it is served, and its row.

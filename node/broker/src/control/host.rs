@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ottla_machine::{Load, Output, OutputOf, Shard, Waiter};
@@ -25,6 +25,7 @@ use super::loading::{self, LoadError, Loaded};
 use super::log::MetadataLog;
 use super::quorum::Quorum;
 use crate::directory::Directory;
+use crate::metrics::metadata::Metadata;
 
 /// So much must be free before a log that had no room is tried again.
 const ROOM_BYTES_MIN: u64 = 64 << 10;
@@ -64,6 +65,9 @@ pub struct Host {
     is_failing: watch::Sender<bool>,
     /// Wakes the flusher.
     flush_asked: Arc<Notify>,
+    /// Where batches end that are not flushed, and when they were appended. Held for a moment only, with the state or without.
+    unflushed: Mutex<VecDeque<(i64, i64)>>,
+    pub metrics: Box<Metadata>,
 }
 
 #[derive(Debug)]
@@ -136,6 +140,8 @@ impl Host {
             flushed,
             released,
             is_failing,
+            unflushed: Mutex::default(),
+            metrics: Box::default(),
         }
     }
 
@@ -145,10 +151,15 @@ impl Host {
         if patience.is_zero() {
             return Err(NoReply::Late);
         }
-        let reply = self.decide(command)?;
-        match self.rt.timeout(patience, reply).await {
+        let began_us = self.rt.mono_us();
+        let decided = self.decide(command);
+        self.metrics.commands_us.took(began_us, self.rt.mono_us());
+        match self.rt.timeout(patience, decided?).await {
             Some(Ok(reply)) => Ok(reply),
-            Some(Err(_)) | None => Err(NoReply::Late),
+            Some(Err(_)) | None => {
+                self.metrics.late_commands.add(1);
+                Err(NoReply::Late)
+            }
         }
     }
 
@@ -167,6 +178,7 @@ impl Host {
             match self.append(log, &batch.records, now.wall_ms) {
                 Ok(bytes) => {
                     self.bytes_behind.fetch_add(bytes, Ordering::Relaxed);
+                    self.unflushed().push_back((log.end_offset(), self.rt.mono_us()));
                     if refusal.take().is_some() {
                         tracing::info!("the metadata log takes records again");
                     }
@@ -177,6 +189,7 @@ impl Host {
                         tracing::error!("the metadata log refuses records, which is tried again: {error}");
                     }
                     state.drop_shard();
+                    self.metrics.controller_errors.add(1);
                     self.flush_asked.notify_one();
                     return Err(NoReply::Unavailable);
                 }
@@ -203,6 +216,12 @@ impl Host {
 
     /// The log is flushed up to this offset.
     pub fn flushed(&self, offset: i64) {
+        if *self.flushed.borrow() < offset {
+            let now_us = self.rt.mono_us();
+            let mut unflushed = self.unflushed();
+            let count = unflushed.partition_point(|(end, _)| *end <= offset);
+            unflushed.drain(..count).for_each(|(_, appended_us)| self.metrics.commits_us.took(appended_us, now_us));
+        }
         self.flushed.send_if_modified(|flushed| std::mem::replace(flushed, offset.max(*flushed)) < offset);
     }
 
@@ -261,6 +280,12 @@ impl Host {
         self.released.send_if_modified(|released| std::mem::replace(released, offset.max(*released)) < offset);
     }
 
+    /// Before which everything is applied, and before which everything is committed.
+    pub fn applied_and_committed(&self) -> (i64, i64) {
+        let applied = *self.released.borrow();
+        (applied, *self.flushed.borrow())
+    }
+
     /// Tells of everything that the broker has applied.
     pub fn watch_released(&self) -> watch::Receiver<i64> {
         self.released.subscribe()
@@ -276,7 +301,11 @@ impl Host {
         if state.refusal == Some(Refusal::NoRoom) && !self.has_room() {
             return Ok(());
         }
-        let loaded = loading::load(loading::base(&self.home.log_dir)?, &self.reader)?;
+        let loaded = loading::base(&self.home.log_dir).and_then(|base| loading::load(base, &self.reader));
+        let loaded = loaded.inspect_err(|_| {
+            self.metrics.controller_errors.add(1);
+            self.metrics.load_errors.add(1);
+        })?;
         state.shard = Some(shard_of(loaded.image, end));
         let released = state.released;
         state.release(released);
@@ -337,11 +366,16 @@ impl Host {
         state.log.take().map_or(Ok(()), |log| log.close())
     }
 
+    fn unflushed(&self) -> MutexGuard<'_, VecDeque<(i64, i64)>> {
+        self.unflushed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A panic in a decision leaves the machine's state half changed: it is dropped, the log is whole.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| {
             let mut state = poisoned.into_inner();
             state.drop_shard();
+            self.metrics.controller_errors.add(1);
             self.state.clear_poison();
             state
         })

@@ -104,7 +104,9 @@ impl Publisher {
     /// Gives the offset before which everything is published.
     async fn publish_committed(self) -> (Publisher, i64) {
         let Publisher { rt, host, replicas, groups, listeners, published, mut state } = self;
+        let began_us = rt.mono_us();
         let (records, committed) = host.take_committed();
+        let count = records.len() as u64;
         let (blocking_host, blocking_replicas) = (host.clone(), replicas.clone());
         let (mut state, Changes { removals, deleted, group_configs, brokers_reconfigured, reconfigured, mut topics }) =
             rt.blocking(move || {
@@ -138,6 +140,11 @@ impl Publisher {
             if let Some(warning) = layers.without_effect() {
                 tracing::warn!("{warning}");
             }
+        }
+        if count > 0 {
+            let now_us = rt.mono_us();
+            host.metrics.applied.record(count, now_us);
+            host.metrics.applied_us.took(began_us, now_us);
         }
         groups.follow(&next, &change);
         host.release(committed);

@@ -94,6 +94,7 @@ impl Replicas {
             // That was said when its directory failed, and nothing is tried until there is another start.
             Err(Homeless::Offline) => None,
             Err(error) => {
+                self.metrics.failed_opens.add(1);
                 if self.closed().insert((topic.id, index)) {
                     let trouble = "cannot open the log, which is tried again";
                     tracing::error!(topic = %topic.name, partition = index, "{trouble}: {error}");

@@ -24,6 +24,7 @@ use super::lag::{self, LAGS_MAX, Lag, Times};
 use crate::api::outcome;
 use crate::appended::Appended;
 use crate::control::publisher::Change;
+use crate::metrics::coordinators::Coordinators;
 use crate::topics::Published;
 
 #[derive(Debug)]
@@ -33,6 +34,7 @@ pub struct Groups {
     appended: Appended,
     stop: Stop,
     shared: Arc<Shared>,
+    times: Arc<Coordinators>,
     /// By partition. Empty while there is no topic.
     shards: ArcSwap<Vec<Option<Arc<Host<Machine>>>>>,
     lags: Mutex<Lags>,
@@ -169,7 +171,7 @@ macro_rules! ask {
 pub(crate) use ask;
 
 impl Groups {
-    pub fn new(rt: &Rt, server: Arc<ServerConfig>, appended: Appended, stop: Stop) -> Groups {
+    pub fn new(rt: &Rt, server: Arc<ServerConfig>, appended: Appended, times: Arc<Coordinators>, stop: Stop) -> Groups {
         let load_bytes = server.get(keys::OFFSETS_LOAD_BUFFER_SIZE).unsigned_abs().into();
         let commit_limit_ms = server.get(keys::OFFSETS_COMMIT_TIMEOUT_MS).into();
         let codec = u8::try_from(server.get(keys::OFFSETS_TOPIC_COMPRESSION_CODEC)).ok().and_then(Codec::from_id);
@@ -187,6 +189,7 @@ impl Groups {
             appended,
             stop,
             shared: Arc::new(shared),
+            times,
             shards: ArcSwap::default(),
             lags: Mutex::new(lags),
         }
@@ -291,7 +294,8 @@ impl Groups {
                 let known = before.get(index).and_then(Option::as_ref).filter(is_of);
                 Some(known.cloned().unwrap_or_else(|| {
                     let (appended, shared) = (self.appended.clone(), self.shared.clone());
-                    Host::start(&self.rt, partition.clone(), appended, shared, self.stop.clone())
+                    let times = self.times.clone();
+                    Host::start(&self.rt, partition.clone(), appended, shared, times, self.stop.clone())
                 }))
             })
             .collect();

@@ -25,6 +25,7 @@ use ottla_rt::{Lane, Rt, Stop};
 use tokio::sync::{Notify, oneshot};
 
 use crate::appended::Appended;
+use crate::metrics::coordinators::Coordinators;
 use crate::partition::{self, Partition};
 use crate::produced::Outcome;
 use crate::reading::{Reading, ReadingError};
@@ -84,6 +85,7 @@ pub struct Host<M: Hosted> {
     pub partition: Arc<Partition>,
     appended: Appended,
     shared: Arc<M::Shared>,
+    times: Arc<Coordinators>,
     state: Mutex<State<M>>,
     /// Wakes the task.
     wake: Notify,
@@ -182,6 +184,7 @@ impl<M: Hosted> Host<M> {
         partition: Arc<Partition>,
         appended: Appended,
         shared: Arc<M::Shared>,
+        times: Arc<Coordinators>,
         stop: Stop,
     ) -> Arc<Host<M>> {
         let state = State {
@@ -195,14 +198,17 @@ impl<M: Hosted> Host<M> {
         };
         let (state, wake) = (Mutex::new(state), Notify::new());
         let is_over = AtomicBool::new(false);
-        let host = Arc::new(Host { rt: rt.clone(), partition, appended, shared, state, wake, is_over });
+        let host = Arc::new(Host { rt: rt.clone(), partition, appended, shared, times, state, wake, is_over });
         rt.spawn(Lane::Control, "coordinator", host.clone().supervise(stop));
         host
     }
 
     /// Decides a command, and gives its reply once it can be relied upon.
     pub async fn submit(&self, command: M::Command) -> Result<M::Reply, NoReply> {
-        match self.decide(command)? {
+        let began_us = self.rt.mono_us();
+        let decided = self.decide(command);
+        self.times.commands_us.took(began_us, self.rt.mono_us());
+        match decided? {
             Decided::Reply(reply) => Ok(reply),
             Decided::Later(reply) => reply.await.map_err(|_| NoReply::GivenUp),
         }
@@ -314,7 +320,9 @@ impl<M: Hosted> Host<M> {
             outcome: 0,
         }];
         let mut outcomes = [Outcome::pending()];
+        let began_us = self.rt.mono_us();
         let after = self.partition.append(&mut batches, &bytes, &mut Vec::new(), &mut outcomes);
+        self.times.appends_us.took(began_us, self.rt.mono_us());
         self.appended.follow_up(&self.partition, after);
         let stored_at = outcomes[0].base_offset();
         assert!(
@@ -415,8 +423,10 @@ impl<M: Hosted> Host<M> {
                 state.heard = heard;
                 state.cannot_load = false;
                 state.phase = Phase::Running(shard);
+                let took_ms = u64::try_from(now.mono_ms - began_ms).unwrap_or(0);
+                self.times.loads_ms.record(took_ms, self.rt.mono_us());
                 if records > 0 {
-                    tracing::info!(%topic, partition = index, records, ms = now.mono_ms - began_ms, "loaded");
+                    tracing::info!(%topic, partition = index, records, ms = took_ms, "loaded");
                 }
                 // Nobody has asked.
                 let _ = self.follow_step(&mut state, batch, now.wall_ms, None);

@@ -20,6 +20,8 @@ pub struct Last {
     pub took_ms: i64,
     /// Of the log of which most was dirty.
     pub dirty: f64,
+    /// For how long a record of some log had waited beyond its `max.compaction.lag.ms`, when the last one was begun.
+    pub overdue_ms: i64,
     /// In mono time. `None` before the first look.
     pub looked_ms: Option<i64>,
     /// Logs that cannot be compacted, by the path of their log directory.

@@ -3,21 +3,33 @@
 //! ```text
 //! topics       what goes through topics: held by their partitions
 //! requests     what becomes of requests: held by the connections, through the table of APIs
+//! coordinators   how long the coordinators of groups take
+//! metadata     what becomes of metadata: held by the controller's host
+//! measure      values of which quantiles are told
+//! software     with what clients have connected
 //! compaction   what compaction tells of itself
-//! families     names, kinds, labels and help of all that is told: generated from schema/metrics.tsv
-//! scrape/      the text that Prometheus gets, a file for each part of it
+//! scrape/      the text that Prometheus gets, a file for each theme, and its names, kinds, labels and help, generated from
+//!              schema/metrics.tsv
 //! ```
 
 pub mod compaction;
-mod families;
+pub mod coordinators;
+pub mod measure;
+pub mod metadata;
 pub mod requests;
 pub mod scrape;
+pub mod software;
 pub mod topics;
+
+use std::sync::Arc;
 
 use ottla_observe::{Counter, Level};
 
 use compaction::Compaction;
+use coordinators::Coordinators;
+use measure::Measure;
 use requests::Requests;
+use software::Software;
 use topics::Topics;
 
 #[derive(Debug, Default)]
@@ -25,6 +37,12 @@ pub struct Metrics {
     pub requests: Requests,
     pub topics: Topics,
     pub compaction: Compaction,
+    pub software: Software,
+    pub coordinators: Arc<Coordinators>,
+    /// How often a partition could not be opened that this broker is to serve.
+    pub failed_opens: Counter,
+    /// Microseconds that it takes to sync a log.
+    pub flushes_us: Measure,
     /// Fetches that wait for records.
     pub waiting_fetches: Level,
     /// Produce requests that wait for their records to be kept.

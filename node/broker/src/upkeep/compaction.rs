@@ -180,6 +180,7 @@ impl Compaction {
         let mut taken = self.taken();
         let mut uncleanable = BTreeMap::new();
         let mut best: Option<(Arc<Partition>, Cleanable)> = None;
+        let mut overdue_ms = 0;
         for partition in published.topics.iter().flat_map(|topic| topic.partitions.iter().flatten()) {
             if !partition.settings().config.compact || taken.contains(&partition.directory()) {
                 continue;
@@ -190,6 +191,7 @@ impl Compaction {
             }
             match partition.cleanable(now_wall_ms) {
                 Ok(Some(found)) if found.is_due => {
+                    overdue_ms = found.overdue_ms.max(overdue_ms);
                     if best.as_ref().is_none_or(|(_, other)| found.ratio() > other.ratio()) {
                         best = Some((partition.clone(), found));
                     }
@@ -204,6 +206,9 @@ impl Compaction {
         }
         self.metrics.compaction.note(|last| {
             last.dirty = best.as_ref().map_or(0.0, |(_, found)| found.ratio());
+            if best.is_some() {
+                last.overdue_ms = overdue_ms;
+            }
             last.looked_ms = Some(self.trimming.rt.mono_ms());
             last.uncleanable = uncleanable;
         });

@@ -12,7 +12,7 @@
 //! until the move ends: a start goes on with what it finds (`control/whereabouts.rs`). The copy is begun anew then, as after
 //! every failure, because what it is a copy of may have lost its end meanwhile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -63,6 +63,8 @@ pub struct Moving {
     /// Where replicas are that have moved, until the metadata say so.
     pub untold: Mutex<BTreeMap<ReplicaId, Uuid>>,
     pub asked: Notify,
+    /// Replicas whose last move was given up.
+    pub failed: Mutex<BTreeSet<ReplicaId>>,
 }
 
 /// A replica on its way.
@@ -181,6 +183,7 @@ impl Moving {
         if self.moves().get(&replica).is_some_and(|going| Arc::ptr_eq(&going.to, to)) {
             return Ok(());
         }
+        self.failed().remove(&replica);
         let going = self.moves().remove(&replica);
         self.call_off(going);
         // Only now: one that is in its last step, and did not see that it was called off, has taken the partition offline.
@@ -218,6 +221,21 @@ impl Moving {
     /// All that are asked for or under way.
     pub fn all(&self) -> Vec<Arc<Move>> {
         self.moves().values().cloned().collect()
+    }
+
+    fn note_failed(&self, replica: ReplicaId) {
+        let mut failed = self.failed();
+        failed.retain(|other| !self.is_deleted(*other));
+        failed.insert(replica);
+    }
+
+    /// Replicas whose last move was given up, but for those of topics that are gone.
+    pub fn failed_count(&self) -> usize {
+        self.failed().iter().filter(|replica| !self.is_deleted(**replica)).count()
+    }
+
+    fn failed(&self) -> MutexGuard<'_, BTreeSet<ReplicaId>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The one that has waited for the longest, of those that are due.
@@ -409,7 +427,10 @@ pub async fn run(moving: Arc<Moving>, mut stop: Stop) {
                 moving.forget(&one);
                 continue;
             }
-            Ended::Impossible(why) => tracing::error!("a move to {to} is given up: {why}"),
+            Ended::Impossible(why) => {
+                tracing::error!("a move to {to} is given up: {why}");
+                moving.note_failed(one.replica);
+            }
             // Of a log that is deleted the topic is, or it was opened anew.
             Ended::Failed(LogError::Deleted) | Ended::NotNow if moving.try_later(&one) => continue,
             Ended::Failed(error) if moving.try_later(&one) => {

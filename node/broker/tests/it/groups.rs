@@ -22,12 +22,12 @@ const SOON: Duration = Duration::from_secs(2);
 /// Fewer partitions than the 50 of Kafka make a test faster.
 const SETTINGS: &[(&str, &str)] = &[("listeners", "PLAINTEXT://127.0.0.1:9092"), ("offsets.topic.num.partitions", "3")];
 
-async fn find(client: &mut Client) -> ErrorCode {
+pub async fn find(client: &mut Client) -> ErrorCode {
     let request = FindCoordinatorRequest { coordinator_keys: vec!["g".into()], ..Default::default() };
     code(client.call(&request, 6).await.coordinators[0].error_code)
 }
 
-async fn commit(client: &mut Client, offset: i64) -> ErrorCode {
+pub async fn commit(client: &mut Client, offset: i64) -> ErrorCode {
     let partition = OffsetCommitRequestPartition { committed_offset: offset, ..Default::default() };
     let topic = OffsetCommitRequestTopic { name: "t".into(), partitions: vec![partition], ..Default::default() };
     let request = OffsetCommitRequest {
@@ -233,7 +233,7 @@ fn a_coordinator_in_which_a_bug_has_struck_is_loaded_again() {
     });
 }
 
-async fn join(client: &mut Client, member_id: &str) -> JoinGroupResponse {
+pub async fn join(client: &mut Client, member_id: &str) -> JoinGroupResponse {
     let protocol = JoinGroupRequestProtocol { name: "range".into(), ..Default::default() };
     let request = JoinGroupRequest {
         group_id: "g".into(),

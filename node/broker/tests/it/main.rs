@@ -13,6 +13,7 @@ mod heap;
 mod large_requests;
 mod listeners;
 mod loggers;
+mod metrics;
 mod moves;
 mod opening;
 mod panics;

@@ -25,7 +25,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 pub const DATA: &str = "/data";
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9092);
 const PRODUCE_VERSION: i16 = 8;
-const FETCH_VERSION: i16 = 4;
+pub const FETCH_VERSION: i16 = 4;
 
 #[derive(Debug)]
 pub struct Machine {
@@ -253,6 +253,12 @@ impl Client {
         R::Response::decode(&mut Reader::new(&frame), version).unwrap()
     }
 
+    /// Sends so many bytes of a Produce request that is larger.
+    pub async fn send_part(&mut self, bytes: u32, sent: usize) {
+        self.0.write_all(&bytes.to_be_bytes()).await.unwrap();
+        self.0.write_all(&vec![0; sent]).await.unwrap();
+    }
+
     /// Gives the answer behind its header.
     pub async fn ask(&mut self, key: ApiKey, version: i16, body: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
         self.0.write_all(&frame(key, version, body)).await.unwrap();
@@ -375,7 +381,18 @@ impl Client {
 
     /// Sends this record to partition 0, with acks=all.
     pub async fn send(&mut self, topic: &str, record: &NewRecord<'_>, timeout_ms: i32) -> ErrorCode {
-        let mut batch = BatchBuilder::new(BatchOptions::default());
+        self.send_as(BatchOptions::default(), topic, record, timeout_ms).await
+    }
+
+    /// Sends it as the batch says, from a producer of its own perhaps.
+    pub async fn send_as(
+        &mut self,
+        options: BatchOptions,
+        topic: &str,
+        record: &NewRecord<'_>,
+        timeout_ms: i32,
+    ) -> ErrorCode {
+        let mut batch = BatchBuilder::new(options);
         batch.push(record);
         let batch = batch.finish();
         let answer = self.ask(ApiKey::Produce, PRODUCE_VERSION, |writer| {

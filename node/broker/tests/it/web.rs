@@ -16,7 +16,7 @@ use ottla_wire::messages::{
 use crate::directories::*;
 use crate::support::*;
 
-const SETTINGS: &[(&str, &str)] =
+pub const SETTINGS: &[(&str, &str)] =
     &[("listeners", "PLAINTEXT://127.0.0.1:9092"), ("ottla.http.listener", "127.0.0.1:9644")];
 const PORT: u16 = 9644;
 
@@ -24,8 +24,12 @@ async fn get(machine: &Machine, path: &str) -> (u16, String) {
     machine.get(PORT, path).await.expect("it listens")
 }
 
+pub async fn scrape(machine: &Machine) -> String {
+    get(machine, "/metrics").await.1
+}
+
 /// The value of a sample.
-fn value(text: &str, sample: &str) -> Option<f64> {
+pub fn value(text: &str, sample: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' ')?.parse().ok())
 }
 
@@ -191,6 +195,14 @@ fn a_log_that_is_not_open_is_named() {
         assert_eq!(get(&machine, "/readyz").await, (503, "the log of t-0 is not open\n".to_owned()));
         let metrics = get(&machine, "/metrics").await.1;
         assert_eq!(value(&metrics, "kafka_server_replicamanager_offlinereplicacount"), Some(1.0));
+        let apply_errors = async || {
+            let sample = "kafka_server_broker_metadata_metrics_metadata_apply_error_count";
+            value(&scrape(&machine).await, sample).unwrap()
+        };
+        let before = apply_errors().await;
+        // It is tried again every five seconds.
+        broker.process.rt().sleep(Duration::from_secs(6)).await;
+        assert!(before >= 1.0 && apply_errors().await > before);
         assert_eq!(value(&metrics, "kafka_log_log_size{topic=\"t\",partition=\"0\"}"), None);
         drop(broker);
     });

@@ -50,7 +50,7 @@ pub async fn produce(
     let mut out = Out::default();
     if staged.acks == Acks::None {
         let has_failed = outcomes.iter().any(|outcome| outcome.error() != ErrorCode::None);
-        broker.metrics.requests.answered(staged.taken, broker.rt.mono_us());
+        broker.metrics.requests.answered(staged.taken, None, broker.rt.mono_us());
         return if has_failed { Err("an error in a Produce request that asks for no reply") } else { Ok(out) };
     }
     if outcomes.iter().any(|outcome| outcome.awaits.is_some()) {
@@ -60,7 +60,7 @@ pub async fn produce(
     let mut well = Well::default();
     well.count(&broker, staged.taken, &outcomes);
     well.tell(&broker);
-    broker.metrics.requests.answered(staged.taken, broker.rt.mono_us());
+    broker.metrics.requests.answered(staged.taken, None, broker.rt.mono_us());
     Ok(out)
 }
 

@@ -6,19 +6,20 @@ use std::sync::Arc;
 use ottla_observe::{Labels, Text};
 
 use super::Sources;
+use super::families::compaction::*;
 use crate::Broker;
 use crate::directory::Directory;
 use crate::metrics::compaction::Last;
-use crate::metrics::families::*;
 
 pub fn write(text: &mut Text, Sources { broker, .. }: &Sources) {
     let compaction = &broker.metrics.compaction;
-    let Last { recopied, map_use, took_ms, dirty, looked_ms, uncleanable } = compaction.last();
+    let Last { recopied, map_use, took_ms, dirty, overdue_ms, looked_ms, uncleanable } = compaction.last();
     let percent = |share: f64| (share * 100.0) as i64;
     text.single(&KAFKA_LOG_LOGCLEANER_CLEANER_RECOPY_PERCENT, percent(recopied));
     text.single(&KAFKA_LOG_LOGCLEANER_MAX_BUFFER_UTILIZATION_PERCENT, percent(map_use));
     text.single(&KAFKA_LOG_LOGCLEANER_MAX_CLEAN_TIME_SECS, took_ms / 1_000);
     text.single(&KAFKA_LOG_LOGCLEANERMANAGER_MAX_DIRTY_PERCENT, percent(dirty));
+    text.single(&KAFKA_LOG_LOGCLEANER_MAX_COMPACTION_DELAY_SECS, overdue_ms / 1_000);
     if let Some(looked_ms) = looked_ms {
         let since_ms = broker.rt.mono_ms().saturating_sub(looked_ms);
         text.single(&KAFKA_LOG_LOGCLEANERMANAGER_TIME_SINCE_LAST_RUN_MS, since_ms);
@@ -37,7 +38,7 @@ pub fn write(text: &mut Text, Sources { broker, .. }: &Sources) {
     let bytes: Vec<_> = counts.iter().map(|(labels, _)| labels).zip(broker.directories.iter()).map(of).collect();
     let rows = bytes.iter().map(|(labels, bytes)| (labels, *bytes));
     text.family(&KAFKA_LOG_LOGCLEANERMANAGER_UNCLEANABLE_BYTES, rows);
-    text.single(&OTTLA_COMPACTION_BYTES_TOTAL, compaction.bytes.get());
+    text.single(&KAFKA_UTILS_THROTTLER_CLEANER_IO_COUNT, compaction.bytes.get());
 }
 
 /// Of logs that are compacted no more, by the path of their log directory.

@@ -6,9 +6,11 @@ use ottla_group::{CONSUMER_STATES, Committed, Numbers, OffsetCounts, Tally};
 use ottla_observe::{Family, Labels, Text};
 
 use super::Sources;
+use super::families::groups::*;
 use crate::coordinate::host::Condition;
 use crate::coordinate::lag::Lag;
-use crate::metrics::families::*;
+use crate::metrics::coordinators::Coordinators;
+use crate::metrics::measure::MICROS;
 
 /// Groups of whose rebalances is told.
 const TALLIES_MAX: usize = 10_000;
@@ -19,6 +21,7 @@ pub fn write(text: &mut Text, Sources { broker, .. }: &Sources) {
     let (classic, consumer) = groups.rebalances();
     text.single(&KAFKA_SERVER_GROUP_COORDINATOR_METRICS_GROUP_COMPLETED_REBALANCE_COUNT, classic);
     text.single(&KAFKA_SERVER_GROUP_COORDINATOR_METRICS_CONSUMER_GROUP_REBALANCE_COUNT, consumer);
+    write_times(text, &broker.metrics.coordinators, broker.rt.mono_us());
     let conditions = groups.conditions();
     let count = |wanted| conditions.iter().filter(|condition| **condition == wanted).count();
     let by_condition = [
@@ -52,6 +55,39 @@ fn write_numbers(text: &mut Text, numbers: Numbers) {
     text.single(&KAFKA_SERVER_GROUP_COORDINATOR_METRICS_OFFSET_COMMIT_COUNT, committed);
     text.single(&KAFKA_SERVER_GROUP_COORDINATOR_METRICS_OFFSET_DELETION_COUNT, deleted);
     text.single(&KAFKA_SERVER_GROUP_COORDINATOR_METRICS_OFFSET_EXPIRATION_COUNT, expired);
+}
+
+/// Kafka gives each quantile a name of its own, and has the largest value among them.
+type Spread = [&'static Family; 5];
+
+const COMMANDS: Spread = [
+    &KAFKA_SERVER_GROUP_COORDINATOR_METRICS_EVENT_PROCESSING_TIME_MS_P50,
+    &KAFKA_SERVER_GROUP_COORDINATOR_METRICS_EVENT_PROCESSING_TIME_MS_P95,
+    &KAFKA_SERVER_GROUP_COORDINATOR_METRICS_EVENT_PROCESSING_TIME_MS_P99,
+    &KAFKA_SERVER_GROUP_COORDINATOR_METRICS_EVENT_PROCESSING_TIME_MS_P999,
+    &KAFKA_SERVER_GROUP_COORDINATOR_METRICS_EVENT_PROCESSING_TIME_MS_MAX,
+];
+const APPENDS: Spread = [
+    &KAFKA_SERVER_GROUP_COORDINATOR_METRICS_BATCH_FLUSH_TIME_MS_P50,
+    &KAFKA_SERVER_GROUP_COORDINATOR_METRICS_BATCH_FLUSH_TIME_MS_P95,
+    &KAFKA_SERVER_GROUP_COORDINATOR_METRICS_BATCH_FLUSH_TIME_MS_P99,
+    &KAFKA_SERVER_GROUP_COORDINATOR_METRICS_BATCH_FLUSH_TIME_MS_P999,
+    &KAFKA_SERVER_GROUP_COORDINATOR_METRICS_BATCH_FLUSH_TIME_MS_MAX,
+];
+
+fn write_times(text: &mut Text, times: &Coordinators, now_us: i64) {
+    for (spread, measure) in [(COMMANDS, &times.commands_us), (APPENDS, &times.appends_us)] {
+        let recent = measure.recent(now_us);
+        if let Some(([p50, _, p95, _, p99, p999], max)) = recent.quantiles().zip(recent.max()) {
+            let values = [p50, p95, p99, p999, max];
+            spread.into_iter().zip(values).for_each(|(family, value)| text.single(family, value * MICROS));
+        }
+    }
+    let loads = times.loads_ms.recent(now_us);
+    if let Some((mean, max)) = loads.mean().zip(loads.max()) {
+        text.single(&KAFKA_SERVER_GROUP_COORDINATOR_METRICS_PARTITION_LOAD_TIME_AVG, mean);
+        text.single(&KAFKA_SERVER_GROUP_COORDINATOR_METRICS_PARTITION_LOAD_TIME_MAX, max);
+    }
 }
 
 fn write_tallies(text: &mut Text, tallies: &[(Arc<str>, Tally)]) {

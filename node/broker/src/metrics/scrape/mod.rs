@@ -6,10 +6,14 @@
 
 mod cluster;
 mod compaction;
+mod connections;
+mod directories;
+mod families;
 mod groups;
-mod network;
+mod metadata;
 mod partitions;
 mod process;
+mod requests;
 mod topics;
 
 use std::sync::Arc;
@@ -42,8 +46,11 @@ pub fn text(sources: Option<&Sources>, state: BrokerState, room: usize) -> Strin
     if let Some(sources) = sources {
         partitions::write(&mut text, sources);
         topics::write(&mut text, sources);
-        network::write(&mut text, sources);
+        connections::write(&mut text, sources);
+        requests::write(&mut text, sources);
         cluster::write(&mut text, sources);
+        metadata::write(&mut text, sources);
+        directories::write(&mut text, sources);
         groups::write(&mut text, sources);
         compaction::write(&mut text, sources);
     }

@@ -9,7 +9,7 @@ use ottla_storage::Reader;
 use ottla_wire::TopicKey;
 
 use super::Sources;
-use crate::metrics::families::*;
+use super::families::partitions::*;
 use crate::partition::Partition;
 use crate::topics::Published;
 use crate::upkeep::moving::Move;
@@ -21,6 +21,8 @@ struct Log {
     end: i64,
     /// Segments and bytes, if their sizes can be told.
     size: Option<(usize, u64)>,
+    /// `retention.bytes`, where that acts.
+    retention_bytes: Option<u64>,
 }
 
 /// One partition that is led here.
@@ -38,6 +40,7 @@ struct Counts {
     all: usize,
     offline: usize,
     unsyncable: usize,
+    producers: usize,
 }
 
 pub fn write(text: &mut Text, sources: &Sources) {
@@ -46,6 +49,7 @@ pub fn write(text: &mut Text, sources: &Sources) {
     logs.push(Log::of(
         Labels::of(KAFKA_LOG_LOG_SIZE.labels, &["__cluster_metadata", "0"]),
         sources.controller.reader(),
+        None,
     ));
     write_logs(text, &logs);
     write_led(text, &led);
@@ -56,10 +60,13 @@ pub fn write(text: &mut Text, sources: &Sources) {
     text.single(&KAFKA_SERVER_REPLICAMANAGER_UNDERREPLICATEDPARTITIONS, count(Led::is_under_replicated));
     text.single(&KAFKA_SERVER_REPLICAMANAGER_UNDERMINISRPARTITIONCOUNT, count(Led::is_under_min));
     text.single(&KAFKA_SERVER_REPLICAMANAGER_ATMINISRPARTITIONCOUNT, count(Led::is_at_min));
+    text.single(&KAFKA_SERVER_REPLICAMANAGER_PRODUCERIDCOUNT, counts.producers);
     text.single(&OTTLA_LOGS_UNSYNCABLE, counts.unsyncable);
     let mover = Labels::of(KAFKA_SERVER_REPLICAALTERLOGDIRSMANAGER_MAXLAG.labels, &["ReplicaAlterLogDirs"]);
     let lag = move_lag(&published, &sources.broker.moving.all());
     text.family(&KAFKA_SERVER_REPLICAALTERLOGDIRSMANAGER_MAXLAG, [(&mover, lag)]);
+    let failed = sources.broker.moving.failed_count();
+    text.family(&KAFKA_SERVER_REPLICAALTERLOGDIRSMANAGER_FAILEDPARTITIONSCOUNT, [(&mover, failed)]);
 }
 
 /// The most offsets that a copy on its way to another log directory is behind.
@@ -84,7 +91,8 @@ fn look(published: &Published) -> (Vec<Log>, Vec<Led>, Counts) {
             };
             let labels = Labels::of(KAFKA_LOG_LOG_SIZE.labels, &[&topic.name, &index.to_string()]);
             counts.unsyncable += usize::from(partition.cannot_be_synced());
-            logs.push(Log::of(labels.clone(), &partition.reader));
+            counts.producers += partition.producer_count();
+            logs.push(Log::of(labels.clone(), &partition.reader, partition.retention_bytes()));
             led.extend(
                 in_image.and_then(|topic| topic.partition(index)).map(|image| Led::of(labels, partition, image)),
             );
@@ -99,6 +107,10 @@ fn write_logs(text: &mut Text, logs: &[Log]) {
     let sizes = || logs.iter().filter_map(|log| Some((&log.labels, log.size?)));
     text.family(&KAFKA_LOG_LOG_NUMLOGSEGMENTS, sizes().map(|(labels, (segments, _))| (labels, segments)));
     text.family(&KAFKA_LOG_LOG_SIZE, sizes().map(|(labels, (_, bytes))| (labels, bytes)));
+    let used =
+        logs.iter().filter_map(|log| Some((&log.labels, log.size?.1, log.retention_bytes.filter(|most| *most > 0)?)));
+    let percent = used.map(|(labels, bytes, most)| (labels, bytes.saturating_mul(100) / most));
+    text.family(&KAFKA_LOG_LOG_RETENTIONSIZEINPERCENT, percent);
 }
 
 type OfLed = (&'static Family, fn(&Led) -> i64);
@@ -118,8 +130,9 @@ fn write_led(text: &mut Text, all: &[Led]) {
 }
 
 impl Log {
-    fn of(labels: Labels, reader: &Reader) -> Log {
-        Log { labels, start: reader.start(), end: reader.end().offset, size: reader.segments_and_bytes().ok() }
+    fn of(labels: Labels, reader: &Reader, retention_bytes: Option<u64>) -> Log {
+        let (start, end, size) = (reader.start(), reader.end().offset, reader.segments_and_bytes().ok());
+        Log { labels, start, end, size, retention_bytes }
     }
 }
 

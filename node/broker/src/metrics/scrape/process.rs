@@ -4,7 +4,7 @@ use ottla_observe::process::{Process, look};
 use ottla_observe::{Family, Labels, Text, Value};
 
 use super::BrokerState;
-use crate::metrics::families::*;
+use super::families::process::*;
 
 pub fn write(text: &mut Text, state: BrokerState) {
     let version = Labels::of(OTTLA_BUILD_INFO.labels, &[env!("CARGO_PKG_VERSION")]);

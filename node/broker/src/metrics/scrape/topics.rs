@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use ottla_observe::{Family, Labels, Text};
 
+use super::families::topics::*;
 use super::{Sources, none};
-use crate::metrics::families::*;
 use crate::metrics::topics::Sums;
 
 type Sum = fn(&Sums) -> u64;

@@ -1,36 +1,18 @@
-//! Connections and requests.
+//! Requests: what became of them, and those that wait.
 
 use ottla_observe::{Labels, Text};
 use ottla_wire::ApiKey;
 
 use super::Sources;
-use crate::metrics::families::*;
+use super::families::requests::*;
 use crate::metrics::requests::OfApi;
 
 /// What Kafka calls a fetch that is not of a follower, and counts under both names.
 const OF_CONSUMERS: &str = "FetchConsumer";
 
 pub fn write(text: &mut Text, sources: &Sources) {
-    let (used, free) = sources.broker.listeners.network().queued_bytes_and_free();
-    text.single(&KAFKA_NETWORK_SOCKETSERVER_MEMORYPOOLUSED, used);
-    text.single(&KAFKA_NETWORK_SOCKETSERVER_MEMORYPOOLAVAILABLE, free);
-    write_connections(text, sources);
     write_requests(text, sources);
     write_waiting(text, sources);
-}
-
-fn write_connections(text: &mut Text, sources: &Sources) {
-    let of_listener = |(name, visits): (String, std::sync::Arc<ottla_net::Visits>)| {
-        let (accepted, closed) = visits.accepted_and_closed();
-        (Labels::of(&["listener"], &[&name]), accepted, closed)
-    };
-    let all: Vec<_> = sources.broker.listeners.visits().into_iter().map(of_listener).collect();
-    let count = all.iter().map(|(labels, accepted, closed)| (labels, accepted - closed));
-    text.family(&KAFKA_SERVER_SOCKET_SERVER_METRICS_CONNECTION_COUNT, count);
-    let accepted = all.iter().map(|(labels, accepted, _)| (labels, *accepted));
-    text.family(&KAFKA_SERVER_SOCKET_SERVER_METRICS_CONNECTION_CREATION_TOTAL, accepted);
-    let closed = all.iter().map(|(labels, _, closed)| (labels, *closed));
-    text.family(&KAFKA_SERVER_SOCKET_SERVER_METRICS_CONNECTION_CLOSE_TOTAL, closed);
 }
 
 fn write_requests(text: &mut Text, Sources { broker, .. }: &Sources) {
@@ -60,8 +42,16 @@ fn write_requests(text: &mut Text, Sources { broker, .. }: &Sources) {
     text.family(&KAFKA_NETWORK_REQUESTMETRICS_ERRORS_TOTAL, errors.iter().map(|(labels, count)| (labels, *count)));
     let labelled: Vec<(Labels, &OfApi)> =
         named.iter().map(|(name, api)| (Labels::of(&["request"], &[name]), *api)).collect();
-    let times = labelled.iter().map(|(labels, api)| (labels, api.count(), api.times_ms(now_us)));
-    text.summary(&KAFKA_NETWORK_REQUESTMETRICS_TOTALTIMEMS, times);
+    let times: Vec<_> = labelled.iter().map(|(_, api)| api.times_ms(now_us)).collect();
+    let families = [
+        &KAFKA_NETWORK_REQUESTMETRICS_TOTALTIMEMS,
+        &KAFKA_NETWORK_REQUESTMETRICS_LOCALTIMEMS,
+        &KAFKA_NETWORK_REQUESTMETRICS_REMOTETIMEMS,
+    ];
+    for (part, family) in families.into_iter().enumerate() {
+        let rows = labelled.iter().zip(&times).map(|((labels, api), times)| (labels, api.count(), times[part]));
+        text.summary(family, rows);
+    }
     let bytes = labelled.iter().map(|(labels, api)| (labels, api.count(), api.bytes(now_us)));
     text.summary(&KAFKA_NETWORK_REQUESTMETRICS_REQUESTBYTES, bytes);
 }
