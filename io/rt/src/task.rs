@@ -26,6 +26,11 @@ impl<T> Task<T> {
         self.0.abort();
     }
 
+    /// It has ended, one way or another.
+    pub fn is_over(&self) -> bool {
+        self.0.is_finished()
+    }
+
     #[cfg(feature = "sim")]
     pub(crate) fn abort_handle(&self) -> tokio::task::AbortHandle {
         self.0.abort_handle()

@@ -1,9 +1,10 @@
 //! The listeners, which may come and go while the broker runs (KIP-226).
 //!
-//! `listeners` of one broker can be changed, as long as what is advertised stays. What it names no more, or at another address,
-//! is closed first: what is new may want its port. Connections of a closed listener get the replies that they are owed, among
-//! them perhaps the one to the change itself, and end. A listener that cannot be bound is refused when it is asked for, if
-//! that can be seen then; where it comes out later the others are served, and it is tried again.
+//! `listeners` of one broker can be changed, as long as those that it was started with stay where they are and what is
+//! advertised stays. What it names no more, or at another address, is closed first: what is new may want its port.
+//! Connections of a closed listener get the replies that they are owed, among them perhaps the one to the change itself, and
+//! end. A listener that cannot be bound is refused when it is asked for, if that can be seen then; where it comes out later, or
+//! at a start, the others are served, and it is tried again.
 //!
 //! How many connections each may have is followed here too (`listener.name.<name>.max.connections`).
 
@@ -13,10 +14,10 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ottla_config::{Listener, Listeners as Wanted, ServerConfig, ServerLayers, keys};
+use ottla_config::{LISTENERS_MAX, Listener, Listeners as Wanted, ServerConfig, ServerLayers, keys};
 use ottla_net::{Bound, ConnectionLimits, Listening, Network, Shared, SocketOptions, Visits};
-use ottla_rt::{Lane, Rt, Stop};
-use tokio::sync::Notify;
+use ottla_rt::{Lane, Rt, Stop, Task};
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 use crate::Broker;
 use crate::serve::Served;
@@ -34,6 +35,11 @@ pub struct Listeners {
     open: Mutex<Option<Vec<Open>>>,
     /// Others may be wanted.
     changed: Notify,
+    /// Who binds: a look at what can be bound and the binding itself must not take each other's ports, and names that are looked
+    /// up slowly take one thread at the most.
+    binding: AsyncMutex<()>,
+    /// Those that are closed, until their connections have ended.
+    closing: Mutex<Vec<Task<()>>>,
 }
 
 /// A listener that accepts.
@@ -46,7 +52,8 @@ struct Open {
 
 impl Listeners {
     pub fn new(rt: Rt, network: Network, shared: Arc<Shared>, config: Arc<ServerConfig>) -> Listeners {
-        Listeners { rt, network, shared, config, open: Mutex::new(Some(Vec::new())), changed: Notify::new() }
+        let (changed, binding, closing) = (Notify::new(), AsyncMutex::new(()), Mutex::default());
+        Listeners { rt, network, shared, config, open: Mutex::new(Some(Vec::new())), changed, binding, closing }
     }
 
     pub fn network(&self) -> &Shared {
@@ -59,22 +66,21 @@ impl Listeners {
         self.open().iter().flatten().map(visits).collect()
     }
 
-    /// Begins to accept on listeners that are bound.
-    pub fn accept(&self, broker: &Arc<Broker>, bound: impl IntoIterator<Item = (Listener, Bound)>) {
-        let published = broker.published.load_full();
-        let layers = published.image.configs().layers(&self.config);
-        for (listener, bound) in bound {
-            let service = Served { broker: broker.clone(), listener: listener.name.as_str().into() };
+    /// Begins to accept on a listener that is bound, if the broker does not stop.
+    pub fn accept(&self, broker: &Arc<Broker>, listener: Listener, bound: Bound) {
+        let service = Served { broker: broker.clone(), listener: listener.name.as_str().into() };
+        // Under the lock: neither who stops the broker nor who changes limits misses it.
+        if let Some(open) = &mut *self.open() {
+            let published = broker.published.load_full();
+            let layers = published.image.configs().layers(&self.config);
             let (port, most) = (bound.address.port(), connections_max(&layers, &listener));
-            // Under the lock: whoever stops the broker does not miss it.
-            if let Some(open) = &mut *self.open() {
-                let listening = Listening::start(&self.shared, bound, Arc::new(service), most);
-                open.push(Open { listener, port, listening });
-            }
+            let listening = Listening::start(&self.shared, bound, Arc::new(service), most);
+            open.push(Open { listener, port, listening });
         }
     }
 
-    /// Goes by a configuration of the broker that may be another: its limits at once, its listeners soon.
+    /// Goes by a configuration of the broker that may be another: its limits at once, its listeners soon. It is told of the first one
+    /// too, and then opens what was added while an earlier start ran.
     pub fn follow(&self, layers: &ServerLayers<'_>) {
         self.shared.set_connection_limits(connection_limits(layers));
         for open in self.open().iter().flatten() {
@@ -93,12 +99,13 @@ impl Listeners {
                 () = self.changed.notified() => {}
                 () = self.rt.sleep(RETRY), if !failing.is_empty() => {}
             }
-            self.adjust(&broker, &mut failing).await;
+            self.adjust(&broker, &mut failing, &mut stop).await;
         }
     }
 
     /// `failing` are those of which the log has told that they cannot be bound.
-    async fn adjust(&self, broker: &Arc<Broker>, failing: &mut BTreeSet<String>) {
+    async fn adjust(&self, broker: &Arc<Broker>, failing: &mut BTreeSet<String>, stop: &mut Stop) {
+        let _alone = self.binding.lock().await;
         let published = broker.published.load_full();
         let Ok(Wanted { broker: wanted, .. }) = published.image.configs().layers(&self.config).listeners() else {
             // A start has told of it.
@@ -107,16 +114,24 @@ impl Listeners {
         for mut open in self.take_unwanted(&wanted) {
             tracing::info!("closing the listener {}", open.listener);
             open.listening.close().await;
-            self.rt.spawn(Lane::Control, "close listener", open.listening.stop());
+            let ending = self.rt.spawn(Lane::Control, "close listener", open.listening.stop());
+            let mut closing = lock(&self.closing);
+            closing.retain(|task| !task.is_over());
+            closing.push(ending);
         }
         failing.retain(|name| wanted.iter().any(|listener| listener.to_string() == *name));
         for listener in self.missing(wanted) {
             let name = listener.to_string();
-            match self.bind(&listener).await {
+            let bound = tokio::select! {
+                biased;
+                () = stop.told() => return,
+                bound = self.bind(&listener.host, listener.port) => bound,
+            };
+            match bound {
                 Ok(bound) => {
                     tracing::info!("listening on {name}");
                     failing.remove(&name);
-                    self.accept(broker, [(listener, bound)]);
+                    self.accept(broker, listener, bound);
                 }
                 Err(error) => {
                     if failing.insert(name) {
@@ -132,27 +147,31 @@ impl Listeners {
         self.open().as_mut().map_or_else(Vec::new, |open| open.extract_if(.., is_unwanted).collect())
     }
 
+    /// None once the broker stops.
     fn missing(&self, wanted: Vec<Listener>) -> Vec<Listener> {
         let open = self.open();
-        let is_open = |listener: &Listener| open.iter().flatten().any(|open| open.listener == *listener);
+        let Some(open) = &*open else { return Vec::new() };
+        let is_open = |listener: &Listener| open.iter().any(|open| open.listener == *listener);
         wanted.into_iter().filter(|listener| !is_open(listener)).collect()
     }
 
-    async fn bind(&self, listener: &Listener) -> io::Result<Bound> {
-        let (host, port) = (listener.host.clone(), listener.port);
+    async fn bind(&self, host: &str, port: u16) -> io::Result<Bound> {
+        let host = host.to_owned();
         let address = self.rt.blocking(move || address_of(&host, port)).await?;
         self.network.bind(address, socket_options(&self.config))
     }
 
     /// The first of these, as `listeners` has them, that could not be bound, and why. One that is wrong otherwise is not looked
-    /// at, nor one with the port of a listener that is open, which may be about to close.
+    /// at, nor one that the broker was started with. Of one with the port of a listener that is open, which may be about to close,
+    /// it is only seen whether its host is this machine.
     pub async fn first_unbindable(&self, texts: &str) -> Option<String> {
-        let is_ours = |listener: &Listener| {
-            let is_controllers = self.config.listeners().controller.iter().any(|other| other.name == listener.name);
-            is_controllers || self.open().iter().flatten().any(|open| open.port == listener.port)
-        };
-        for listener in texts.split(',').filter_map(Listener::parse).filter(|listener| !is_ours(listener)) {
-            if let Err(error) = self.bind(&listener).await {
+        let _alone = self.binding.lock().await;
+        let layers = ServerLayers::of(&self.config);
+        let added = texts.split(',').take(LISTENERS_MAX).filter_map(Listener::parse);
+        for listener in added.filter(|listener| layers.started_with(&listener.name).is_none()) {
+            let is_taken_by_us = self.open().iter().flatten().any(|open| open.port == listener.port);
+            let port = if is_taken_by_us { 0 } else { listener.port };
+            if let Err(error) = self.bind(&listener.host, port).await {
                 return Some(format!("cannot listen on {listener}: {error}"));
             }
         }
@@ -162,14 +181,22 @@ impl Listeners {
     /// Accepts no more, and waits for a bounded time until the connections have what they are owed.
     pub async fn stop(&self) {
         let open = self.open().take();
-        for open in open.into_iter().flatten() {
-            open.listening.stop().await;
+        let mut ending = std::mem::take(&mut *lock(&self.closing));
+        let stop = |open: Open| self.rt.spawn(Lane::Control, "close listener", open.listening.stop());
+        ending.extend(open.into_iter().flatten().map(stop));
+        for ending in ending {
+            let _ = ending.await;
         }
     }
 
     fn open(&self) -> MutexGuard<'_, Option<Vec<Open>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.open)
     }
+}
+
+/// Nothing panics while it holds one of these locks.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Blocks for as long as the system looks for the name.

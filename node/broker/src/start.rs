@@ -119,7 +119,7 @@ pub async fn start(
         .await?
     };
     let wanted = listeners(&config, sound.image());
-    let bound = bind_all(&network, &config, &wanted.broker, tried)?;
+    let bound = wanted_of(&wanted, tried)?;
     let (identified, opened) = {
         let (rt_again, config) = (rt.clone(), config.clone());
         rt.blocking(move || {
@@ -287,8 +287,10 @@ pub async fn start(
         metrics,
         config: config.clone(),
     });
-    let addresses = bound.iter().map(|bound| bound.address).collect();
-    listeners.accept(&broker, wanted.broker.into_iter().zip(bound));
+    let addresses = bound.iter().map(|(_, bound)| bound.address).collect();
+    for (listener, bound) in bound {
+        listeners.accept(&broker, listener, bound);
+    }
     let run = listeners.run(broker.clone(), tasks.listener());
     running.push(rt.spawn(Lane::Control, "listeners", run));
     web.desk.has_started(Sources { broker: broker.clone(), controller: host.clone() });
@@ -300,14 +302,19 @@ pub async fn start(
     Ok(Running::new(Parts { broker, host, addresses, http_address, web, stopper, tasks, running }))
 }
 
-/// Those that were set while an earlier start ran go before those of the file, as long as they go with it.
+/// Those that were set while an earlier start ran, as long as they go with the file.
 fn listeners(config: &ServerConfig, image: &Image) -> Listeners {
-    image.configs().layers(config).listeners().unwrap_or_else(|error| {
+    let listeners = image.configs().layers(config).listeners().unwrap_or_else(|error| {
         tracing::error!(
             "listeners that were set while the broker ran are not used, but those that it is started with: {error}"
         );
         config.listeners().clone()
-    })
+    });
+    if listeners != *config.listeners() {
+        let all: Vec<_> = listeners.broker.iter().map(Listener::to_string).collect();
+        tracing::info!("listeners were set while the broker ran, and are now {}", all.join(","));
+    }
+    listeners
 }
 
 /// A listener that may be wanted, and what came of binding it.
@@ -320,20 +327,11 @@ fn try_all(network: &Network, config: &ServerConfig) -> Vec<Tried> {
     listeners.map(|listener| (listener.clone(), bind(network, config, listener))).collect()
 }
 
-/// Binds the brokers' listeners, but for those that are. A controller's listener is only noted: there is nobody yet to serve on it.
-fn bind_all(
-    network: &Network,
-    config: &ServerConfig,
-    wanted: &[Listener],
-    mut tried: Vec<Tried>,
-) -> Result<Vec<Bound>, StartError> {
-    // First of all, those that come in their place may want their ports.
-    tried.retain(|(listener, _)| wanted.contains(listener));
-    let mut bind_one = |listener: &Listener| match tried.iter().position(|(other, _)| other == listener) {
-        Some(place) => tried.swap_remove(place).1,
-        None => bind(network, config, listener),
-    };
-    wanted.iter().map(&mut bind_one).collect()
+/// Those of the file that are wanted. What was added while an earlier start ran is bound once the broker serves, and a controller's
+/// listener is only noted: there is nobody yet to serve on it.
+fn wanted_of(wanted: &Listeners, tried: Vec<Tried>) -> Result<Vec<(Listener, Bound)>, StartError> {
+    let tried = tried.into_iter().filter(|(listener, _)| wanted.broker.contains(listener));
+    tried.map(|(listener, bound)| Ok((listener, bound?))).collect()
 }
 
 fn bind(network: &Network, config: &ServerConfig, listener: &Listener) -> Result<Bound, StartError> {
@@ -392,7 +390,7 @@ fn begin(rt: &Rt, config: &ServerConfig, identified: &Identified, sound: Sound) 
 fn identity(
     rt: &Rt,
     config: &ServerConfig,
-    (listeners, bound): (&Listeners, &[Bound]),
+    (listeners, bound): (&Listeners, &[(Listener, Bound)]),
     identified: &Identified,
 ) -> Identity {
     let Identified { directories, meta, .. } = identified;
@@ -403,8 +401,8 @@ fn identity(
     };
     // A port that the kernel picked is advertised as it is.
     let advertised = listeners.advertised.iter().map(|advertised| {
-        let listens = listeners.broker.iter().position(|listener| listener.name == advertised.name);
-        let picked = listens.filter(|_| advertised.port == 0).map(|place| bound[place].address.port());
+        let picked = bound.iter().find(|(listener, _)| listener.name == advertised.name && advertised.port == 0);
+        let picked = picked.map(|(_, bound)| bound.address.port());
         endpoint(advertised, picked.unwrap_or(advertised.port))
     });
     Identity {

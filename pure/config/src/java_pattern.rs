@@ -18,6 +18,8 @@ pub(crate) fn is_well_formed(pattern: &str) -> bool {
                     true
                 }
                 Some('p' | 'P' | 'x' | 'N') if !rest.skip_name() => return false,
+                // A control character: what follows stands for itself.
+                Some('c') => rest.next().is_some(),
                 Some(_) => true,
             },
             '[' if !rest.skip_class() => return false,
@@ -33,7 +35,8 @@ pub(crate) fn is_well_formed(pattern: &str) -> bool {
             }
             '|' => false,
             '*' | '+' | '?' if !can_repeat => return false,
-            '{' if !can_repeat || !rest.skip_count() => return false,
+            // With nothing before it, it repeats nothing.
+            '{' if !rest.skip_count() => return false,
             '*' | '+' | '?' | '{' => {
                 // Lazy or possessive.
                 rest.take_if(|c| matches!(c, '?' | '+'));
@@ -168,6 +171,10 @@ mod tests {
             "}",
             "a{2}",
             "a{2}?",
+            "a{2}{3}",
+            "{2}",
+            "a|{2}",
+            "\\c(",
             "a{99999}",
             "\\Q([*\\E",
             "\\Q(",

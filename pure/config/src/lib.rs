@@ -44,7 +44,7 @@ pub use key::{Def, Effect, GovernedBy, Key, Scope, Synonym};
 pub use listeners::{Listener, Listeners};
 pub use report::{ConfigError, ConfigErrors, Place, Warning};
 pub use server::ServerConfig;
-pub use server_layers::{BrokerConfigError, ServerLayers, Target, concerns_listeners};
+pub use server_layers::{BrokerConfigError, LISTENERS_MAX, ServerLayers, Target, concerns_listeners};
 pub use topic_config::{Compression, Overrides, TopicConfig, TopicConfigError, TopicLayers, requested};
 pub use value::{Kind, Value};
 

@@ -50,9 +50,17 @@ pub enum BrokerConfigError {
     Conflict { key: String, why: String },
     #[error(transparent)]
     Listeners(ConfigError),
+    #[error(
+        "listeners has {to}, and the address of a listener that the broker was started with can only be set in the configuration \
+         that it is started with"
+    )]
+    Moves { to: Listener },
     #[error("{} would change, and can only be set in the configuration that the broker is started with", ADVERTISED_LISTENERS.name)]
     Advertised,
 }
+
+/// What is set for one broker while it runs can make it listen at so many addresses: each has a descriptor.
+pub const LISTENERS_MAX: usize = 64;
 
 static NONE: Overrides = Overrides::new();
 
@@ -73,24 +81,35 @@ impl<'a> ServerLayers<'a> {
         parse_overrides_per_ip(&self.get(MAX_CONNECTIONS_PER_IP_OVERRIDES)).0
     }
 
-    /// Those that the broker is to listen on now, and what is advertised. Of listeners that were not there at the start, none is,
-    /// even if nobody says what is.
+    /// Those that the broker is to listen on now, and what is advertised. A listener that it was started with stays at its address,
+    /// as in Kafka, which goes by names; one that was not there at the start is not advertised, even if nobody says what is.
     ///
     /// # Errors
     /// The first thing that is wrong with them: with what is set beside them, or a start with another file.
     pub fn listeners(&self) -> Result<Listeners, ConfigError> {
         let mut errors = Vec::new();
-        let listeners = self.listener_settings().resolve(&mut errors);
+        let mut listeners = self.listener_settings().resolve(&mut errors);
         if !errors.is_empty() {
             return Err(errors.swap_remove(0));
         }
-        let is_in_the_file = |one: &Listener| self.server.listeners.broker.iter().any(|other| other.name == one.name);
-        let advertised: Vec<_> = listeners.advertised.into_iter().filter(is_in_the_file).collect();
+        for listener in listeners.broker.iter_mut().chain(&mut listeners.controller) {
+            if let Some(own) = self.started_with(&listener.name) {
+                listener.clone_from(own);
+            }
+        }
+        let is_there = |one: &&Listener| listeners.broker.iter().any(|other| other.name == one.name);
+        let advertised: Vec<_> = self.server.listeners.advertised.iter().filter(is_there).cloned().collect();
         if advertised.is_empty() {
             let why = "none is advertised, since none is in the configuration that the broker is started with";
             return Err(ConfigError::conflict(LISTENERS.name, why));
         }
         Ok(Listeners { advertised, ..listeners })
+    }
+
+    /// The listener of this name that the broker was started with.
+    pub fn started_with(&self, name: &str) -> Option<&'a Listener> {
+        let Listeners { broker, controller, .. } = &self.server.listeners;
+        broker.iter().chain(controller).find(|listener| listener.name == name)
     }
 
     pub(crate) fn listener_settings(&self) -> Settings {
@@ -190,10 +209,18 @@ impl ServerLayers<'_> {
             }
             error => BrokerConfigError::Listeners(error),
         })?;
-        match before.listeners() {
-            Ok(before) if before.advertised != listeners.advertised => Err(BrokerConfigError::Advertised),
-            _ => Ok(()),
+        let texts = self.get(LISTENERS);
+        if texts.len() > LISTENERS_MAX {
+            let why = format!("are {}, and may be {LISTENERS_MAX}", texts.len());
+            return Err(BrokerConfigError::Conflict { key: LISTENERS.name.to_owned(), why });
         }
+        let moves = |listener: &Listener| self.started_with(&listener.name).is_some_and(|own| own != listener);
+        if let Some(to) = texts.iter().filter_map(|text| Listener::parse(text)).find(moves) {
+            return Err(BrokerConfigError::Moves { to });
+        }
+        let before = before.listeners();
+        let before = before.as_ref().unwrap_or(self.server.listeners());
+        if before.advertised == listeners.advertised { Ok(()) } else { Err(BrokerConfigError::Advertised) }
     }
 
     /// What was set while the broker runs and does nothing in this version.
@@ -388,7 +415,22 @@ mod tests {
         let unknown = "listeners: listener.security.protocol.map has no protocol for listener SECOND";
         assert_eq!(check(fixed, "", two), unknown);
         assert_eq!(check(fixed, &both, two), unknown);
-        assert_eq!(check(fixed, "", "listeners=PLAINTEXT://h:9,CONTROLLER://h:2"), "");
+        let moves = |to: &str| {
+            format!(
+                "listeners has {to}, and the address of a listener that the broker was started with can only be set in the \
+                 configuration that it is started with"
+            )
+        };
+        for moved in ["PLAINTEXT://h:9,CONTROLLER://h:2", "CONTROLLER://h:9,PLAINTEXT://h:1"] {
+            let to = moved.split(',').next().unwrap();
+            assert_eq!(check(fixed, "", &format!("listeners={moved}")), moves(to));
+        }
+        assert_eq!(check(fixed, "", "listeners=CONTROLLER://h:2,PLAINTEXT://h:1"), "");
+        assert_eq!(check(fixed, &both, &both.replace("h:3", "h:4")), "");
+        let many: Vec<_> = (0..63).map(|n| format!("N{n}://h:{}", 100 + n)).collect();
+        let protocols: Vec<_> = (0..63).map(|n| format!("N{n}:PLAINTEXT")).collect();
+        let many = format!("{two},{} {map},{}", many.join(","), protocols.join(","));
+        assert_eq!(check(fixed, "", &many), "listeners are 66, and may be 64");
         let none = "advertised.listeners: listeners has no listener PLAINTEXT";
         assert_eq!(check(fixed, "", &format!("listeners=CONTROLLER://h:2,SECOND://h:3 {map}")), none);
         let controller = "controller.listener.names: listeners has no listener CONTROLLER";
@@ -401,10 +443,29 @@ mod tests {
         let free = "listeners=PLAINTEXT://h:1,CONTROLLER://h:2\ncontroller.listener.names=CONTROLLER";
         assert_eq!(check(free, "", &both), "");
         assert_eq!(check(free, &both, map), "");
-        assert_eq!(check(free, "", "listeners=PLAINTEXT://h:9,CONTROLLER://h:2"), advertised);
+        let not_any_more = format!("listeners=OTHER://h:9,CONTROLLER://h:2 {}", map.replace("SECOND", "OTHER"));
+        let three = "listeners=PLAINTEXT://h:1,OTHER://h:5,CONTROLLER://h:2\nlistener.security.protocol.map=PLAINTEXT:PLAINTEXT,\
+                     OTHER:PLAINTEXT,CONTROLLER:PLAINTEXT\ncontroller.listener.names=CONTROLLER";
+        assert_eq!(check(three, "", "listeners=PLAINTEXT://h:1,CONTROLLER://h:2"), advertised);
+        // What was set before does not go with the file.
+        assert_eq!(check(three, "listeners=X://h:1", "listeners=PLAINTEXT://h:1,CONTROLLER://h:2"), advertised);
+        assert_eq!(check(three, "", "listeners=OTHER://h:5,CONTROLLER://h:2,PLAINTEXT://h:1"), "");
+        assert!(check(free, "", &not_any_more).contains("none is advertised"));
         let nobody =
             "listeners: none is advertised, since none is in the configuration that the broker is started with";
         assert_eq!(check(free, "", &format!("listeners=CONTROLLER://h:2,SECOND://h:3 {map}")), nobody);
-        assert_eq!(check(free, "", "listeners=PLAINTEXT://h:1,CONTROLLER://h:9"), "");
+    }
+
+    /// As in Kafka: what is set for a broker cannot lock its clients out of it.
+    #[test]
+    fn a_listener_of_the_file_stays_where_it_is() {
+        let (server, _) = ServerConfig::load(Some("listeners=PLAINTEXT://h:1"), &[]).unwrap();
+        let map = "listener.security.protocol.map=PLAINTEXT:PLAINTEXT,SECOND:PLAINTEXT";
+        let broker = overrides(&format!("listeners=PLAINTEXT://elsewhere:9,SECOND://h:3 {map}"));
+        let none = Overrides::new();
+        let listeners = ServerLayers { broker: &broker, cluster: &none, server: &server }.listeners().unwrap();
+        let shown = |all: &[Listener]| all.iter().map(Listener::to_string).collect::<Vec<_>>();
+        assert_eq!(shown(&listeners.broker), ["PLAINTEXT://h:1", "SECOND://h:3"]);
+        assert_eq!(shown(&listeners.advertised), ["PLAINTEXT://h:1"]);
     }
 }

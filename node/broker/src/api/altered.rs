@@ -13,17 +13,18 @@ const GROUP: i8 = 32;
 
 const LISTENERS: &str = "listeners";
 
+/// Whether it is this broker.
+pub fn is_ours(ctx: &Ctx, resource_type: i8, name: &str) -> bool {
+    resource_type == BROKER && name.parse() == Ok(ctx.broker.identity.node_id.0)
+}
+
 /// Why a listener that is asked for, for this broker, cannot be opened. `set` are the keys that get a value, or more of it.
 pub async fn cannot_listen<'a>(
     ctx: &Ctx,
-    (resource_type, name): (i8, &str),
     set: impl Iterator<Item = (&'a Arc<str>, &'a Option<Arc<str>>)>,
-) -> Option<String> {
-    if resource_type != BROKER || name.parse() != Ok(ctx.broker.identity.node_id.0) {
-        return None;
-    }
+) -> Option<Arc<str>> {
     let mut texts = set.filter(|(key, _)| ***key == *LISTENERS).filter_map(|(_, value)| value.as_deref());
-    ctx.broker.listeners.first_unbindable(texts.next()?).await
+    ctx.broker.listeners.first_unbindable(texts.next()?).await.map(Arc::from)
 }
 
 /// Why the client may not.

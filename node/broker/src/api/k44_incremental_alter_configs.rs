@@ -8,7 +8,7 @@ use ottla_wire::messages::incremental_alter_configs_response::AlterConfigsResour
 use ottla_wire::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use ottla_wire::{ApiKey, ErrorCode};
 
-use super::altered::{cannot_listen, refusal};
+use super::altered::{cannot_listen, is_ours, refusal};
 use super::loggers::{self, BROKER_LOGGER, Mode};
 use super::{Api, Run};
 use crate::ctx::Ctx;
@@ -24,15 +24,13 @@ async fn handle(ctx: Ctx, mut request: IncrementalAlterConfigsRequest) -> Increm
     let refused = request.resources.extract_if(.., |resource| refusal(resource).is_some());
     let mut refused: Vec<_> =
         refused.filter_map(|resource| Some(refused_one((refusal(&resource)?, None), resource))).collect();
-    for resource in std::mem::take(&mut request.resources) {
-        let set = resource
-            .configs
-            .iter()
-            .filter(|config| matches!(config.config_operation, SET | APPEND))
-            .map(|config| (&config.name, &config.value));
-        match cannot_listen(&ctx, (resource.resource_type, &resource.resource_name), set).await {
-            None => request.resources.push(resource),
-            Some(why) => refused.push(refused_one((ErrorCode::InvalidRequest, Some(why.into())), resource)),
+    let mut places = request.resources.iter();
+    // One that comes again is refused anyway.
+    if let Some(ours) = places.position(|one| is_ours(&ctx, one.resource_type, &one.resource_name)) {
+        let configs = request.resources[ours].configs.iter();
+        let set = configs.filter(|config| matches!(config.config_operation, SET | APPEND));
+        if let Some(why) = cannot_listen(&ctx, set.map(|config| (&config.name, &config.value))).await {
+            refused.push(refused_one((ErrorCode::InvalidRequest, Some(why)), request.resources.remove(ours)));
         }
     }
     let is_logger = |resource: &mut AlterConfigsResource| resource.resource_type == BROKER_LOGGER;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ottla_config::{Def, Kind, Overrides, broker, group, topic};
-use ottla_wire::ErrorCode;
 use ottla_wire::messages::incremental_alter_configs_request::AlterableConfig;
+use ottla_wire::{ErrorCode, STRING_BYTES_MAX};
 
 use super::{Refusal, refuse};
 use crate::ConfigResource;
@@ -78,7 +78,12 @@ fn changed_list(
             _ => list.retain(|other| *other != element),
         }
     }
-    Ok(list.join(","))
+    let list = list.join(",");
+    if list.len() > STRING_BYTES_MAX {
+        let message = format!("{name} would have {} bytes, and may have {STRING_BYTES_MAX}", list.len());
+        return refuse(ErrorCode::InvalidConfig, message);
+    }
+    Ok(list)
 }
 
 /// The key's declaration, if a resource of this kind has it.
