@@ -184,7 +184,7 @@ def compaction_takes_no_more_of_the_disk_than_it_may(ctx, program, ready_s):
     produce(client, topic, 0, 10_000)
 
     def taken():
-        return watched.samples()["ottla_compaction_bytes_total"]
+        return watched.samples()["kafka_utils_throttler_cleaner_io_count"]
 
     until(taken, "compaction begins")
     began, first = time.monotonic(), taken()
