@@ -5,17 +5,13 @@
 //! all rows of a case in turn, and before they count it serves them, and nothing is counted, until it has used
 //! [`WARM_CPU`] and [`WARM_WALL`] have passed.
 
-use std::fs::{self, File};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
-
-use crate::kafka::{reply, request};
-use crate::server::{Caller, Own, Server};
 
 pub const WARM_CPU: Duration = Duration::from_secs(20);
 pub const WARM_WALL: Duration = Duration::from_secs(25);
@@ -52,8 +48,6 @@ log.segment.bytes=1073741824
 log.retention.check.interval.ms=300000
 ";
 const CLUSTER_ID: &str = "b3R0bGEtYmVuY2gtMDAwMQ";
-const READY_LIMIT: Duration = Duration::from_secs(60);
-const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Where Kafka is: the folder of its jars.
 #[derive(Clone, Debug)]
@@ -62,8 +56,8 @@ pub struct Apache {
 }
 
 impl Apache {
-    /// Formats the directory, and starts a node on it that answers requests.
-    pub fn start(&self, dir: &Path, scratch: &Path) -> anyhow::Result<Server> {
+    /// Formats the directory. Gives what starts a node on it, and where that will be.
+    pub fn prepare(&self, dir: &Path, scratch: &Path) -> anyhow::Result<(Command, SocketAddr)> {
         let [address, controller] = free_addresses()?;
         let properties = scratch.join("kafka.properties");
         let text = format!(
@@ -76,12 +70,8 @@ impl Apache {
         let formatted = { format }.arg(&properties).output().context("cannot run java")?;
         ensure!(formatted.status.success(), "format: {}", String::from_utf8_lossy(&formatted.stderr));
         let mut command = self.java(&[]);
-        let log = File::create(scratch.join("kafka.log"))?;
         command.args(JVM).arg("kafka.Kafka").arg(&properties);
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
-        let server = Own::run_at(command, dir.to_owned(), address)?;
-        until(&server, || Caller::connect(address)?.call(request::api_versions(), reply::api_versions))?;
-        Ok(server)
+        Ok((command, address))
     }
 
     /// What its jars say that it is, and what runs it.
@@ -101,21 +91,6 @@ impl Apache {
         let mut command = Command::new("java");
         command.arg("-cp").arg(self.jars.join("*")).args(arguments);
         command
-    }
-}
-
-/// Tries until it succeeds: a node answers before it is registered.
-pub fn until<T>(server: &Server, attempt: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let began = Instant::now();
-    loop {
-        match attempt() {
-            Err(error) if began.elapsed() > READY_LIMIT => return Err(error.context("Kafka does not get ready")),
-            Err(_) => {
-                server.cpu().context("Kafka has ended")?;
-                thread::sleep(LOOK_EVERY);
-            }
-            done => return done,
-        }
     }
 }
 

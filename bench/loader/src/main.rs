@@ -5,9 +5,9 @@
 //! the loader itself uses is not counted. On the loopback the kernel's work for a packet is charged to whoever sends it, so
 //! a server does not pay for its client's requests, but for its own replies: a figure compares to one taken in the same way.
 
-mod alone;
 mod apache;
 mod compare;
+mod figure;
 mod groups;
 mod histogram;
 mod kafka;
@@ -15,6 +15,7 @@ mod load;
 mod machine;
 mod options;
 mod report;
+mod rest;
 mod rows;
 mod server;
 
@@ -26,8 +27,8 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
-use alone::Figure;
 use apache::Apache;
+use figure::Figure;
 use groups::Effort;
 use machine::Machine;
 use options::{Options, Servers};
@@ -53,16 +54,13 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let wanted = rows::all().into_iter().filter(|row| is_wanted(options, &row.name, row.is_quick));
     let part = if options.is_quick { QUICK_PART } else { 1 };
     let rows: Vec<Row> = wanted.map(|row| Row { requests: row.requests / part, ..row }).collect();
-    // A figure of Ottla alone needs a process of its own.
-    let alone_side = sides.iter().find(|side| matches!(side, Side::Ottla { .. }));
-    let alone = alone::NAMES
-        .into_iter()
-        .chain(groups::NAMES)
-        .filter(|name| alone_side.is_some() && is_wanted(options, name, true));
-    let alone: Vec<&'static str> = alone.collect();
-    ensure!(!rows.is_empty() || !alone.is_empty(), "no row has such a name; --list tells them");
+    // They need processes of their own.
+    let has_ottla = sides.iter().any(|side| matches!(side, Side::Ottla { .. }));
+    let names = rest::NAMES.map(|(name, _)| name).into_iter().chain(groups::NAMES);
+    let figures: Vec<&'static str> = names.filter(|name| has_ottla && is_wanted(options, name, true)).collect();
+    ensure!(!rows.is_empty() || !figures.is_empty(), "no row has such a name; --list tells them");
     if options.lists {
-        rows.iter().map(|row| row.name.as_str()).chain(alone).for_each(say);
+        rows.iter().map(|row| row.name.as_str()).chain(figures).for_each(say);
         return Ok(());
     }
     let machine = Machine::look();
@@ -86,21 +84,28 @@ fn run(options: &Options) -> anyhow::Result<()> {
         }
         book.keep(&results)?;
     }
-    for (name, side) in alone.into_iter().zip(alone_side.into_iter().cycle()) {
-        for figure in measure_alone(name, side, options)? {
+    for name in figures {
+        for figure in measure_figures(name, &sides, options)? {
             say(&figure.line());
             results.push(figure.json());
         }
+        book.keep(&results)?;
     }
-    book.keep(&results)?;
     say(&format!("All rounds, and what they ran on: {}", book.path.display()));
     Ok(())
 }
 
-fn measure_alone(name: &'static str, side: &Side, options: &Options) -> anyhow::Result<Vec<Figure>> {
-    if !groups::NAMES.contains(&name) {
-        return alone::measure(name, side, &options.out);
+fn measure_figures(name: &'static str, sides: &[Side], options: &Options) -> anyhow::Result<Vec<Figure>> {
+    if let Some((_, is_quick)) = rest::NAMES.iter().find(|(other, _)| *other == name) {
+        let is_beside = |side: &&Side| match side {
+            Side::Ottla { .. } => true,
+            Side::Kafka(_) => *is_quick || !options.is_quick,
+            _ => false,
+        };
+        let rounds = if options.is_quick { 1 } else { options.rounds };
+        return rest::measure(name, &sides.iter().filter(is_beside).collect::<Vec<_>>(), rounds, &options.out);
     }
+    let side = sides.iter().find(|side| matches!(side, Side::Ottla { .. })).context("groups are measured of Ottla")?;
     let effort = match options.is_quick {
         true => Effort { rounds: 1, part: QUICK_PART },
         false => Effort { rounds: options.rounds, part: 1 },

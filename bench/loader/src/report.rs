@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::alone::Figure;
+use crate::figure::{Figure, OfKafka};
 use crate::load::Sample;
 use crate::rows::Row;
 use crate::server::Side;
@@ -157,14 +157,30 @@ impl Figure {
         let value = if self.values.len() > 1 { spread.text() } else { short(spread.median) };
         let missed = self.goal.filter(|goal| spread.median > *goal);
         let verdict = missed.map_or(String::new(), |goal| format!("  over {goal}"));
-        format!("{:26}{value:>26} {}  {}{verdict}", self.name, self.unit, self.about)
+        let kafka = self.kafka.as_ref().map_or(String::new(), |kafka| {
+            let ratio = spread.median / kafka.spread().median;
+            let goal =
+                kafka.goal.map_or(String::new(), |goal| format!(" ({goal}){}", if ratio > goal { "!" } else { "" }));
+            format!("  kafka {}: {ratio:.3}{goal}", kafka.spread().text())
+        });
+        format!("{:26}{value:>26} {}  {}{verdict}{kafka}", self.name, self.unit, self.about)
     }
 
     pub fn json(&self) -> Value {
         json!({
             "row": self.name, "about": self.about, "unit": self.unit, "values": self.values, "goal": self.goal,
-            "median": Spread::of(self.values.iter().copied()).median,
+            "median": Spread::of(self.values.iter().copied()).median, "kafka": self.kafka.as_ref().map(OfKafka::json),
         })
+    }
+}
+
+impl OfKafka {
+    fn spread(&self) -> Spread {
+        Spread::of(self.values.iter().copied())
+    }
+
+    fn json(&self) -> Value {
+        json!({ "values": self.values, "median": self.spread().median, "goal": self.goal })
     }
 }
 
@@ -199,9 +215,12 @@ mod tests {
         assert_eq!(compared.ratios().map(|ratio| ratio.value).collect::<Vec<_>>(), [2.5]);
         let line = &compared.lines()[0];
         assert!(line.contains("5.00 [4.00-9.00]") && line.ends_with("2.50 (1.5)!"), "{line}");
-        let figure = |goal| Figure { name: "start", about: "it", unit: "ms", values: vec![3.0, 1.0, 2.0], goal };
+        let figure = |goal| Figure::alone("start", ("it", "ms"), vec![3.0, 1.0, 2.0], goal);
         assert!(figure(Some(1.9)).line().ends_with("2.00 [1.00-3.00] ms  it  over 1.9"));
         assert!(figure(Some(2.0)).line().ends_with("it") && figure(None).line().ends_with("it"));
+        let beside = |goal| Figure { kafka: Some(OfKafka { values: vec![40.0], goal: Some(goal) }), ..figure(None) };
+        assert!(beside(0.05).line().ends_with("it  kafka 40.0 [40.0-40.0]: 0.050 (0.05)"));
+        assert!(beside(0.04).line().ends_with("0.050 (0.04)!"));
         assert_eq!(compared.json()["sides"]["floor"]["cpu_us_per_request"]["median"], 2.0);
     }
 }

@@ -12,14 +12,14 @@ use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use nix::sys::signal::{Signal, kill};
 use nix::time::clock_getcpuclockid;
 use nix::unistd::Pid;
 
-use crate::apache::{self, Apache};
+use crate::apache::Apache;
 use crate::kafka::reply;
 use crate::kafka::request::{self, CORRELATION_ID_AT, HEAD_BYTES};
 
@@ -62,30 +62,46 @@ pub struct Topic {
 pub struct Server {
     pub address: SocketAddr,
     pid: u32,
+    /// When its process was started.
+    pub started: Instant,
     own: Option<Own>,
 }
 
 /// What there is of a process that we started.
 #[derive(Debug)]
-pub struct Own {
-    command: Command,
+struct Own {
+    launch: Launch,
     child: Child,
     /// Kept open: a server whose output nobody takes may end.
     _output: Option<ChildStdout>,
+}
+
+/// How a process is started on a directory.
+#[derive(Debug)]
+struct Launch {
+    command: Command,
     dir: PathBuf,
+    /// Where it will be, if it does not say so.
+    address: Option<SocketAddr>,
 }
 
 /// A server that has stopped, and may start again on what it has stored.
 #[derive(Debug)]
-pub struct Stopped {
-    command: Command,
-    dir: PathBuf,
-}
+pub struct Stopped(Launch);
 
 impl Stopped {
+    /// Waits until the server answers.
     pub fn start(self) -> anyhow::Result<Server> {
-        Own::run(self.command, self.dir)
+        self.0.run()
     }
+}
+
+/// How a process is to end that may start again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It stops by itself.
+    Clean,
+    Killed,
 }
 
 /// Keys of the broker's configuration, and their values.
@@ -93,6 +109,8 @@ pub type Settings<'a> = &'a [(&'a str, &'a str)];
 
 /// Ottla's answer to CreateTopics means that the topic can be used; with others that takes a moment.
 const SETTLE: Duration = Duration::from_secs(2);
+const READY_LIMIT: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 impl Server {
     /// Starts a server on a directory below `scratch` and waits for its ready line. Its log is beside the directory.
@@ -107,11 +125,17 @@ impl Server {
             fs::remove_dir_all(&dir)?;
         }
         fs::create_dir_all(scratch)?;
+        let log = scratch.join(format!("{}.log", side.name()));
         let mut command = match side {
-            Side::Running { address, pid } => return Ok(Server { address: *address, pid: *pid, own: None }),
+            Side::Running { address, pid } => {
+                return Ok(Server { address: *address, pid: *pid, started: Instant::now(), own: None });
+            }
             Side::Kafka(apache) => {
                 assert!(settings.is_empty(), "Kafka runs as it is shipped");
-                return apache.start(&dir, scratch);
+                let (mut command, address) = apache.prepare(&dir, scratch)?;
+                let log = File::create(log)?;
+                command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+                return Launch { command, dir, address: Some(address) }.run();
             }
             Side::Ottla { program } => {
                 let mut command = Command::new(program);
@@ -129,21 +153,30 @@ impl Server {
                 command
             }
         };
-        let log = scratch.join(format!("{}.log", side.name()));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(File::create(&log)?);
-        Own::run(command, dir)
+        Launch { command, dir, address: None }.run()
     }
 
-    /// Lets the server stop by itself.
-    pub fn stop_orderly(mut self) -> anyhow::Result<Stopped> {
+    /// Ends the process, and leaves what it has stored.
+    pub fn end(mut self, how: End) -> anyhow::Result<Stopped> {
         let mut own = self.own.take().context("a server that somebody else started")?;
-        kill(Pid::from_raw(self.pid as i32), Signal::SIGTERM)?;
+        let signal = if how == End::Clean { Signal::SIGTERM } else { Signal::SIGKILL };
+        kill(Pid::from_raw(self.pid as i32), signal)?;
         own.child.wait()?;
-        Ok(Stopped { command: own.command, dir: own.dir })
+        Ok(Stopped(own.launch))
     }
 
-    /// Makes the topic. The floor knows no topics and needs none.
+    /// Makes the topic, and lets what comes of it pass. The floor knows no topics and needs none.
     pub fn create_topic(&self, side: &Side, name: &str, topic: Topic) -> anyhow::Result<()> {
+        self.ask_for_topic(side, name, topic)?;
+        if let Side::Running { .. } | Side::Kafka(_) = side {
+            thread::sleep(SETTLE);
+        }
+        Ok(())
+    }
+
+    /// The same without a pause.
+    pub fn ask_for_topic(&self, side: &Side, name: &str, topic: Topic) -> anyhow::Result<()> {
         if let Side::Floor { .. } = side {
             return Ok(());
         }
@@ -152,13 +185,27 @@ impl Server {
         let request = request::create_topic(name, topic.partitions as i32, &configs);
         let create = || Caller::connect(self.address)?.call(request.clone(), reply::topic_created);
         match side {
-            Side::Kafka(_) => apache::until(self, create)?,
-            _ => create()?,
+            // It answers before it is registered.
+            Side::Kafka(_) => self.until(create),
+            _ => create(),
         }
-        if let Side::Running { .. } | Side::Kafka(_) = side {
-            thread::sleep(SETTLE);
+    }
+
+    /// Tries until it succeeds.
+    pub fn until<T>(&self, mut attempt: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let began = Instant::now();
+        loop {
+            match attempt() {
+                Err(error) if began.elapsed() > READY_LIMIT => {
+                    return Err(error.context("the server does not get ready"));
+                }
+                Err(_) => {
+                    self.cpu().context("the server has ended")?;
+                    thread::sleep(LOOK_EVERY);
+                }
+                done => return done,
+            }
         }
-        Ok(())
     }
 
     /// What the process has used so far: all threads, those that have ended too, user and system.
@@ -177,7 +224,7 @@ impl Server {
     /// Kills the process and removes its directory.
     pub fn stop(mut self) -> anyhow::Result<()> {
         match self.own.take() {
-            Some(own) => own.end(),
+            Some(own) => own.remove(),
             None => Ok(()),
         }
     }
@@ -187,37 +234,39 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(own) = self.own.take() {
-            drop(own.end());
+            drop(own.remove());
         }
     }
 }
 
-impl Own {
-    /// Waits for the ready line.
-    fn run(mut command: Command, dir: PathBuf) -> anyhow::Result<Server> {
-        let mut child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        let mut output = BufReader::new(child.stdout.take().expect("it was asked for"));
-        let mut line = String::new();
-        output.read_line(&mut line)?;
-        let Some(address) = ready_address(&line) else {
-            drop((child.kill(), child.wait()));
-            bail!("no ready line; see the log beside {}", dir.display());
+impl Launch {
+    /// Waits for the ready line, or where there is none until it answers.
+    fn run(mut self) -> anyhow::Result<Server> {
+        let started = Instant::now();
+        let mut child = self.command.spawn().with_context(|| format!("cannot start {:?}", self.command))?;
+        let pid = child.id();
+        let Some(address) = self.address else {
+            let mut output = BufReader::new(child.stdout.take().expect("it was asked for"));
+            let mut line = String::new();
+            output.read_line(&mut line)?;
+            let Some(address) = ready_address(&line) else {
+                drop((child.kill(), child.wait()));
+                bail!("no ready line; see the log beside {}", self.dir.display());
+            };
+            let own = Own { launch: self, child, _output: Some(output.into_inner()) };
+            return Ok(Server { address, pid, started, own: Some(own) });
         };
-        let pid = child.id();
-        Ok(Server { address, pid, own: Some(Own { command, child, _output: Some(output.into_inner()), dir }) })
+        let server = Server { address, pid, started, own: Some(Own { launch: self, child, _output: None }) };
+        server.until(|| Caller::connect(address)?.call(request::api_versions(), reply::api_versions))?;
+        Ok(server)
     }
+}
 
-    /// For one that does not say when it is ready.
-    pub fn run_at(mut command: Command, dir: PathBuf, address: SocketAddr) -> anyhow::Result<Server> {
-        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        let pid = child.id();
-        Ok(Server { address, pid, own: Some(Own { command, child, _output: None, dir }) })
-    }
-
-    fn end(mut self) -> anyhow::Result<()> {
+impl Own {
+    fn remove(mut self) -> anyhow::Result<()> {
         self.child.kill()?;
         self.child.wait()?;
-        fs::remove_dir_all(&self.dir)?;
+        fs::remove_dir_all(&self.launch.dir)?;
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::alone::Figure;
+use crate::figure::Figure;
 use crate::kafka::groups::{self, Commit};
 use crate::load::connection::Connection;
 use crate::load::{Requests, Sample, open, pinned};
@@ -72,7 +72,7 @@ pub fn figures(side: &Side, effort: Effort, scratch: &Path) -> anyhow::Result<Ve
 fn told(abouts: Abouts, samples: &[Sample]) -> Vec<Figure> {
     let figure = |about, unit, goal, value: &dyn Fn(&Sample) -> f64| {
         let values = samples.iter().map(value).collect();
-        Figure { name: "groups-commit", about, unit, values, goal }
+        Figure::alone("groups-commit", (about, unit), values, goal)
     };
     let share = |sample: &Sample| 100.0 * sample.cpu.as_secs_f64() / sample.wall.as_secs_f64();
     let cost_us = |sample: &Sample| sample.cpu.as_secs_f64() * 1e6 / sample.requests as f64;

@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use anyhow::ensure;
 
-use crate::alone::{Figure, rested};
+use crate::figure::Figure;
 use crate::kafka::groups::{self, Commit};
 use crate::load::connection::Connection;
 use crate::load::{closed, pinned};
-use crate::server::{Server, Settings, Side, Topic};
+use crate::rest::rested;
+use crate::server::{End, Server, Settings, Side, Topic};
 
 use super::Effort;
 
@@ -39,7 +40,7 @@ pub fn figures(side: &Side, effort: Effort, scratch: &Path) -> anyhow::Result<Ve
     })?;
     let (mut answered_s, mut ready_s, mut cpu_s) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..effort.rounds {
-        let stopped = server.stop_orderly()?;
+        let stopped = server.end(End::Clean)?;
         let began = Instant::now();
         server = stopped.start()?;
         ready_s.push(began.elapsed().as_secs_f64());
@@ -50,7 +51,7 @@ pub fn figures(side: &Side, effort: Effort, scratch: &Path) -> anyhow::Result<Ve
     }
     let resident = rested(&server)?;
     server.stop()?;
-    let figure = |about, unit, values, goal| Figure { name: "groups-load", about, unit, values, goal };
+    let figure = |about, unit, values, goal| Figure::alone("groups-load", (about, unit), values, goal);
     let mib = |bytes| vec![bytes as f64 / f64::from(1 << 20)];
     Ok(vec![
         figure(

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use crate::alone::Figure;
+use crate::figure::Figure;
 use crate::kafka::groups;
 use crate::server::{Caller, Server, Side};
 

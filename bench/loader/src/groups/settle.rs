@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use crate::alone::Figure;
+use crate::figure::Figure;
 use crate::kafka::groups::{self, CONSUMER_OFFSETS};
 use crate::load::connection::Connection;
 use crate::load::{Requests, closed, pinned};
@@ -44,7 +44,7 @@ pub fn figures(side: &Side, effort: Effort, scratch: &Path) -> anyhow::Result<Ve
     let rounds = (0..effort.rounds).map(|_| round(side, effort, scratch)).collect::<anyhow::Result<Vec<_>>>()?;
     let figure = |about, unit, goal, value: fn(&Settled) -> f64| {
         let values = rounds.iter().map(value).collect();
-        Figure { name: "groups-settle", about, unit, values, goal }
+        Figure::alone("groups-settle", (about, unit), values, goal)
     };
     Ok(vec![
         figure("until 1,000 members have their shares of 2,000 partitions", "s", Some(2.0), |round| round.wall_s),
