@@ -3,8 +3,9 @@
 //! `bench/` is a workspace of its own, so that nobody builds it to run a unit test. What a row is and how it is measured
 //! stands there.
 
-use std::path::Path;
-use std::process::Command;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use crate::test::java;
 use crate::test::tally::Trouble;
@@ -15,6 +16,9 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     build(target, root, &["--package", "ottla"])?;
     build(target, &root.join("bench"), &[])?;
     let built = target.join("release");
+    if let Some((_, files)) = arguments.split_first().filter(|(first, _)| *first == "--page") {
+        return page(&built.join("ottla-loader"), root, target, files);
+    }
     let mut loader = Command::new(built.join("ottla-loader"));
     loader.current_dir(root);
     loader.arg("--ottla").arg(built.join("ottla")).arg("--floor").arg(built.join("ottla-floor"));
@@ -28,6 +32,24 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
         }
     }
     ended(loader.args(arguments))
+}
+
+/// Makes the page of results.
+fn page(loader: &Path, root: &Path, target: &Path, files: &[String]) -> Result<(), String> {
+    let newest = || {
+        let kept = fs::read_dir(target.join("bench")).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+        kept.filter(|path| path.extension().is_some_and(|extension| extension == "json")).max()
+    };
+    let files: Vec<PathBuf> = match files {
+        [] => vec![newest().ok_or("target/bench has no results; `cargo xtask bench` makes some")?],
+        files => files.iter().map(PathBuf::from).collect(),
+    };
+    let made = Command::new(loader).arg("--page").args(files).stderr(Stdio::inherit()).output();
+    let made = made.map_err(|e| format!("{}: {e}", loader.display()))?;
+    if !made.status.success() {
+        return Err(String::new());
+    }
+    fs::write(root.join("docs/reference/benchmarks.md"), made.stdout).map_err(|e| e.to_string())
 }
 
 /// Builds a workspace, or some packages of it, into the one target folder.

@@ -14,6 +14,7 @@ mod kafka;
 mod load;
 mod machine;
 mod options;
+mod page;
 mod report;
 mod rest;
 mod rows;
@@ -40,7 +41,12 @@ use server::Side;
 const QUICK_PART: u64 = 4;
 
 fn main() -> ExitCode {
-    match options::parse(std::env::args().skip(1)).and_then(|options| run(&options)) {
+    let mut arguments = std::env::args().skip(1).peekable();
+    let done = match arguments.next_if(|argument| argument == "--page") {
+        Some(_) => page::of_files(&arguments.map(PathBuf::from).collect::<Vec<_>>()).map(|page| say(page.trim_end())),
+        None => options::parse(arguments).and_then(|options| run(&options)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error:#}");
@@ -146,7 +152,7 @@ impl Book<'_> {
         let versions: serde_json::Map<String, Value> =
             self.sides.iter().map(|side| (side.name().into(), version(side))).collect();
         let all = json!({
-            "command": std::env::args().collect::<Vec<_>>().join(" "),
+            "command": self.options.command(),
             "machine": self.machine.json(),
             "versions": versions,
             "rounds": self.options.rounds,

@@ -7,12 +7,14 @@ use anyhow::{Context, bail};
 
 pub const USAGE: &str = "\
 usage: cargo xtask bench [NAME...] [--quick] [--rounds N] [--list] [--without-kafka] [--at HOST:PORT --pid PID]
+       cargo xtask bench --page [FILE...]
 
   NAME              rows whose name contains it; without one, all
   --quick           some rows, with a quarter of the requests: under a minute
   --rounds N        counted rounds of each row (3)
   --list            tells the names
   --without-kafka   compares Ottla with the floor alone
+  --page            makes docs/reference/benchmarks.md of the results in FILEs, the oldest first, or of the newest
   --at, --pid       measures a broker that runs already instead of Ottla and the floor; its topics stay";
 
 #[derive(Debug, PartialEq)]
@@ -38,6 +40,18 @@ pub enum Servers {
         address: SocketAddr,
         pid: u32,
     },
+}
+
+impl Options {
+    /// What somebody would type to have the same again.
+    pub fn command(&self) -> String {
+        let mut command = "cargo xtask bench".to_owned();
+        self.names.iter().for_each(|name| command += &format!(" {name}"));
+        if self.is_quick {
+            command += " --quick";
+        }
+        command + &format!(" --rounds {}", self.rounds)
+    }
 }
 
 pub fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Options> {
@@ -86,6 +100,7 @@ mod tests {
         let some = check(&format!("{ours} produce-1k --quick --rounds 5 fetch")).unwrap();
         assert_eq!((some.rounds, some.is_quick), (5, true));
         assert_eq!(some.names, ["produce-1k", "fetch"]);
+        assert_eq!(some.command(), "cargo xtask bench produce-1k fetch --quick --rounds 5");
         let running = check("--out d --at 127.0.0.1:9092 --pid 7").unwrap().servers;
         assert_eq!(running, Servers::Running { address: "127.0.0.1:9092".parse().unwrap(), pid: 7 });
         for bad in ["--out d", "--ottla o --floor f", "--rounds 0", "--rounds", "--slow"] {

@@ -50,12 +50,20 @@ impl Spread {
     }
 }
 
-fn short(value: f64) -> String {
+pub fn short(value: f64) -> String {
     match value {
         _ if value < 10.0 => format!("{value:.2}"),
         _ if value < 100.0 => format!("{value:.1}"),
         _ => format!("{value:.0}"),
     }
+}
+
+/// Median, least and most.
+///
+/// # Panics
+/// Where there is no value.
+pub fn spread_text(values: &[f64]) -> String {
+    Spread::of(values.iter().copied()).text()
 }
 
 fn cpu_us(sample: &Sample) -> f64 {

@@ -70,6 +70,12 @@ pub fn all() -> Vec<Row> {
             rows.push(produce(blob, Acks::Leader, (connections, partitions), requests));
         }
         rows.push(produce(blob, Acks::All, (4, 4), requests));
+        if blob.name == B1K.name {
+            rows.push(produce(blob, Acks::Leader, (500, 16), requests));
+        }
+        if blob.name == B16K.name {
+            rows.push(produce(blob, Acks::Leader, (64, 64), requests));
+        }
     }
     for (name, log, max_bytes, requests) in
         [("1k", WHOLE1K, 1 << 10, 60_000), ("64k", B16K, 64 << 10, 16_000), ("1m", B16K, 1 << 20, 2_000)]
