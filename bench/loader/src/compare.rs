@@ -128,7 +128,11 @@ fn producers(
     topic: &str,
     (blob, acks): (Blob, Acks),
 ) -> anyhow::Result<Vec<Connection>> {
-    let batch = batch::build(blob.shape, since_epoch().as_millis() as i64);
+    let now_ms = since_epoch().as_millis() as i64;
+    let batch = match blob.codec {
+        None => batch::build(blob.shape, now_ms),
+        Some(codec) => batch::build_packed(blob.shape, now_ms, codec),
+    };
     let producer = |n| Connection::producer(target(server, topic, n, partitions), acks, &batch);
     (0..connections).map(producer).collect()
 }

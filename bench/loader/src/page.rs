@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use serde_json::Value;
 
-use crate::report::{short, spread_text};
+use crate::report::{judged, short, spread_text};
 
 const HEAD: &str = "\
 # Benchmarks
@@ -134,11 +134,6 @@ fn ratio(result: &Value, to: &str) -> String {
     let ratio = result["ratios"].as_array().into_iter().flatten().find(|ratio| ratio["to"] == to);
     let value = ratio.and_then(|ratio| Some((ratio["value"].as_f64()?, ratio["goal"].as_f64())));
     value.map_or(String::new(), |(value, goal)| judged(value, goal))
-}
-
-fn judged(value: f64, goal: Option<f64>) -> String {
-    let goal = goal.map_or(String::new(), |goal| format!(" ({goal}){}", if value > goal { "!" } else { "" }));
-    if value < 0.1 { format!("{value:.3}{goal}") } else { format!("{value:.2}{goal}") }
 }
 
 fn text(value: &Value) -> &str {

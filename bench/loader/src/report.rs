@@ -7,15 +7,12 @@ use crate::load::Sample;
 use crate::rows::Row;
 use crate::server::Side;
 
-/// The goal for Ottla's processor time for a request, as a multiple of the floor's.
-const FLOOR_GOAL: f64 = 1.5;
-
 /// Ottla's processor time for a request, as a multiple of another's.
 #[derive(Clone, Copy, Debug)]
 struct Ratio {
     to: &'static str,
     value: f64,
-    goal: f64,
+    goal: Option<f64>,
 }
 
 /// A row's samples, for each side.
@@ -56,6 +53,12 @@ pub fn short(value: f64) -> String {
         _ if value < 100.0 => format!("{value:.1}"),
         _ => format!("{value:.0}"),
     }
+}
+
+/// A ratio with its goal, and whether that is missed.
+pub fn judged(value: f64, goal: Option<f64>) -> String {
+    let goal = goal.map_or(String::new(), |goal| format!(" ({goal}){}", if value > goal { "!" } else { "" }));
+    if value < 0.1 { format!("{value:.3}{goal}") } else { format!("{value:.2}{goal}") }
 }
 
 /// Median, least and most.
@@ -100,8 +103,7 @@ impl Compared<'_> {
             line += &format!("{:>26}{rate:>10.0}{busy:>6.2}", Spread::of(samples.iter().map(cpu_us)).text());
         }
         for Ratio { value, goal, .. } in self.ratios() {
-            let verdict = if value > goal { "!" } else { "" };
-            line += &format!("{:>18}", format!("{value:.2} ({goal}){verdict}"));
+            line += &format!("{:>18}", judged(value, goal));
         }
         let latencies = self.sides.iter().zip(&self.samples).filter_map(|(side, samples)| {
             let quantile = |share| quantile_us(samples, share).map(Spread::text);
@@ -120,7 +122,7 @@ impl Compared<'_> {
         of_others.map(move |(side, samples)| Ratio {
             to: side.name(),
             value: median(&self.samples[0]) / median(samples),
-            goal: if let Side::Kafka(_) = side { self.row.kafka_goal } else { FLOOR_GOAL },
+            goal: if let Side::Kafka(_) = side { Some(self.row.kafka_goal) } else { self.row.floor_goal },
         })
     }
 

@@ -1,19 +1,22 @@
 //! The rows of the table: each is one kind of load. Their names are what `cargo xtask bench NAME` takes.
 //!
-//! A name tells all: what is sent, `-CxP` for C connections and P partitions, `-all` for acks=all.
+//! A name tells all: what is sent, `-CxP` for C connections and P partitions, `-all` for acks=all, `-lz4` and `-zstd` for how it is
+//! packed.
 
-use crate::kafka::batch::Shape;
+use crate::kafka::batch::{Codec, Shape};
 use crate::kafka::request::Acks;
 
 /// What a produce request carries, and what a log is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Blob {
     pub name: &'static str,
+    /// Before it is packed.
     pub shape: Shape,
+    pub codec: Option<Codec>,
 }
 
 const fn blob(name: &'static str, bytes: usize, records: usize) -> Blob {
-    Blob { name, shape: Shape { bytes, records } }
+    Blob { name, shape: Shape { bytes, records }, codec: None }
 }
 
 /// One record of 100 bytes, and what is around it.
@@ -40,6 +43,8 @@ pub struct Row {
     pub requests: u64,
     /// The goal for Ottla's processor time for a request, as a multiple of Kafka's.
     pub kafka_goal: f64,
+    /// And of the floor's. It does not look into what is packed.
+    pub floor_goal: Option<f64>,
     /// Whether `--quick` runs it, with a quarter of the requests.
     pub is_quick: bool,
 }
@@ -61,6 +66,7 @@ pub const LOG_BYTES: usize = 64 << 20;
 /// Connections and partitions of the rows at a fixed rate.
 const RATE_CONNECTIONS: usize = 4;
 const RATE_SECONDS: u64 = 4;
+const FLOOR_GOAL: Option<f64> = Some(1.5);
 
 pub fn all() -> Vec<Row> {
     let mut rows = Vec::new();
@@ -72,6 +78,13 @@ pub fn all() -> Vec<Row> {
         rows.push(produce(blob, Acks::All, (4, 4), requests));
         if blob.name == B1K.name {
             rows.push(produce(blob, Acks::Leader, (500, 16), requests));
+        }
+        if blob.shape.records > 1 {
+            for (suffix, codec) in [("lz4", Codec::Lz4), ("zstd", Codec::Zstd)] {
+                let packed = Blob { codec: Some(codec), ..blob };
+                let row = produce(packed, Acks::Leader, (4, 4), requests);
+                rows.push(Row { name: format!("{}-{suffix}", row.name), floor_goal: None, is_quick: false, ..row });
+            }
         }
         if blob.name == B16K.name {
             rows.push(produce(blob, Acks::Leader, (64, 64), requests));
@@ -89,6 +102,7 @@ pub fn all() -> Vec<Row> {
                 load: Load::Fetch { log, max_bytes },
                 requests,
                 kafka_goal: 0.8,
+                floor_goal: FLOOR_GOAL,
                 is_quick: connections == 4,
             });
         }
@@ -102,6 +116,7 @@ pub fn all() -> Vec<Row> {
             load: Load::Rate { blob, per_second },
             requests: per_second * RATE_SECONDS,
             kafka_goal: 0.35,
+            floor_goal: FLOOR_GOAL,
             // That of `groups-commit`, to compare with.
             is_quick: per_second != 10_000,
         });
@@ -125,6 +140,7 @@ fn produce(blob: Blob, acks: Acks, (connections, partitions): (usize, usize), re
             (2..1024, _) => 0.3,
             _ => 0.45,
         },
+        floor_goal: FLOOR_GOAL,
         is_quick: connections == 4 && acks == Acks::Leader,
     }
 }
