@@ -8,7 +8,7 @@ use ottla_records::{BatchOptions, NewRecord};
 use ottla_rt::Stalls;
 use ottla_storage::disk::{Disk, Operation};
 use ottla_wire::messages::{ApiVersionsRequest, MetadataRequest};
-use ottla_wire::{ApiKey, ErrorCode, Form};
+use ottla_wire::{ApiKey, ErrorCode, Form, Message};
 
 use crate::directories::{TWO, ask_move, make_topics, until_moved};
 use crate::groups::{commit, find};
@@ -19,22 +19,41 @@ const METADATA: &str = "__cluster_metadata-0/";
 /// Everything that blocks takes a while.
 const SLOW: Stalls = Stalls { per_mille: 1000, ms_max: 100 };
 
-/// Fetches what there is not, and waits for so long.
-async fn fetch_in_vain(client: &mut Client, topic: &str, wait_ms: i32) {
-    let answer = client.ask(ApiKey::Fetch, FETCH_VERSION, |writer| {
+/// A request for what there is not yet of `t`, which waits for so long.
+fn vain_fetch(offset: i64, wait_ms: i32) -> Vec<u8> {
+    frame(ApiKey::Fetch, FETCH_VERSION, |writer| {
         writer.i32(-1);
         writer.i32(wait_ms);
         writer.i32(1);
         writer.i32(i32::MAX);
         writer.i8(0);
         writer.i32(1);
-        writer.str(topic, Form::Classic);
+        writer.str("t", Form::Classic);
         writer.i32(1);
         writer.i32(0);
-        writer.i64(0);
+        writer.i64(offset);
         writer.i32(i32::MAX);
-    });
-    answer.await;
+    })
+}
+
+fn metadata() -> Vec<u8> {
+    let request = MetadataRequest::default();
+    frame(ApiKey::Metadata, 12, |writer| request.encode(writer, 12))
+}
+
+/// Median and largest quantile of the whole time of such requests, of the local part and of the remote one.
+fn times(text: &str, request: &str) -> [[f64; 2]; 3] {
+    ["total", "local", "remote"].map(|part| {
+        ["0.50", "0.999"].map(|quantile| {
+            let labels = format!("{{request=\"{request}\",quantile=\"{quantile}\"}}");
+            let sample = format!("kafka_network_requestmetrics_{part}timems{labels}");
+            value(text, &sample).unwrap_or_else(|| panic!("{sample}"))
+        })
+    })
+}
+
+fn is_about(found: f64, ms: f64) -> bool {
+    (ms * 0.95..ms * 1.05).contains(&found)
 }
 
 #[test]
@@ -43,26 +62,80 @@ fn the_time_of_a_request_has_parts() {
     machine.world.block_on(async {
         let mut broker = machine.start_set_up(SETTINGS).await;
         assert_eq!(broker.client.create("t", &[("flush.messages", "1")]).await, ErrorCode::None);
-        fetch_in_vain(&mut broker.client, "t", 500).await;
-        let fetched = scrape(&machine).await;
-        let median = |text: &str, part: &str, request: &str| {
-            let sample =
-                format!("kafka_network_requestmetrics_{part}timems{{request=\"{request}\",quantile=\"0.50\"}}");
-            value(text, &sample).unwrap_or_else(|| panic!("{sample}"))
-        };
-        let about = |ms: f64| ms * 0.95..ms * 1.05;
-        assert!(about(500.0).contains(&median(&fetched, "remote", "Fetch")));
-        assert!(about(500.0).contains(&median(&fetched, "total", "Fetch")));
-        assert_eq!(median(&fetched, "local", "Fetch"), 0.0);
+        broker.client.ask_at_once(&[vain_fetch(0, 500)]).await;
         // Who waits for nothing has no remote time.
-        broker.client.call(&MetadataRequest::default(), 12).await;
-        assert_eq!(broker.client.produce("t", 1000).await, ErrorCode::None);
+        broker.client.ask_at_once(&[metadata()]).await;
         let text = scrape(&machine).await;
-        assert_eq!(median(&text, "remote", "Metadata"), 0.0);
+        let [total, local, remote] = times(&text, "Fetch");
+        assert!(is_about(total[0], 500.0) && is_about(remote[0], 500.0) && local[1] == 0.0, "{total:?} {remote:?}");
+        assert_eq!(times(&text, "Metadata"), [[0.0; 2]; 3]);
+        broker.process.set_stalls(SLOW);
+        for _ in 0..20 {
+            assert_eq!(broker.client.produce("t", 1000).await, ErrorCode::None);
+        }
+        let text = scrape(&machine).await;
+        let [total, local, remote] = times(&text, "Produce");
+        assert!(total == remote && (10.0..1_000.0).contains(&remote[0]) && local[1] == 0.0, "{total:?} {remote:?}");
         for part in ["total", "local", "remote"] {
             let count = format!("kafka_network_requestmetrics_{part}timems_count{{request=\"Produce\"}}");
-            assert_eq!(value(&text, &count), Some(1.0), "{part}");
+            assert_eq!(value(&text, &count), Some(20.0), "{part}");
         }
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
+fn what_a_request_waits_for_behind_another_is_not_its_local_time() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(SETTINGS).await;
+        let client = &mut broker.client;
+        assert_eq!(client.create("t", &[("flush.messages", "1")]).await, ErrorCode::None);
+        client.ask_at_once(&[vain_fetch(0, 500), vain_fetch(0, 500)]).await;
+        let text = scrape(&machine).await;
+        let [total, local, remote] = times(&text, "Fetch");
+        assert!(total == remote && is_about(total[1], 500.0) && local == [0.0; 2], "{total:?} {local:?} {remote:?}");
+        broker.process.set_stalls(SLOW);
+        let record = NewRecord { value: Some(b"v"), ..NewRecord::default() };
+        client.ask_at_once(&[produce_frame("t", &record), produce_frame("t", &record)]).await;
+        broker.process.set_stalls(Stalls::default());
+        let text = scrape(&machine).await;
+        let [total, local, remote] = times(&text, "Produce");
+        assert!(total == remote && total[0] > 1.0 && local == [0.0; 2], "{total:?} {local:?} {remote:?}");
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
+fn the_time_of_a_request_that_a_connection_takes_after_a_wait_begins_then() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(SETTINGS).await;
+        let client = &mut broker.client;
+        assert_eq!(client.create("t", &[]).await, ErrorCode::None);
+        assert_eq!(client.produce("t", 1000).await, ErrorCode::None);
+        let record = NewRecord { value: Some(b"v"), ..NewRecord::default() };
+        // The first that is not asked beside others waits for the fetch, and the last comes in the same turn.
+        client.ask_at_once(&[vain_fetch(1, 500), metadata(), metadata(), produce_frame("t", &record)]).await;
+        let text = scrape(&machine).await;
+        assert_eq!(times(&text, "Metadata"), [[0.0; 2]; 3]);
+        assert_eq!(times(&text, "Produce"), [[0.0; 2]; 3]);
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
+fn packing_anew_is_remote_time() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(SETTINGS).await;
+        assert_eq!(broker.client.create("t", &[("compression.type", "gzip")]).await, ErrorCode::None);
+        broker.process.set_stalls(SLOW);
+        for _ in 0..20 {
+            assert_eq!(broker.client.produce("t", 1000).await, ErrorCode::None);
+        }
+        let [total, local, remote] = times(&scrape(&machine).await, "Produce");
+        assert!(total == remote && total[0] > 1.0 && local == [0.0; 2], "{total:?} {local:?} {remote:?}");
         machine.stop(broker).await.unwrap();
     });
 }
