@@ -42,6 +42,8 @@ pub(crate) struct Conn<S: Service> {
     last_active_ms: i64,
     /// Something was sent since the connection was last looked at for idleness.
     has_sent: bool,
+    /// The turn had to wait since the service was told the time.
+    has_waited: bool,
     visit: Visit,
     _place: Place,
 }
@@ -82,6 +84,7 @@ impl<S: Service> Conn<S> {
             session: service.connected(peer),
             last_active_ms: shared.rt.mono_ms(),
             has_sent: false,
+            has_waited: false,
             shared,
             service,
             stream,
@@ -150,6 +153,7 @@ impl<S: Service> Conn<S> {
                 self.handle_heavy(frame).await?;
                 continue;
             }
+            self.go_on();
             match self.service.frame(&mut self.session, self.incoming.bytes(), frame, &mut self.replies) {
                 Next::Frame => {
                     let (bytes, files) = self.replies.gathered();
@@ -161,6 +165,7 @@ impl<S: Service> Conn<S> {
                     self.end_turn().await?;
                     self.drain().await?;
                     let out = reply.await.map_err(End::Refused)?;
+                    self.has_waited = true;
                     self.replies.push(out);
                 }
                 Next::Close(why) => {
@@ -172,12 +177,24 @@ impl<S: Service> Conn<S> {
         self.end_turn().await
     }
 
+    /// What is handled from here on is handled from now on, not since the turn began.
+    fn go_on(&mut self) {
+        if std::mem::take(&mut self.has_waited) {
+            self.service.begin_turn(&mut self.session, self.shared.rt.mono_us());
+        }
+    }
+
     /// Handles a frame that may become much memory and keep a processor busy. Whatever waits for this client, or for
     /// others, is done before and after, not while another connection may have to wait for this one.
     async fn handle_heavy(&mut self, frame: Range<usize>) -> Result<(), End> {
         self.drain().await?;
         let shared = self.shared.clone();
-        let alone = if frame.len() > LARGE_DECODE_BYTES { Some(shared.budget.large_decode().await) } else { None };
+        let alone = if frame.len() > LARGE_DECODE_BYTES {
+            Some(noting(&mut self.has_waited, shared.budget.large_decode()).await)
+        } else {
+            None
+        };
+        self.go_on();
         let next = shared
             .rt
             .in_place(|| self.service.frame(&mut self.session, self.incoming.bytes(), frame, &mut self.replies));
@@ -190,6 +207,7 @@ impl<S: Service> Conn<S> {
                 self.end_turn().await?;
                 let out = poll_fn(|cx| shared.rt.in_place(|| reply.as_mut().poll(cx))).await.map_err(End::Refused)?;
                 drop(alone);
+                self.has_waited = true;
                 self.replies.push(out);
                 Ok(())
             }
@@ -205,7 +223,6 @@ impl<S: Service> Conn<S> {
         let next = self.service.end_turn(&mut self.session, self.incoming.bytes(), &mut self.replies);
         self.incoming.forget_handled(&self.shared.pool);
         self.send_ready().await?;
-        self.visit.volume.replies += self.replies.take_count();
         self.visit.add_up();
         match next {
             Next::Close(why) => Err(End::Refused(why)),
@@ -220,11 +237,12 @@ impl<S: Service> Conn<S> {
                 break;
             }
             let bytes = out.size();
-            send(&self.shared, &mut self.stream, out).await?;
+            noting(&mut self.has_waited, send(&self.shared, &mut self.stream, out)).await?;
             self.visit.volume.bytes_out += bytes;
             self.replies.sent();
             self.has_sent = true;
         }
+        self.visit.volume.replies += self.replies.take_count();
         Ok(())
     }
 
@@ -234,7 +252,7 @@ impl<S: Service> Conn<S> {
             self.send_ready().await?;
             match self.replies.first() {
                 Some(Reply::Waiting(reply)) => {
-                    let out = reply.await;
+                    let out = noting(&mut self.has_waited, reply).await;
                     self.replies.came(out);
                 }
                 Some(Reply::Ready(_)) | None => return Ok(()),
@@ -282,6 +300,7 @@ impl<S: Service> Conn<S> {
         }
         let now_us = self.shared.rt.mono_us();
         self.last_active_ms = now_us / 1000;
+        self.has_waited = false;
         self.service.begin_turn(&mut self.session, now_us);
         Ok(Woken::ByWork)
     }
@@ -292,6 +311,17 @@ impl<S: Service> Conn<S> {
         }
         self.shared.rt.mono_ms() >= self.shared.idle_from_ms(self.last_active_ms)
     }
+}
+
+/// Notes whether it has to be waited for.
+async fn noting<T>(has_waited: &mut bool, future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let noted = poll_fn(|cx| {
+        let polled = future.as_mut().poll(cx);
+        *has_waited |= polled.is_pending();
+        polled
+    });
+    noted.await
 }
 
 /// What ends a wait.

@@ -45,7 +45,8 @@ pub trait Service: Send + Sync + 'static {
 
     fn connected(&self, peer: SocketAddr) -> Self::Session;
 
-    /// Something has come to do, at this time ([`Rt::mono_us`](ottla_rt::Rt::mono_us)): frames that follow came by then.
+    /// Something has come to do, at this time ([`Rt::mono_us`](ottla_rt::Rt::mono_us)), or the turn goes on after a wait:
+    /// frames that follow are handled from then on.
     fn begin_turn(&self, session: &mut Self::Session, now_us: i64);
 
     /// Whether decoding this frame, of which the beginning is given, takes many times its size: such frames, if large, are

@@ -38,7 +38,7 @@ impl Shared {
 
     /// Milliseconds in which large frames have waited because others had taken all of that.
     pub fn depleted_ms(&self) -> i64 {
-        self.budget.depleted_ms(self.rt.mono_ms())
+        self.budget.depleted_ms(&self.rt)
     }
 
     /// When a connection is idle of which nothing was seen since then.

@@ -66,10 +66,15 @@ impl Visits {
 impl Line {
     fn add(&self, volume: &Volume) {
         let Volume { bytes_in, bytes_out, requests, replies } = *volume;
-        self.bytes_in.fetch_add(bytes_in, Ordering::Relaxed);
-        self.bytes_out.fetch_add(bytes_out, Ordering::Relaxed);
-        self.requests.fetch_add(requests, Ordering::Relaxed);
-        self.replies.fetch_add(replies, Ordering::Relaxed);
+        let add = |count: &AtomicU64, more: u64| {
+            if more > 0 {
+                count.fetch_add(more, Ordering::Relaxed);
+            }
+        };
+        add(&self.bytes_in, bytes_in);
+        add(&self.bytes_out, bytes_out);
+        add(&self.requests, requests);
+        add(&self.replies, replies);
     }
 
     fn sums(&self) -> Volume {

@@ -79,6 +79,8 @@ pub struct Flushed {
     pub log: Reader,
     /// What the log survives a power loss up to, or why it is not known.
     pub outcome: Result<Place, LogError>,
+    /// Something had been appended since the flush before.
+    pub had_more: bool,
     /// By the clock of who asked.
     pub began_us: i64,
     pub ended_us: i64,
@@ -191,9 +193,9 @@ impl Flusher {
 }
 
 fn flush(log: &Arc<Shared>, mono_us: &dyn Fn() -> i64) -> Flushed {
-    let began_us = mono_us();
+    let (began_us, had_more) = (mono_us(), log.has_more());
     let outcome = log.flush();
-    Flushed { log: Reader(log.clone()), outcome, began_us, ended_us: mono_us() }
+    Flushed { log: Reader(log.clone()), outcome, had_more, began_us, ended_us: mono_us() }
 }
 
 impl Dirty {
@@ -274,6 +276,11 @@ impl Shared {
 
     fn active(&self) -> Option<Arc<Segment>> {
         self.segments.read().expect("nothing panics while it holds this lock").last().cloned()
+    }
+
+    fn has_more(&self) -> bool {
+        let progress = lock(&self.progress);
+        progress.flushed != progress.end
     }
 
     /// Whether the flusher may forget this log until it is appended to again.

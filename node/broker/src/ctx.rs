@@ -78,7 +78,7 @@ impl Ctx {
     /// The client says with what software it has connected.
     pub fn note_software(&self, name: &str, version: &str) {
         let entered = self.broker.metrics.software.enter(&self.client.listener, name, version);
-        *self.client.software.lock().unwrap_or_else(PoisonError::into_inner) = Some(entered);
+        *self.client.software.lock().unwrap_or_else(PoisonError::into_inner) = entered;
     }
 
     /// The client's address, as Kafka shows it.

@@ -194,8 +194,10 @@ pub async fn run(rt: Rt, logs: Logs, mut flusher: Flusher, mut stop: Stop) {
             })
             .await;
         let now_ms = rt.now().mono_ms;
-        for Flushed { log, outcome, began_us, ended_us } in flushed {
-            logs.metrics.flushes_us.took(began_us, ended_us);
+        for Flushed { log, outcome, had_more, began_us, ended_us } in flushed {
+            if had_more && !matches!(outcome, Err(LogError::Deleted)) {
+                logs.metrics.flushes_us.took(began_us, ended_us);
+            }
             match outcome {
                 Ok(_) if metadata.as_ref().is_some_and(|host| log.is_same(host.reader())) => {
                     metadata_due_ms = i64::MIN;

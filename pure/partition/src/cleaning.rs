@@ -50,7 +50,7 @@ pub struct Cleanable {
     pub cleanable_bytes: u64,
     /// To be compacted now.
     pub is_due: bool,
-    /// For how long a record has waited beyond `max.compaction.lag.ms`.
+    /// By how much the first dirty segment that is older than `max.compaction.lag.ms` is so.
     pub overdue_ms: i64,
 }
 

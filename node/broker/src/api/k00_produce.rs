@@ -61,6 +61,8 @@ struct Staged {
     acks: Acks,
     timeout: Duration,
     outcomes: Range<usize>,
+    /// Since when ([`Rt::mono_us`](ottla_rt::Rt::mono_us)) it has waited for a thread, if it had to.
+    waited_from_us: Option<i64>,
 }
 
 impl Staged {
@@ -78,6 +80,7 @@ impl Staged {
             acks: Acks::from_wire(request.acks).unwrap_or(Acks::Leader),
             timeout: Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0)),
             outcomes,
+            waited_from_us: None,
         }
     }
 }
@@ -335,10 +338,12 @@ fn later(
         awaited.extend(outcome.awaits.clone().map(|awaits| (awaits, at)))
     });
     let (acks, timeout_ms) = (staged.acks, i64::try_from(staged.timeout.as_millis()).unwrap_or(i64::MAX));
+    // Not when it is its turn to be sent: the answers before it may wait, too.
+    let now_us = broker.rt.mono_us();
+    let deadline_ms = (now_us / 1000).saturating_add(timeout_ms);
+    let waited_from_us = staged.waited_from_us.unwrap_or(now_us);
     async move {
         let Broker { rt, metrics, .. } = &*broker;
-        let waited_from_us = rt.mono_us();
-        let deadline_ms = (waited_from_us / 1000).saturating_add(timeout_ms);
         for (Awaits { partition, offset }, at) in awaited {
             let kept = tokio::select! {
                 biased;

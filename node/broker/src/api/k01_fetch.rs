@@ -179,12 +179,22 @@ impl Fetch {
     }
 }
 
-/// Waits until enough has arrived, the client's patience ends or the broker stops; then answers with what there is.
-async fn wait(broker: Arc<Broker>, mut fetch: Fetch) -> Out {
+/// Waits from now on, even where it is not yet polled because answers before it wait.
+fn wait(broker: Arc<Broker>, fetch: Fetch) -> impl Future<Output = Out> {
     let waiting = broker.metrics.waiting_fetches.enter();
+    let (taken, waited_from_us) = (fetch.taken, broker.rt.mono_us());
+    async move {
+        let out = enough(&broker, fetch, waited_from_us / 1000).await;
+        drop(waiting);
+        broker.metrics.requests.answered(taken, Some(waited_from_us), broker.rt.mono_us());
+        out
+    }
+}
+
+/// Waits until enough has arrived, the client's patience ends or the broker stops; then answers with what there is.
+async fn enough(broker: &Broker, mut fetch: Fetch, from_ms: i64) -> Out {
     let patience_ms = i64::try_from(fetch.wait_max.as_millis()).unwrap_or(i64::MAX);
-    let waited_from_us = broker.rt.mono_us();
-    let deadline_ms = (waited_from_us / 1000).saturating_add(patience_ms);
+    let deadline_ms = from_ms.saturating_add(patience_ms);
     let mut stopping = broker.stopping.clone();
     let partitions: Vec<_> = fetch.scratch.asked.iter().filter_map(|asked| asked.partition.clone().ok()).collect();
     let mut total;
@@ -211,9 +221,7 @@ async fn wait(broker: Arc<Broker>, mut fetch: Fetch) -> Out {
         }
     }
     let mut out = Out::default();
-    fetch.answer(&broker, &mut out);
-    drop(waiting);
-    broker.metrics.requests.answered(fetch.taken, Some(waited_from_us), broker.rt.mono_us());
+    fetch.answer(broker, &mut out);
     out
 }
 

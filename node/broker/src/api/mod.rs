@@ -144,6 +144,8 @@ impl ColdCall<'_> {
         let request = Q::decode(&mut Reader::new(body), start.version)?;
         Ok(Box::pin(async move {
             let broker = ctx.broker.clone();
+            // It has waited until all answers before it had left.
+            let taken = Taken { at_us: broker.rt.mono_us(), ..taken };
             let (response, waited_from_us) = follow(&broker.rt, handle(ctx, request)).await;
             let requests = &broker.metrics.requests;
             each_error(&response, |code| requests.errors(taken.row, code, 1));

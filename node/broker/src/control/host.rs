@@ -65,7 +65,7 @@ pub struct Host {
     is_failing: watch::Sender<bool>,
     /// Wakes the flusher.
     flush_asked: Arc<Notify>,
-    /// Where batches end that are not flushed, and when they were appended. Held for a moment only, with the state or without.
+    /// Where batches end that are not flushed, and when it was begun to append them. Held for a moment only, with the state or without.
     unflushed: Mutex<VecDeque<(i64, i64)>>,
     pub metrics: Box<Metadata>,
 }
@@ -175,15 +175,18 @@ impl Host {
         let (shard, log) = shard.as_mut().zip(log.as_mut()).ok_or(NoReply::Unavailable)?;
         let batch = shard.submit(now, waiter, command);
         if !batch.records.is_empty() {
+            // Before it is there: it may be flushed at once.
+            let end = batch.base_offset + batch.records.len() as i64;
+            self.unflushed().push_back((end, self.rt.mono_us()));
             match self.append(log, &batch.records, now.wall_ms) {
                 Ok(bytes) => {
                     self.bytes_behind.fetch_add(bytes, Ordering::Relaxed);
-                    self.unflushed().push_back((log.end_offset(), self.rt.mono_us()));
                     if refusal.take().is_some() {
                         tracing::info!("the metadata log takes records again");
                     }
                 }
                 Err(error) => {
+                    self.unflushed().pop_back();
                     let why = if error.is_out_of_space() { Refusal::NoRoom } else { Refusal::Other };
                     if refusal.replace(why).is_none() {
                         tracing::error!("the metadata log refuses records, which is tried again: {error}");

@@ -1,15 +1,15 @@
 //! What the broker counts, and what it tells of it.
 //!
 //! ```text
-//! topics       what goes through topics: held by their partitions
-//! requests     what becomes of requests: held by the connections, through the table of APIs
+//! topics         what goes through topics: held by their partitions
+//! requests       what becomes of requests: held by the connections, through the table of APIs
 //! coordinators   how long the coordinators of groups take
-//! metadata     what becomes of metadata: held by the controller's host
-//! measure      values of which quantiles are told
-//! software     with what clients have connected
-//! compaction   what compaction tells of itself
-//! scrape/      the text that Prometheus gets, a file for each theme, and its names, kinds, labels and help, generated from
-//!              schema/metrics.tsv
+//! metadata       what becomes of metadata: held by the controller's host
+//! measure        values of which quantiles are told
+//! software       with what clients have connected
+//! compaction     what compaction tells of itself
+//! scrape/        the text that Prometheus gets, a file for each theme, and its names, kinds, labels and help, generated from
+//!                schema/metrics.tsv
 //! ```
 
 pub mod compaction;

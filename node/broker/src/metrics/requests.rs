@@ -2,7 +2,8 @@
 //!
 //! A request counts when its answer is ready, so all of an API's numbers are of the same requests. The time begins when
 //! the request is taken from its connection with all others of its turn, and for those that are answered with the turn it
-//! ends with it: one look at the clock for a turn more than it took anyway. All of that is *local* time, as Kafka calls it. A
+//! ends with it: one look at the clock for a turn more than it took anyway. What a request waits for behind others of its
+//! connection is not its time: where a turn had to wait, time begins anew for what it takes then. All of that is *local* time, as Kafka calls it. A
 //! request that has to wait for something else looks at the clock when it begins to, and what follows is *remote*. So the
 //! many that do not wait are recorded once, and the parts of their time follow from that.
 
@@ -187,6 +188,7 @@ mod tests {
         assert!(longest.0 == "0.999" && (3.8..4.2).contains(&longest.1), "{longest:?}");
         assert!((95.0..104.0).contains(&fetch.bytes(9000).unwrap()[0].1));
     }
+
     #[test]
     fn who_waits_has_a_local_part_and_a_remote_one() {
         let requests = Requests::default();

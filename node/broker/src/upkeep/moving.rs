@@ -183,8 +183,9 @@ impl Moving {
         if self.moves().get(&replica).is_some_and(|going| Arc::ptr_eq(&going.to, to)) {
             return Ok(());
         }
-        self.failed().remove(&replica);
         let going = self.moves().remove(&replica);
+        // In this order: what is out of the list notes no failure any more.
+        self.failed().remove(&replica);
         self.call_off(going);
         // Only now: one that is in its last step, and did not see that it was called off, has taken the partition offline.
         if Arc::ptr_eq(&partition.home, to) && !partition.has_moved() {
@@ -223,10 +224,14 @@ impl Moving {
         self.moves().values().cloned().collect()
     }
 
-    fn note_failed(&self, replica: ReplicaId) {
-        let mut failed = self.failed();
-        failed.retain(|other| !self.is_deleted(*other));
-        failed.insert(replica);
+    /// Unless another move of it is asked for by now, or that it stays.
+    fn note_failed(&self, one: &Arc<Move>) {
+        let moves = self.moves();
+        if moves.get(&one.replica).is_some_and(|going| Arc::ptr_eq(going, one)) {
+            let mut failed = self.failed();
+            failed.retain(|other| !self.is_deleted(*other));
+            failed.insert(one.replica);
+        }
     }
 
     /// Replicas whose last move was given up, but for those of topics that are gone.
@@ -424,12 +429,13 @@ pub async fn run(moving: Arc<Moving>, mut stop: Stop) {
         let to = one.to.path().display();
         match ended {
             Ended::Done => {
+                moving.failed().remove(&one.replica);
                 moving.forget(&one);
                 continue;
             }
             Ended::Impossible(why) => {
                 tracing::error!("a move to {to} is given up: {why}");
-                moving.note_failed(one.replica);
+                moving.note_failed(&one);
             }
             // Of a log that is deleted the topic is, or it was opened anew.
             Ended::Failed(LogError::Deleted) | Ended::NotNow if moving.try_later(&one) => continue,

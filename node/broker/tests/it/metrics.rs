@@ -8,10 +8,11 @@ use ottla_records::{BatchOptions, NewRecord};
 use ottla_rt::Stalls;
 use ottla_storage::disk::{Disk, Operation};
 use ottla_wire::messages::{ApiVersionsRequest, MetadataRequest};
-use ottla_wire::{ApiKey, ErrorCode, Form};
+use ottla_wire::{ApiKey, ErrorCode, Form, Message};
 
 use crate::directories::{TWO, ask_move, make_topics, until_moved};
 use crate::groups::{commit, find};
+use crate::moves::THREE;
 use crate::support::*;
 use crate::web::{SETTINGS, scrape, value};
 
@@ -19,22 +20,41 @@ const METADATA: &str = "__cluster_metadata-0/";
 /// Everything that blocks takes a while.
 const SLOW: Stalls = Stalls { per_mille: 1000, ms_max: 100 };
 
-/// Fetches what there is not, and waits for so long.
-async fn fetch_in_vain(client: &mut Client, topic: &str, wait_ms: i32) {
-    let answer = client.ask(ApiKey::Fetch, FETCH_VERSION, |writer| {
+/// A request for what there is not yet of `t`, which waits for so long.
+fn vain_fetch(offset: i64, wait_ms: i32) -> Vec<u8> {
+    frame(ApiKey::Fetch, FETCH_VERSION, |writer| {
         writer.i32(-1);
         writer.i32(wait_ms);
         writer.i32(1);
         writer.i32(i32::MAX);
         writer.i8(0);
         writer.i32(1);
-        writer.str(topic, Form::Classic);
+        writer.str("t", Form::Classic);
         writer.i32(1);
         writer.i32(0);
-        writer.i64(0);
+        writer.i64(offset);
         writer.i32(i32::MAX);
-    });
-    answer.await;
+    })
+}
+
+fn metadata() -> Vec<u8> {
+    let request = MetadataRequest::default();
+    frame(ApiKey::Metadata, 12, |writer| request.encode(writer, 12))
+}
+
+/// Median and largest quantile of the whole time of such requests, of the local part and of the remote one.
+fn times(text: &str, request: &str) -> [[f64; 2]; 3] {
+    ["total", "local", "remote"].map(|part| {
+        ["0.50", "0.999"].map(|quantile| {
+            let labels = format!("{{request=\"{request}\",quantile=\"{quantile}\"}}");
+            let sample = format!("kafka_network_requestmetrics_{part}timems{labels}");
+            value(text, &sample).unwrap_or_else(|| panic!("{sample}"))
+        })
+    })
+}
+
+fn is_about(found: f64, ms: f64) -> bool {
+    (ms * 0.95..ms * 1.05).contains(&found)
 }
 
 #[test]
@@ -43,26 +63,80 @@ fn the_time_of_a_request_has_parts() {
     machine.world.block_on(async {
         let mut broker = machine.start_set_up(SETTINGS).await;
         assert_eq!(broker.client.create("t", &[("flush.messages", "1")]).await, ErrorCode::None);
-        fetch_in_vain(&mut broker.client, "t", 500).await;
-        let fetched = scrape(&machine).await;
-        let median = |text: &str, part: &str, request: &str| {
-            let sample =
-                format!("kafka_network_requestmetrics_{part}timems{{request=\"{request}\",quantile=\"0.50\"}}");
-            value(text, &sample).unwrap_or_else(|| panic!("{sample}"))
-        };
-        let about = |ms: f64| ms * 0.95..ms * 1.05;
-        assert!(about(500.0).contains(&median(&fetched, "remote", "Fetch")));
-        assert!(about(500.0).contains(&median(&fetched, "total", "Fetch")));
-        assert_eq!(median(&fetched, "local", "Fetch"), 0.0);
+        broker.client.ask_at_once(&[vain_fetch(0, 500)]).await;
         // Who waits for nothing has no remote time.
-        broker.client.call(&MetadataRequest::default(), 12).await;
-        assert_eq!(broker.client.produce("t", 1000).await, ErrorCode::None);
+        broker.client.ask_at_once(&[metadata()]).await;
         let text = scrape(&machine).await;
-        assert_eq!(median(&text, "remote", "Metadata"), 0.0);
+        let [total, local, remote] = times(&text, "Fetch");
+        assert!(is_about(total[0], 500.0) && is_about(remote[0], 500.0) && local[1] == 0.0, "{total:?} {remote:?}");
+        assert_eq!(times(&text, "Metadata"), [[0.0; 2]; 3]);
+        broker.process.set_stalls(SLOW);
+        for _ in 0..20 {
+            assert_eq!(broker.client.produce("t", 1000).await, ErrorCode::None);
+        }
+        let text = scrape(&machine).await;
+        let [total, local, remote] = times(&text, "Produce");
+        assert!(total == remote && (10.0..1_000.0).contains(&remote[0]) && local[1] == 0.0, "{total:?} {remote:?}");
         for part in ["total", "local", "remote"] {
             let count = format!("kafka_network_requestmetrics_{part}timems_count{{request=\"Produce\"}}");
-            assert_eq!(value(&text, &count), Some(1.0), "{part}");
+            assert_eq!(value(&text, &count), Some(20.0), "{part}");
         }
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
+fn what_a_request_waits_for_behind_another_is_not_its_local_time() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(SETTINGS).await;
+        let client = &mut broker.client;
+        assert_eq!(client.create("t", &[("flush.messages", "1")]).await, ErrorCode::None);
+        client.ask_at_once(&[vain_fetch(0, 500), vain_fetch(0, 500)]).await;
+        let text = scrape(&machine).await;
+        let [total, local, remote] = times(&text, "Fetch");
+        assert!(total == remote && is_about(total[1], 500.0) && local == [0.0; 2], "{total:?} {local:?} {remote:?}");
+        broker.process.set_stalls(SLOW);
+        let record = NewRecord { value: Some(b"v"), ..NewRecord::default() };
+        client.ask_at_once(&[produce_frame("t", &record), produce_frame("t", &record)]).await;
+        broker.process.set_stalls(Stalls::default());
+        let text = scrape(&machine).await;
+        let [total, local, remote] = times(&text, "Produce");
+        assert!(total == remote && total[0] > 1.0 && local == [0.0; 2], "{total:?} {local:?} {remote:?}");
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
+fn the_time_of_a_request_that_a_connection_takes_after_a_wait_begins_then() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(SETTINGS).await;
+        let client = &mut broker.client;
+        assert_eq!(client.create("t", &[]).await, ErrorCode::None);
+        assert_eq!(client.produce("t", 1000).await, ErrorCode::None);
+        let record = NewRecord { value: Some(b"v"), ..NewRecord::default() };
+        // The first that is not asked beside others waits for the fetch, and the last comes in the same turn.
+        client.ask_at_once(&[vain_fetch(1, 500), metadata(), metadata(), produce_frame("t", &record)]).await;
+        let text = scrape(&machine).await;
+        assert_eq!(times(&text, "Metadata"), [[0.0; 2]; 3]);
+        assert_eq!(times(&text, "Produce"), [[0.0; 2]; 3]);
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
+fn packing_anew_is_remote_time() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let mut broker = machine.start_set_up(SETTINGS).await;
+        assert_eq!(broker.client.create("t", &[("compression.type", "gzip")]).await, ErrorCode::None);
+        broker.process.set_stalls(SLOW);
+        for _ in 0..20 {
+            assert_eq!(broker.client.produce("t", 1000).await, ErrorCode::None);
+        }
+        let [total, local, remote] = times(&scrape(&machine).await, "Produce");
+        assert!(total == remote && total[0] > 1.0 && local == [0.0; 2], "{total:?} {local:?} {remote:?}");
         machine.stop(broker).await.unwrap();
     });
 }
@@ -98,9 +172,22 @@ fn connections_are_told_apart_and_what_goes_through_them() {
         other.call(&software("kafka\"", "2.0"), 4).await;
         assert_eq!(connections("kafka-ruby", "2.0").await, Some(1.0), "what is refused is not believed");
 
+        // A client may call itself as who says nothing is called.
+        let mut nobody = machine.connect().await;
+        nobody.call(&software("kafka-ruby", "2.0"), 4).await;
+        nobody.call(&software("unknown", "unknown"), 4).await;
+        assert_eq!(
+            (connections("kafka-ruby", "2.0").await, connections("unknown", "unknown").await),
+            (Some(1.0), Some(2.0))
+        );
+        let text = scrape(&machine).await;
+        let unknown = "kafka_server_socket_server_metrics_connections{clientSoftwareName=\"unknown\"";
+        assert_eq!(text.lines().filter(|line| line.starts_with(unknown)).count(), 1);
+        drop(nobody);
+
         let sum = |text: &str, name: &str| value(text, &format!("{name}{{listener=\"PLAINTEXT\"}}")).unwrap();
         let of_net = |text: &str| {
-            ["incoming_byte", "outgoing_byte", "request", "response", "network_io"]
+            ["incoming_byte", "outgoing_byte", "request", "response"]
                 .map(|name| sum(text, &format!("kafka_server_socket_server_metrics_{name}_total")))
         };
         let before = of_net(&scrape(&machine).await);
@@ -108,7 +195,7 @@ fn connections_are_told_apart_and_what_goes_through_them() {
         assert_eq!(broker.client.produce("t", 1000).await, ErrorCode::None);
         let text = scrape(&machine).await;
         let after = of_net(&text);
-        assert_eq!([2, 3, 4].map(|at| after[at] - before[at]), [2.0, 2.0, 4.0]);
+        assert_eq!([2, 3].map(|at| after[at] - before[at]), [2.0, 2.0]);
         let size = value(&text, "kafka_log_log_size{topic=\"t\",partition=\"0\"}").unwrap();
         assert!(after[0] - before[0] > size && after[1] > before[1], "{before:?} {after:?}");
         assert_eq!(sum(&text, "ottla_idle_connections_closed_total"), 0.0);
@@ -140,10 +227,19 @@ fn what_coordinators_do_takes_time() {
             (metric("partition_load_time_avg").await.unwrap(), metric("partition_load_time_max").await.unwrap());
         assert!(mean > 0.0 && mean <= max && max < 1_000.0, "{mean} {max}");
         for part in ["event_processing", "batch_flush"] {
-            for quantile in ["p50", "p95", "p99", "p999", "max"] {
-                assert!(metric(&format!("{part}_time_ms_{quantile}")).await.is_some(), "{part} {quantile}");
+            let mut less = 0.0;
+            for quantile in ["p50", "p95", "p99", "p999"] {
+                let more = metric(&format!("{part}_time_ms_{quantile}")).await.unwrap();
+                assert!(less <= more && more < 1_000.0, "{part} {quantile} {less} {more}");
+                less = more;
             }
+            let max = metric(&format!("{part}_time_ms_max")).await.unwrap();
+            assert!(less * 0.95 <= max && max < 1_000.0, "{part} {less} {max}");
         }
+        let batches = async || value(&scrape(&machine).await, "ottla_group_coordinator_batches_total").unwrap();
+        let before = batches().await;
+        assert_eq!(commit(&mut broker.client, 8).await, ErrorCode::None);
+        assert_eq!(batches().await, before + 1.0);
         machine.stop(broker).await.unwrap();
     });
 }
@@ -229,6 +325,30 @@ fn a_move_that_is_given_up_is_told_until_it_is_asked_for_again() {
 }
 
 #[test]
+fn a_move_that_is_given_up_when_another_is_asked_for_does_not_count() {
+    let machine = Machine::new();
+    machine.world.block_on(async {
+        let settings: Vec<_> = THREE.iter().chain(SETTINGS).copied().collect();
+        let mut broker = machine.start_set_up(&settings).await;
+        make_topics(&mut broker.client).await;
+        // Nothing can be moved to where something is, which a move sees some time after it is asked for.
+        machine.disk.create_dir(Path::new("/b/a-0")).unwrap();
+        broker.process.set_stalls(SLOW);
+        for _ in 0..10 {
+            assert_eq!(ask_move(&mut broker.client, "a", "/b").await, ErrorCode::None);
+            assert_eq!(ask_move(&mut broker.client, "a", "/c").await, ErrorCode::None);
+            until_moved(&mut broker, &["/data: d", "/b: b", "/c: a c"]).await;
+            broker.process.rt().sleep(Duration::from_secs(1)).await;
+            let failed = "kafka_server_replicaalterlogdirsmanager_failedpartitionscount";
+            let text = scrape(&machine).await;
+            assert_eq!(value(&text, &format!("{failed}{{clientId=\"ReplicaAlterLogDirs\"}}")), Some(0.0));
+        }
+        broker.process.set_stalls(Stalls::default());
+        machine.stop(broker).await.unwrap();
+    });
+}
+
+#[test]
 fn the_controller_and_who_goes_by_it_are_measured() {
     let machine = Machine::new();
     machine.world.block_on(async {
@@ -263,7 +383,8 @@ fn the_controller_and_who_goes_by_it_are_measured() {
         assert!(value(&text, micros).unwrap() > 1_000.0);
         let latency =
             ["avg", "max"].map(|what| value(&text, &format!("kafka_server_raft_metrics_commit_latency_{what}")));
-        assert!(latency[0] > Some(0.0) && latency[0] <= latency[1], "{latency:?}");
+        // Milliseconds, not seconds or microseconds.
+        assert!(latency[0] > Some(1.0) && latency[0] <= latency[1] && latency[1] < Some(1_000.0), "{latency:?}");
         for (sample, expected) in [
             ("kafka_server_raft_metrics_current_epoch", 1.0),
             ("kafka_server_raft_metrics_log_end_epoch", 1.0),
@@ -329,6 +450,8 @@ fn a_broker_that_is_behind_the_metadata_says_by_how_much() {
     machine.world.block_on(async {
         let mut broker = machine.start_set_up(SETTINGS).await;
         let rt = broker.process.rt();
+        // What was applied before is old, what is behind is not.
+        rt.sleep(Duration::from_secs(300)).await;
         broker.process.set_stalls(Stalls { per_mille: 1000, ms_max: 1_000 });
         let lags = async {
             let mut most = 0.0_f64;

@@ -270,6 +270,15 @@ impl Client {
         answer.split_off(if is_flexible && key != ApiKey::ApiVersions { 5 } else { 4 })
     }
 
+    /// Sends these requests at once, and awaits all answers.
+    pub async fn ask_at_once(&mut self, frames: &[Vec<u8>]) {
+        self.0.write_all(&frames.concat()).await.unwrap();
+        for _ in frames {
+            let size = self.0.read_u32().await.unwrap();
+            self.0.read_exact(&mut vec![0; size as usize]).await.unwrap();
+        }
+    }
+
     /// Whether such a request closes the connection.
     pub async fn is_refused(&mut self, key: ApiKey, version: i16, body: impl FnOnce(&mut Writer<'_>)) -> bool {
         self.0.write_all(&frame(key, version, body)).await.is_err() || self.0.read_u32().await.is_err()
@@ -392,20 +401,8 @@ impl Client {
         record: &NewRecord<'_>,
         timeout_ms: i32,
     ) -> ErrorCode {
-        let mut batch = BatchBuilder::new(options);
-        batch.push(record);
-        let batch = batch.finish();
-        let answer = self.ask(ApiKey::Produce, PRODUCE_VERSION, |writer| {
-            writer.i16(-1);
-            writer.i16(-1);
-            writer.i32(timeout_ms);
-            writer.i32(1);
-            writer.str(topic, Form::Classic);
-            writer.i32(1);
-            writer.i32(0);
-            writer.i32(batch.len() as i32);
-            writer.raw(&batch);
-        });
+        let body = produce_body(options, topic, record, timeout_ms);
+        let answer = self.ask(ApiKey::Produce, PRODUCE_VERSION, |writer| writer.raw(&body));
         let answer = answer.await;
         let mut reader = Reader::new(&answer);
         assert_eq!(reader.i32("topics"), Ok(1));
@@ -415,8 +412,32 @@ impl Client {
     }
 }
 
+/// A request to produce this record to partition 0, with acks=all, and its size.
+pub fn produce_frame(topic: &str, record: &NewRecord<'_>) -> Vec<u8> {
+    let body = produce_body(BatchOptions::default(), topic, record, 10_000);
+    frame(ApiKey::Produce, PRODUCE_VERSION, |writer| writer.raw(&body))
+}
+
+fn produce_body(options: BatchOptions, topic: &str, record: &NewRecord<'_>, timeout_ms: i32) -> Vec<u8> {
+    let mut batch = BatchBuilder::new(options);
+    batch.push(record);
+    let batch = batch.finish();
+    let mut body = Vec::new();
+    let mut writer = Writer::new(&mut body);
+    writer.i16(-1);
+    writer.i16(-1);
+    writer.i32(timeout_ms);
+    writer.i32(1);
+    writer.str(topic, Form::Classic);
+    writer.i32(1);
+    writer.i32(0);
+    writer.i32(batch.len() as i32);
+    writer.raw(&batch);
+    body
+}
+
 /// A request with its size.
-fn frame(key: ApiKey, version: i16, body: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+pub fn frame(key: ApiKey, version: i16, body: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
     let mut bytes = vec![0; 4];
     let mut writer = Writer::new(&mut bytes);
     writer.i16(key.code());

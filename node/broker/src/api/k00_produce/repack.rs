@@ -38,19 +38,23 @@ pub async fn produce(
     waiting: Waiting,
     broker: Arc<Broker>,
     client: Arc<Client>,
-    call: (Taken, RequestStart),
+    (taken, start): (Taken, RequestStart),
     body: Vec<u8>,
 ) -> Result<Out, &'static str> {
+    // Before that it has waited for answers that had to leave first.
+    let from_us = broker.rt.mono_us();
+    let call = (Taken { at_us: from_us, ..taken }, start);
     let done = {
         let _turn = waiting.turn().await;
         let blocking = broker.clone();
         broker.rt.blocking(move || carry_out(&blocking, &client, call, body)).await?
     };
-    let Done { staged, body, outcomes } = done;
+    let Done { mut staged, body, outcomes } = done;
+    staged.waited_from_us = Some(from_us);
     let mut out = Out::default();
     if staged.acks == Acks::None {
         let has_failed = outcomes.iter().any(|outcome| outcome.error() != ErrorCode::None);
-        broker.metrics.requests.answered(staged.taken, None, broker.rt.mono_us());
+        broker.metrics.requests.answered(staged.taken, staged.waited_from_us, broker.rt.mono_us());
         return if has_failed { Err("an error in a Produce request that asks for no reply") } else { Ok(out) };
     }
     if outcomes.iter().any(|outcome| outcome.awaits.is_some()) {
@@ -60,7 +64,7 @@ pub async fn produce(
     let mut well = Well::default();
     well.count(&broker, staged.taken, &outcomes);
     well.tell(&broker);
-    broker.metrics.requests.answered(staged.taken, None, broker.rt.mono_us());
+    broker.metrics.requests.answered(staged.taken, staged.waited_from_us, broker.rt.mono_us());
     Ok(out)
 }
 

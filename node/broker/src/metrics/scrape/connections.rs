@@ -7,6 +7,7 @@ use ottla_observe::{Family, Labels, Text};
 
 use super::Sources;
 use super::families::connections::*;
+use crate::metrics::software::UNKNOWN;
 
 pub fn write(text: &mut Text, sources: &Sources) {
     let network = sources.broker.listeners.network();
@@ -40,12 +41,11 @@ fn write_visits(text: &mut Text, listeners: &Listeners) {
 type Sum = fn(&Volume) -> u64;
 
 /// Kafka's names of what a client of its network layer sends and receives, which a server has the other way round.
-const VOLUMES: [(&Family, Sum); 5] = [
+const VOLUMES: [(&Family, Sum); 4] = [
     (&KAFKA_SERVER_SOCKET_SERVER_METRICS_INCOMING_BYTE_TOTAL, |volume| volume.bytes_in),
     (&KAFKA_SERVER_SOCKET_SERVER_METRICS_OUTGOING_BYTE_TOTAL, |volume| volume.bytes_out),
     (&KAFKA_SERVER_SOCKET_SERVER_METRICS_REQUEST_TOTAL, |volume| volume.replies),
     (&KAFKA_SERVER_SOCKET_SERVER_METRICS_RESPONSE_TOTAL, |volume| volume.requests),
-    (&KAFKA_SERVER_SOCKET_SERVER_METRICS_NETWORK_IO_TOTAL, |volume| volume.requests + volume.replies),
 ];
 
 fn write_volumes(text: &mut Text, listeners: &Listeners) {
@@ -57,9 +57,6 @@ fn write_volumes(text: &mut Text, listeners: &Listeners) {
     let idle = all.iter().map(|(labels, _, visits)| (labels, visits.closed_idle()));
     text.family(&OTTLA_IDLE_CONNECTIONS_CLOSED_TOTAL, idle);
 }
-
-/// What Kafka calls the software of clients that have not said what it is.
-const UNKNOWN: &str = "unknown";
 
 fn write_software(text: &mut Text, Sources { broker, .. }: &Sources, listeners: &Listeners) {
     let family = &KAFKA_SERVER_SOCKET_SERVER_METRICS_CONNECTIONS;

@@ -83,6 +83,7 @@ fn write_times(text: &mut Text, times: &Coordinators, now_us: i64) {
             spread.into_iter().zip(values).for_each(|(family, value)| text.single(family, value * MICROS));
         }
     }
+    text.single(&OTTLA_GROUP_COORDINATOR_BATCHES_TOTAL, times.appends_us.count());
     let loads = times.loads_ms.recent(now_us);
     if let Some((mean, max)) = loads.mean().zip(loads.max()) {
         text.single(&KAFKA_SERVER_GROUP_COORDINATOR_METRICS_PARTITION_LOAD_TIME_AVG, mean);

@@ -68,11 +68,14 @@ fn write_broker(text: &mut Text, sources: &Sources) {
     let (image, now_us) = (&published.image, broker.rt.mono_us());
     text.single(&KAFKA_SERVER_BROKER_METADATA_METRICS_LAST_APPLIED_RECORD_OFFSET, image.offset());
     if let Some(BatchHeader { max_timestamp, .. }) = header_of(sources, image.offset()) {
-        let (applied, committed) = controller.applied_and_committed();
-        let lag_ms = if applied < committed { broker.rt.wall_ms() - max_timestamp } else { 0 };
         text.single(&KAFKA_SERVER_BROKER_METADATA_METRICS_LAST_APPLIED_RECORD_TIMESTAMP, max_timestamp);
-        text.single(&KAFKA_SERVER_BROKER_METADATA_METRICS_LAST_APPLIED_RECORD_LAG_MS, lag_ms);
     }
+    let (applied, committed) = controller.applied_and_committed();
+    // Records of the quorum count as applied without being in the image.
+    let next = applied.max(image.offset() + 1);
+    let behind = (next < committed).then(|| header_of(sources, next)).flatten();
+    let lag_ms = behind.map_or(0, |header| (broker.rt.wall_ms() - header.max_timestamp).max(0));
+    text.single(&KAFKA_SERVER_BROKER_METADATA_METRICS_LAST_APPLIED_RECORD_LAG_MS, lag_ms);
     let metrics = &controller.metrics;
     text.single(&KAFKA_SERVER_BROKER_METADATA_METRICS_METADATA_LOAD_ERROR_COUNT, metrics.load_errors.get());
     text.single(&KAFKA_SERVER_BROKER_METADATA_METRICS_METADATA_APPLY_ERROR_COUNT, broker.metrics.failed_opens.get());

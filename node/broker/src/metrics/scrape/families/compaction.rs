@@ -26,7 +26,7 @@ pub const KAFKA_LOG_LOGCLEANER_MAX_CLEAN_TIME_SECS: Family = Family {
 pub const KAFKA_LOG_LOGCLEANER_MAX_COMPACTION_DELAY_SECS: Family = Family {
     name: "kafka_log_logcleaner_max_compaction_delay_secs",
     kind: Kind::Gauge,
-    help: "For how long a record of some log had waited beyond its max.compaction.lag.ms, when the last compaction was begun.",
+    help: "By how much the first segment of some log that was older than its max.compaction.lag.ms was so, when the last compaction was begun.",
     labels: &[],
 };
 

@@ -40,7 +40,7 @@ pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_CONNECTION_CREATION_TOTAL: Family =
 pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_CONNECTIONS: Family = Family {
     name: "kafka_server_socket_server_metrics_connections",
     kind: Kind::Gauge,
-    help: "Connections by what their clients say that they are (ApiVersions, KIP-511); unknown if they say nothing, other beyond 100 kinds since the start.",
+    help: "Connections by what their clients say that they are (ApiVersions, KIP-511); unknown if they say nothing, other beyond 100 kinds at listeners.",
     labels: &["clientSoftwareName", "clientSoftwareVersion", "listener"],
 };
 
@@ -56,13 +56,6 @@ pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_MEMORYPOOLDEPLETEDTIMETOTAL: Family
     kind: Kind::Gauge,
     help: "Milliseconds in which large requests have waited because others had taken all of queued.max.request.bytes.",
     labels: &[],
-};
-
-pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_NETWORK_IO_TOTAL: Family = Family {
-    name: "kafka_server_socket_server_metrics_network_io_total",
-    kind: Kind::Counter,
-    help: "Requests and responses.",
-    labels: &["listener"],
 };
 
 pub const KAFKA_SERVER_SOCKET_SERVER_METRICS_OUTGOING_BYTE_TOTAL: Family = Family {

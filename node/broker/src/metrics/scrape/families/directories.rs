@@ -5,7 +5,7 @@ use ottla_observe::{Family, Kind};
 pub const KAFKA_LOG_LOGFLUSHSTATS_LOGFLUSHRATEANDTIMEMS: Family = Family {
     name: "kafka_log_logflushstats_logflushrateandtimems",
     kind: Kind::Summary,
-    help: "Milliseconds that it takes to sync a log.",
+    help: "Milliseconds that it takes to sync a log in which there is something to sync.",
     labels: &[],
 };
 

@@ -184,6 +184,13 @@ pub const KAFKA_SERVER_GROUP_COORDINATOR_METRICS_PARTITION_LOAD_TIME_MAX: Family
     labels: &[],
 };
 
+pub const OTTLA_GROUP_COORDINATOR_BATCHES_TOTAL: Family = Family {
+    name: "ottla_group_coordinator_batches_total",
+    kind: Kind::Counter,
+    help: "Batches of records that coordinators have appended to their logs.",
+    labels: &[],
+};
+
 pub const OTTLA_GROUP_IDLE_SECONDS_TOTAL: Family = Family {
     name: "ottla_group_idle_seconds_total",
     kind: Kind::Counter,

@@ -68,7 +68,7 @@ pub const KAFKA_CONTROLLER_KAFKACONTROLLER_METADATAERRORCOUNT: Family = Family {
 pub const KAFKA_SERVER_BROKER_METADATA_METRICS_LAST_APPLIED_RECORD_LAG_MS: Family = Family {
     name: "kafka_server_broker_metadata_metrics_last_applied_record_lag_ms",
     kind: Kind::Gauge,
-    help: "Age of it, if there are committed records behind it; else 0.",
+    help: "Age of the first committed record behind it; 0 if there is none.",
     labels: &[],
 };
 
