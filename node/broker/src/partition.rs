@@ -402,7 +402,8 @@ impl Partition {
     /// one before had succeeded.
     pub fn sync_failed(&self, error: &LogError) -> bool {
         let is_first = self.health.swap(health::SYNC_FAILED, Ordering::Relaxed) != health::SYNC_FAILED;
-        if is_first {
+        // Of a directory that is offline one line was logged for all.
+        if is_first && !self.home.has_failed() {
             tracing::error!(
                 topic = %self.topic, partition = self.index,
                 "the log cannot be synced, which is tried again; produce is refused: {error}"

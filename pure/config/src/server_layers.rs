@@ -62,6 +62,16 @@ pub enum BrokerConfigError {
 /// What is set for one broker while it runs can make it listen at so many addresses: each has a descriptor.
 pub const LISTENERS_MAX: usize = 64;
 
+/// Numbers of threads that can be set while the broker runs.
+const THREADS: [&str; 6] = [
+    "background.threads",
+    "log.cleaner.threads",
+    "num.io.threads",
+    "num.network.threads",
+    "num.recovery.threads.per.data.dir",
+    "num.replica.fetchers",
+];
+
 static NONE: Overrides = Overrides::new();
 
 impl<'a> ServerLayers<'a> {
@@ -223,6 +233,27 @@ impl ServerLayers<'_> {
         if before.advertised == listeners.advertised { Ok(()) } else { Err(BrokerConfigError::Advertised) }
     }
 
+    /// Checks that no number of threads grows to more than twice what it was, or shrinks to less than half of it, as Kafka does:
+    /// a slip of the finger would show at once.
+    pub fn check_threads(&self, before: &ServerLayers<'_>) -> Result<(), BrokerConfigError> {
+        for name in THREADS {
+            let count = |layers: &ServerLayers<'_>| -> Option<i64> {
+                match layers.effective(name) {
+                    Some(Effective { value: Some(value), .. }) => value.parse().ok(),
+                    _ => None,
+                }
+            };
+            let Some((now, then)) = count(self).zip(count(before)).filter(|(now, then)| now != then) else { continue };
+            let why = match () {
+                () if now > then * 2 => format!("= {now} is more than twice {then}, what it is now"),
+                () if now < then / 2 => format!("= {now} is less than half of {then}, what it is now"),
+                () => continue,
+            };
+            return Err(BrokerConfigError::Conflict { key: name.to_owned(), why });
+        }
+        Ok(())
+    }
+
     /// What was set while the broker runs and does nothing in this version.
     pub fn without_effect(&self) -> Option<Warning> {
         let resolved = self.listeners();
@@ -353,6 +384,29 @@ mod tests {
         check(OneBroker, "cordoned.log.dirs", "*", "");
         check(OneBroker, "cordoned.log.dirs", "/b", "cordoned.log.dirs names /b, which is no log directory here");
         check(AllBrokers, "cordoned.log.dirs", "*", "cordoned.log.dirs can only be set for one broker");
+    }
+
+    #[test]
+    fn numbers_of_threads_change_by_half_or_double() {
+        let (server, _) = ServerConfig::load(Some("log.cleaner.threads=4"), &[]).unwrap();
+        let none = Overrides::new();
+        let check = |before: &str, after: &str| {
+            let (before, after) = (overrides(before), overrides(after));
+            let before = ServerLayers { broker: &before, cluster: &none, server: &server };
+            let after = ServerLayers { broker: &after, cluster: &none, server: &server };
+            after.check_threads(&before).err().map_or(String::new(), |error| error.to_string())
+        };
+        for good in ["log.cleaner.threads=8", "log.cleaner.threads=2", "num.io.threads=16", "log.retention.ms=1"] {
+            assert_eq!(check("", good), "", "{good}");
+        }
+        assert_eq!(check("", "log.cleaner.threads=9"), "log.cleaner.threads = 9 is more than twice 4, what it is now");
+        assert_eq!(
+            check("", "log.cleaner.threads=1"),
+            "log.cleaner.threads = 1 is less than half of 4, what it is now"
+        );
+        assert_eq!(check("log.cleaner.threads=8", "log.cleaner.threads=16"), "");
+        assert_eq!(check("num.io.threads=16", ""), "");
+        assert!(check("num.io.threads=32", "").contains("less than half of 32"));
     }
 
     #[test]

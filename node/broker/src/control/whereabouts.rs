@@ -95,7 +95,31 @@ pub fn settle(replicas: &Replicas, image: &Image) -> Settled {
             settled.elsewhere.push((home.id, replica));
         }
     }
+    tell_of_missing(replicas, image, &settled);
     settled
+}
+
+/// A disk that is not mounted leaves an empty directory, which looks like one that has just been added. That replicas are in one
+/// of another id shows what it is.
+fn tell_of_missing(replicas: &Replicas, image: &Image, settled: &Settled) {
+    let mut missing = BTreeMap::<Uuid, (usize, String)>::new();
+    for topic in image.topics().iter() {
+        for (index, partition) in topic.partitions() {
+            let directory = partition.directory_on(replicas.identity.node_id);
+            let replica = ReplicaId { topic: topic.id, index };
+            let is_found = || settled.elsewhere.iter().any(|(_, found)| *found == replica);
+            if !replicas.directories.may_hold(directory) && !is_found() {
+                let (count, _) = missing.entry(directory).or_insert_with(|| (0, format!("{}-{index}", topic.name)));
+                *count += 1;
+            }
+        }
+    }
+    for (directory, (count, name)) in missing {
+        tracing::error!(
+            "{count} partitions, among them {name}, are not served: they are in the log directory {directory}, which is none of \
+             log.dirs that work. Is a disk not mounted, or was log.dirs changed?"
+        );
+    }
 }
 
 /// Where a log ends; `None` if it cannot be opened.

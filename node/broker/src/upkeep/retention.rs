@@ -69,7 +69,10 @@ fn retain(trimming: &Trimming, partition: &Partition) -> bool {
                 }
             }
             Err(error) => {
-                tracing::error!(topic = %partition.topic, partition = partition.index, "retention failed: {error}");
+                partition.home.note(&error);
+                if !partition.home.has_failed() {
+                    tracing::error!(topic = %partition.topic, partition = partition.index, "retention failed: {error}");
+                }
                 return has_moved;
             }
         }

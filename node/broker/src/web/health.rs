@@ -2,7 +2,8 @@
 //!
 //! The first tells whether the process should be killed: it is well while the control plane's thread, on which this is
 //! answered, answers. A disk that stalls is no reason, and neither is a start that takes long. The second tells whether
-//! clients should be sent here.
+//! clients should be sent here: from the end of a start to the beginning of a stop, as long as the broker is registered. A log
+//! that cannot be opened, or a log directory that has failed, must not take the others from their clients: it is told, no more.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -21,24 +22,32 @@ pub fn live() -> Answer {
 }
 
 pub async fn ready(desk: Arc<Desk>) -> Answer {
-    let missing = match (desk.state(), desk.sources.get()) {
-        (BrokerState::Stopping, _) => "the broker stops\n".to_owned(),
-        (_, Some(sources)) => missing(&sources.broker),
-        (_, None) => "the broker starts: it is reading its logs, or registering\n".to_owned(),
+    let why_not = match (desk.state(), desk.sources.get()) {
+        (BrokerState::Stopping, _) => Some("the broker stops\n"),
+        (_, Some(sources)) => why_not(&sources.broker),
+        (_, None) => Some("the broker starts: it is reading its logs, or registering\n"),
     };
-    if missing.is_empty() { Answer::text(Status::Ok, "ok\n") } else { Answer::text(Status::Unavailable, missing) }
+    match (why_not, desk.sources.get()) {
+        (Some(why_not), _) => Answer::text(Status::Unavailable, why_not.to_owned()),
+        (None, Some(sources)) => Answer::text(Status::Ok, format!("ok\n{}", closed(&sources.broker))),
+        (None, None) => Answer::text(Status::Ok, "ok\n"),
+    }
 }
 
-/// A line for each thing that keeps the broker from serving all that it should.
-fn missing(broker: &Broker) -> String {
+fn why_not(broker: &Broker) -> Option<&'static str> {
     let published = broker.published();
-    let mut lines = String::new();
     let registered = published.image.brokers().get(broker.identity.node_id);
     match registered.filter(|registered| registered.incarnation_id == broker.identity.incarnation_id) {
-        None => lines.push_str("the broker is not registered\n"),
-        Some(registered) if registered.fenced => lines.push_str("the broker is fenced\n"),
-        Some(_) => {}
+        None => Some("the broker is not registered\n"),
+        Some(registered) if registered.fenced => Some("the broker is fenced\n"),
+        Some(_) => None,
     }
+}
+
+/// A line for each partition that is not served.
+fn closed(broker: &Broker) -> String {
+    let published = broker.published();
+    let mut lines = String::new();
     let mut closed = published.topics.iter().flat_map(|topic| {
         let partitions = topic.partitions.iter().enumerate();
         let closed = partitions.filter(|(_, open)| open.as_ref().is_none_or(|partition| partition.has_failed()));

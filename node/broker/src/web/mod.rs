@@ -36,7 +36,7 @@ const ROUTES: &[Route] = &[
     },
     Route {
         path: "/readyz",
-        about: "200 while the broker serves; else 503 and what is missing",
+        about: "200 while the broker serves, and which partitions it does not; else 503 and why",
         get: |desk, _| Box::pin(health::ready(desk)),
     },
     Route {

@@ -1,41 +1,43 @@
-//! What is logged: nothing, while there is nothing that an operator could act on.
+//! What is logged: what an operator can act on, once, and nothing else.
 
+use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::{Arc, Mutex};
-use std::thread::{self, ThreadId};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use ottla_wire::ErrorCode;
 
 use crate::support::*;
 
-/// What the broker of this thread logs. Whether a line is wanted is found out once for all threads: so it is the whole
-/// process that is listened to, and what other tests log is left out here.
-#[derive(Clone)]
-struct Lines {
-    written: Arc<Mutex<Vec<u8>>>,
-    thread: ThreadId,
+/// What the brokers of some threads log. Whether a line is wanted is found out once for all threads: so it is the whole process
+/// that is listened to, and what other tests log is left out here.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<BTreeMap<String, Vec<u8>>>>);
+
+static LINES: LazyLock<Lines> = LazyLock::new(|| {
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let logs = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    tracing::subscriber::set_global_default(logs).unwrap();
+    lines
+});
+
+/// Each test has a thread of its own.
+fn thread() -> String {
+    format!("{:?}", std::thread::current().id())
 }
 
 impl Lines {
-    fn listen() -> Lines {
-        let lines = Lines { written: Arc::default(), thread: thread::current().id() };
-        let writer = lines.clone();
-        let logs = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
-        tracing::subscriber::set_global_default(logs).unwrap();
-        lines
-    }
-
-    /// What was logged since this was asked last.
+    /// Listens to this thread from now on; gives what was logged since this was called last.
     fn take(&self) -> String {
-        String::from_utf8(std::mem::take(&mut *self.written.lock().unwrap())).unwrap()
+        String::from_utf8(self.0.lock().unwrap().insert(thread(), Vec::new()).unwrap_or_default()).unwrap()
     }
 }
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if thread::current().id() == self.thread {
-            self.written.lock().unwrap().extend_from_slice(bytes);
+        if let Some(lines) = self.0.lock().unwrap().get_mut(&thread()) {
+            lines.extend_from_slice(bytes);
         }
         Ok(bytes.len())
     }
@@ -47,7 +49,8 @@ impl Write for Lines {
 
 #[test]
 fn an_idle_broker_says_nothing() {
-    let (machine, lines) = (Machine::new(), Lines::listen());
+    let (machine, lines) = (Machine::new(), &*LINES);
+    lines.take();
     let (before, idle, after) = machine.world.block_on(async {
         let mut broker = machine.start().await;
         let rt = broker.process.rt();
@@ -66,4 +69,27 @@ fn an_idle_broker_says_nothing() {
     assert!(before.contains("INFO"), "it says what it begins with: {before}");
     assert_eq!(idle, "");
     assert!(after.contains("stopped cleanly"), "{after}");
+}
+
+#[test]
+fn a_directory_that_is_empty_where_it_should_not_be_is_told_of() {
+    let (machine, lines) = (Machine::new(), &*LINES);
+    lines.take();
+    machine.world.block_on(async {
+        let before = [("listeners", "PLAINTEXT://127.0.0.1:9092"), ("log.dirs", "/data,/mounted")];
+        let mut broker = machine.start_set_up(&before).await;
+        for topic in ["a", "b", "c", "d"] {
+            assert_eq!(broker.client.create(topic, &[]).await, ErrorCode::None);
+            assert_eq!(broker.client.produce(topic, 1000).await, ErrorCode::None);
+        }
+        machine.stop(broker).await.unwrap();
+        lines.take();
+        // As if nothing were mounted there.
+        let after = [before[0], ("log.dirs", "/data,/not-mounted")];
+        let broker = machine.start_set_up(&after).await;
+        machine.stop(broker).await.unwrap();
+    });
+    let said = lines.take();
+    let told: Vec<&str> = said.lines().filter(|line| line.contains("Is a disk not mounted")).collect();
+    assert!(told.len() == 1 && told[0].contains("ERROR") && told[0].contains("2 partitions, among them "), "{said}");
 }

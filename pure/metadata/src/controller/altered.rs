@@ -179,9 +179,10 @@ fn check(state: &State, resource: &ConfigResource, altered: &Altered, server: &S
     let layers = state.configs().layers(server);
     let invalid = |code, message: String| Refusal { code, message };
     let Altered { after, keys } = altered;
-    let of_brokers = |layers: ServerLayers<'_>, target| {
+    let of_brokers = |new_layers: ServerLayers<'_>, target| {
         let new = keys.iter().filter_map(|key| Some((&**key, &**after.get(key)?)));
-        layers.check(target, new).map_err(|why| invalid(ErrorCode::InvalidRequest, why.to_string()))
+        let checked = new_layers.check(target, new).and_then(|()| new_layers.check_threads(&layers));
+        checked.map_err(|why| invalid(ErrorCode::InvalidRequest, why.to_string()))
     };
     match resource {
         ConfigResource::Topic(_) => {
