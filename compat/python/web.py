@@ -181,7 +181,9 @@ def compaction_takes_no_more_of_the_disk_than_it_may(ctx, program, ready_s):
     client, topic = Confluent(watched.server.bootstrap), ctx.topic()
     compacted = {"cleanup.policy": "compact", "internal.segment.bytes": "20000", "min.cleanable.dirty.ratio": "0.01"}
     client.create_topic(topic, 1, compacted)
-    produce(client, topic, 0, 10_000)
+    for _ in range(40):
+        # Each of them is a batch or more: one that is larger than a second's share would be read at once.
+        produce(client, topic, 0, 250)
 
     def taken():
         return watched.samples()["kafka_utils_throttler_cleaner_io_count"]
