@@ -190,7 +190,7 @@ impl<S: Service> Conn<S> {
         self.drain().await?;
         let shared = self.shared.clone();
         let alone = if frame.len() > LARGE_DECODE_BYTES {
-            Some(noting(&mut self.has_waited, shared.budget.large_decode()).await)
+            Some(noting(&mut self.has_waited, pin!(shared.budget.large_decode())).await)
         } else {
             None
         };
@@ -237,7 +237,7 @@ impl<S: Service> Conn<S> {
                 break;
             }
             let bytes = out.size();
-            noting(&mut self.has_waited, send(&self.shared, &mut self.stream, out)).await?;
+            noting(&mut self.has_waited, pin!(send(&self.shared, &mut self.stream, out))).await?;
             self.visit.volume.bytes_out += bytes;
             self.replies.sent();
             self.has_sent = true;
@@ -252,7 +252,7 @@ impl<S: Service> Conn<S> {
             self.send_ready().await?;
             match self.replies.first() {
                 Some(Reply::Waiting(reply)) => {
-                    let out = noting(&mut self.has_waited, reply).await;
+                    let out = noting(&mut self.has_waited, pin!(reply)).await;
                     self.replies.came(out);
                 }
                 Some(Reply::Ready(_)) | None => return Ok(()),
@@ -313,9 +313,8 @@ impl<S: Service> Conn<S> {
     }
 }
 
-/// Notes whether it has to be waited for.
-async fn noting<T>(has_waited: &mut bool, future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
+/// Notes whether it has to be waited for. It stays where it is: taken by value, each connection would have room for it twice.
+async fn noting<T>(has_waited: &mut bool, mut future: Pin<&mut impl Future<Output = T>>) -> T {
     let noted = poll_fn(|cx| {
         let polled = future.as_mut().poll(cx);
         *has_waited |= polled.is_pending();
