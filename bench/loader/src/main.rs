@@ -34,6 +34,7 @@ use groups::Effort;
 use machine::Machine;
 use options::{Options, Servers};
 use report::Compared;
+use rest::OfKafkaToo;
 use rows::Row;
 use server::Side;
 
@@ -102,10 +103,14 @@ fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 fn measure_figures(name: &'static str, sides: &[Side], options: &Options) -> anyhow::Result<Vec<Figure>> {
-    if let Some((_, is_quick)) = rest::NAMES.iter().find(|(other, _)| *other == name) {
+    if let Some((_, of_kafka_too)) = rest::NAMES.iter().find(|(other, _)| *other == name) {
         let is_beside = |side: &&Side| match side {
             Side::Ottla { .. } => true,
-            Side::Kafka(_) => *is_quick || !options.is_quick,
+            Side::Kafka(_) => match of_kafka_too {
+                OfKafkaToo::Always => true,
+                OfKafkaToo::UnlessQuick => !options.is_quick,
+                OfKafkaToo::Never => false,
+            },
             _ => false,
         };
         let rounds = if options.is_quick { 1 } else { options.rounds };

@@ -17,15 +17,24 @@ use crate::load::{Requests, closed, pinned};
 use crate::rows::DEPTH;
 use crate::server::{Caller, End, Resident, Server, Side, Topic};
 
-/// Each with whether `--quick` takes it beside Kafka, too: what takes Kafka long is taken of Ottla alone there.
-pub const NAMES: [(&str, bool); 7] = [
-    ("memory-idle", true),
-    ("memory-connection", true),
-    ("memory-loaded", false),
-    ("memory-partition", false),
-    ("idle", false),
-    ("start", true),
-    ("start-2000", false),
+/// When a figure is taken of Kafka, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfKafkaToo {
+    Always,
+    /// It takes Kafka long.
+    UnlessQuick,
+    /// The heap that a JVM begins with hides it.
+    Never,
+}
+
+pub const NAMES: [(&str, OfKafkaToo); 7] = [
+    ("memory-idle", OfKafkaToo::Always),
+    ("memory-connection", OfKafkaToo::Never),
+    ("memory-loaded", OfKafkaToo::UnlessQuick),
+    ("memory-partition", OfKafkaToo::UnlessQuick),
+    ("idle", OfKafkaToo::UnlessQuick),
+    ("start", OfKafkaToo::Always),
+    ("start-2000", OfKafkaToo::UnlessQuick),
 ];
 
 const CONNECTIONS: u64 = 500;
