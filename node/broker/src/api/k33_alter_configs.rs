@@ -19,12 +19,13 @@ async fn handle(ctx: Ctx, mut request: AlterConfigsRequest) -> AlterConfigsRespo
     let refused = request.resources.extract_if(.., |resource| refusal(resource).is_some());
     let mut refused: Vec<_> =
         refused.filter_map(|resource| Some(refused_one((refusal(&resource)?, None), resource))).collect();
-    let mut places = request.resources.iter();
-    // One that comes again is refused anyway.
-    if let Some(ours) = places.position(|one| is_ours(&ctx, one.resource_type, &one.resource_name)) {
-        let set = request.resources[ours].configs.iter().map(|config| (&config.name, &config.value));
+    let is_ours = |one: &AlterConfigsResource| is_ours(&ctx, one.resource_type, &one.resource_name);
+    if let Some(resource) = request.resources.iter().find(|one| is_ours(one)) {
+        let set = resource.configs.iter().map(|config| (&config.name, &config.value));
         if let Some(why) = cannot_listen(&ctx, set).await {
-            refused.push(refused_one((ErrorCode::InvalidRequest, Some(why)), request.resources.remove(ours)));
+            // Where it comes again, too: one of two would be all that is left.
+            let all = request.resources.extract_if(.., |one| is_ours(one));
+            refused.extend(all.map(|one| refused_one((ErrorCode::InvalidRequest, Some(why.clone())), one)));
         }
     }
     let mut response = ctx.broker.control.alter_configs(request).await;

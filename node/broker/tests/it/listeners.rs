@@ -24,6 +24,11 @@ const MAP: &str = "PLAINTEXT:PLAINTEXT,SECOND:PLAINTEXT,THIRD:PLAINTEXT";
 const OF_SECOND: &str = "listener.name.second.max.connections";
 
 async fn set(client: &mut Client, configs: &[(&str, &str)]) -> ErrorCode {
+    set_times(client, configs, 1).await[0]
+}
+
+/// With so many resources that are the same.
+async fn set_times(client: &mut Client, configs: &[(&str, &str)], times: usize) -> Vec<ErrorCode> {
     let config = |(key, value): &(&str, &str)| AlterableConfig {
         name: (*key).into(),
         value: Some((*value).into()),
@@ -35,8 +40,8 @@ async fn set(client: &mut Client, configs: &[(&str, &str)]) -> ErrorCode {
         configs: configs.iter().map(config).collect(),
         ..Default::default()
     };
-    let request = IncrementalAlterConfigsRequest { resources: vec![resource], ..Default::default() };
-    code(client.call(&request, 1).await.responses[0].error_code)
+    let request = IncrementalAlterConfigsRequest { resources: vec![resource; times], ..Default::default() };
+    client.call(&request, 1).await.responses.iter().map(|response| code(response.error_code)).collect()
 }
 
 /// Value and source.
@@ -149,6 +154,7 @@ fn an_address_that_is_taken_is_refused() {
         let other = machine.occupy(taken);
         let both = [("listeners", &*with_second(9093)), ("listener.security.protocol.map", MAP)];
         assert_eq!(set(&mut broker.client, &both).await, ErrorCode::InvalidRequest);
+        assert_eq!(set_times(&mut broker.client, &both, 2).await, [ErrorCode::InvalidRequest; 2]);
         assert_eq!(described(&mut broker.client, "listeners").await.1, 4, "nothing of it is kept");
         drop(other);
         assert_eq!(set(&mut broker.client, &both).await, ErrorCode::None);
