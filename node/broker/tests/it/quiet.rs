@@ -1,10 +1,11 @@
 //! What is logged: what an operator can act on, once, and nothing else.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use ottla_storage::disk::Operation;
 use ottla_wire::ErrorCode;
 
 use crate::support::*;
@@ -92,4 +93,34 @@ fn a_directory_that_is_empty_where_it_should_not_be_is_told_of() {
     let said = lines.take();
     let told: Vec<&str> = said.lines().filter(|line| line.contains("Is a disk not mounted")).collect();
     assert!(told.len() == 1 && told[0].contains("ERROR") && told[0].contains("2 partitions, among them "), "{said}");
+}
+
+#[test]
+fn a_directory_that_fails_is_told_of_once() {
+    // By the flusher, which finds that four logs cannot be synced; and by retention, which cannot remove a segment of each.
+    for (failing, settings) in
+        [(Operation::Sync, ("flush.messages", "1")), (Operation::Names, ("retention.bytes", "0"))]
+    {
+        let (machine, lines) = (Machine::new(), &*LINES);
+        lines.take();
+        machine.world.block_on(async {
+            let dirs = ("log.dirs", "/b");
+            let often = [("log.retention.check.interval.ms", "1000"), ("log.initial.task.delay.ms", "1000")];
+            let broker = [("listeners", "PLAINTEXT://127.0.0.1:9092"), dirs, ("metadata.log.dir", "/data")];
+            let mut broker = machine.start_set_up(&[&broker[..], &often].concat()).await;
+            for topic in ["a", "b", "c", "d"] {
+                let configs = [settings, ("internal.segment.bytes", "100")];
+                assert_eq!(broker.client.create(topic, &configs).await, ErrorCode::None);
+            }
+            machine.disk.fail_all(failing, "/b/", ErrorKind::ReadOnlyFilesystem);
+            for topic in ["a", "b", "c", "d", "a", "b", "c", "d"] {
+                broker.client.produce(topic, 1000).await;
+            }
+            broker.process.rt().sleep(Duration::from_secs(20)).await;
+            machine.crash(broker).await;
+        });
+        let said = lines.take();
+        let errors: Vec<&str> = said.lines().filter(|line| line.contains("ERROR")).collect();
+        assert!(errors.len() == 1 && errors[0].contains("goes offline with its partitions"), "{errors:#?}");
+    }
 }
