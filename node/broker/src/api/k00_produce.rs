@@ -17,7 +17,7 @@ use ottla_wire::frame::{RequestStart, ResponseFrame};
 use ottla_wire::produce::{Request, ResponseWriter, Topics, fail};
 use ottla_wire::{ApiKey, DecodeError, DecodeErrorKind, ErrorCode, Reader, TopicKey, TopicsPlace};
 
-use super::{Api, HotCall, Run, outcome};
+use super::{Api, HotCall, KEPT_MAX, Run, outcome};
 use crate::Broker;
 use crate::ctx::{Client, Operation, Resource};
 use crate::metrics::requests::Taken;
@@ -40,9 +40,6 @@ pub struct Staging {
     /// As of the turn's first request.
     seen: Option<Seen>,
 }
-
-/// For more partitions, or requests, than this a turn takes memory of its own: that costs little beside what they cost.
-const KEPT_MAX: usize = 1024;
 
 /// What a turn looks at once.
 #[derive(Debug)]

@@ -16,7 +16,7 @@ use ottla_wire::fetch::Request;
 use ottla_wire::frame::RequestStart;
 use ottla_wire::{ApiKey, DecodeError, DecodeErrorKind, ErrorCode, Reader};
 
-use super::{Api, HotCall, Run, outcome};
+use super::{Api, HotCall, KEPT_MAX, Run, outcome};
 use crate::Broker;
 use crate::ctx::{Client, Operation, Resource};
 use crate::fetch::answer::{List, refuse, write};
@@ -29,9 +29,6 @@ use crate::serve::Turn;
 use crate::topics;
 
 pub const API: Api = Api { key: ApiKey::Fetch, run: Run::Hot(handle) };
-
-/// For more partitions than this a fetch takes memory of its own: that costs little beside what they cost.
-const KEPT_MAX: usize = 1024;
 
 /// What a connection keeps from one fetch to the next: room, nothing else, and not much.
 #[derive(Debug, Default)]

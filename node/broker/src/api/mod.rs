@@ -60,6 +60,9 @@ use crate::serve::Turn;
 
 pub use k18_api_versions::unsupported as unsupported_api_versions;
 
+/// For more partitions, or requests, than this a turn takes memory of its own: that costs little beside what they cost.
+const KEPT_MAX: usize = 1024;
+
 /// Every API key that this broker answers.
 pub const TABLE: &[Api] = &[
     k00_produce::API,

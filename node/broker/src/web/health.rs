@@ -27,11 +27,11 @@ pub async fn ready(desk: Arc<Desk>) -> Answer {
         (_, Some(sources)) => why_not(&sources.broker),
         (_, None) => Some("the broker starts: it is reading its logs, or registering\n"),
     };
-    match (why_not, desk.sources.get()) {
-        (Some(why_not), _) => Answer::text(Status::Unavailable, why_not.to_owned()),
-        (None, Some(sources)) => Answer::text(Status::Ok, format!("ok\n{}", closed(&sources.broker))),
-        (None, None) => Answer::text(Status::Ok, "ok\n"),
+    if let Some(why_not) = why_not {
+        return Answer::text(Status::Unavailable, why_not);
     }
+    let closed = desk.sources.get().map_or(String::new(), |sources| closed(&sources.broker));
+    Answer::text(Status::Ok, format!("ok\n{closed}"))
 }
 
 fn why_not(broker: &Broker) -> Option<&'static str> {
