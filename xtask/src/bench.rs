@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::test::java;
+use crate::test::{self, java};
 use crate::test::tally::Trouble;
 
 pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
@@ -25,10 +25,12 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     loader.arg("--out").arg(target.join("bench"));
     let (without, arguments): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| *argument == "--without-kafka");
     if without.is_empty() {
-        match java::jars(root, target) {
-            Ok(jars) => drop(loader.arg("--kafka").arg(jars)),
-            Err(Trouble::Skipped(why)) => crate::say(&format!("without Apache Kafka: {why}")),
-            Err(Trouble::Failed(why)) => return Err(why),
+        for (option, found) in [("--kafka", java::jars(root, target)), ("--python", test::python(root))] {
+            match found {
+                Ok(path) => drop(loader.arg(option).arg(path)),
+                Err(Trouble::Skipped(why)) => crate::say(&format!("without {option}: {why}")),
+                Err(Trouble::Failed(why)) => return Err(why),
+            }
         }
     }
     ended(loader.args(arguments))

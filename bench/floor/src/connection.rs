@@ -2,10 +2,9 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::sync::Mutex;
 
 use crate::fields::{self, Fields};
-use crate::log::Log;
+use crate::log::Partition;
 use crate::{fetch, produce};
 
 const BUFFER_BYTES: usize = 64 << 10;
@@ -14,7 +13,7 @@ const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
 
 /// Answers requests until the peer closes.
-pub fn serve(mut stream: TcpStream, partitions: &[Mutex<Log>]) -> io::Result<()> {
+pub fn serve(mut stream: TcpStream, partitions: &[Partition]) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut filled = 0;
@@ -58,7 +57,7 @@ fn frame_bytes(input: &[u8]) -> io::Result<Option<usize>> {
     }
 }
 
-fn answer(frame: &mut [u8], partitions: &[Mutex<Log>], out: &mut Vec<u8>, stream: &TcpStream) -> io::Result<()> {
+fn answer(frame: &mut [u8], partitions: &[Partition], out: &mut Vec<u8>, stream: &TcpStream) -> io::Result<()> {
     let mut fields = Fields::at(frame, 4);
     let header = fields::header(&mut fields).ok_or_else(|| unknown("this header"))?;
     let answered = match header.api_key {
@@ -94,8 +93,8 @@ mod tests {
     /// Sends the requests in one write to a floor with four partitions, and gives its replies.
     fn replies(requests: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let dir = tempfile::tempdir().unwrap();
-        let partitions: Vec<Mutex<Log>> =
-            (0..4).map(|p| Mutex::new(Log::create(dir.path().join(p.to_string()), 1 << 20).unwrap())).collect();
+        let create = |partition: i32| Partition::create(dir.path().join(partition.to_string()), 1 << 20).unwrap();
+        let partitions: Vec<Partition> = (0..4).map(create).collect();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, _) = listener.accept().unwrap();

@@ -1,15 +1,15 @@
-//! Fetch, version 12, from one partition and without a session. What is not there is not waited for.
+//! Fetch, version 12, from one partition and without a session. The first byte is waited for, as long as the request says.
 
 use std::io;
 use std::net::TcpStream;
 use std::os::unix::fs::FileExt;
-use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use rustix::fs::sendfile;
 use rustix::net::{SendFlags, send};
 
 use crate::fields::{Fields, Header, begin_reply, end_reply, put_compact_string, put_uvarint};
-use crate::log::{Log, Part};
+use crate::log::{Part, Partition};
 
 /// From here on the kernel moves the pages; below, a copy is cheaper than a call.
 const SENDFILE_BYTES: u64 = 16 << 10;
@@ -19,6 +19,7 @@ const OFFSET_OUT_OF_RANGE: i16 = 1;
 const UNKNOWN_TOPIC_OR_PARTITION: i16 = 3;
 
 struct Request<'a> {
+    max_wait: Duration,
     topic: &'a [u8],
     partition: i32,
     offset: i64,
@@ -30,7 +31,7 @@ struct Request<'a> {
 pub fn answer(
     header: Header,
     fields: Fields<'_>,
-    partitions: &[Mutex<Log>],
+    partitions: &[Partition],
     out: &mut Vec<u8>,
     stream: &TcpStream,
 ) -> io::Result<Option<()>> {
@@ -75,7 +76,8 @@ pub fn answer(
 }
 
 fn read(mut fields: Fields<'_>) -> Option<Request<'_>> {
-    fields.bytes(17)?; // replica id, max wait, min and max bytes, isolation level
+    let (_replica_id, max_wait_ms) = (fields.i32()?, fields.i32()?);
+    fields.bytes(9)?; // min and max bytes, isolation level
     let (session_id, _session_epoch) = (fields.i32()?, fields.i32()?);
     let topics = fields.compact_len()?;
     let topic_bytes = fields.compact_len()?;
@@ -84,18 +86,28 @@ fn read(mut fields: Fields<'_>) -> Option<Request<'_>> {
     let (partition, _current_leader_epoch, offset) = (fields.i32()?, fields.i32()?, fields.i64()?);
     let (_last_fetched_epoch, _log_start_offset, max_bytes) = (fields.i32()?, fields.i64()?, fields.i32()?);
     let known = session_id == 0 && topics == 1 && partitions == 1;
-    known.then_some(Request { topic, partition, offset, max_bytes })
+    let max_wait = Duration::from_millis(max_wait_ms.max(0) as u64);
+    known.then_some(Request { max_wait, topic, partition, offset, max_bytes })
 }
 
 /// The error, the end of the log, and the records.
-fn find(request: &Request<'_>, partitions: &[Mutex<Log>]) -> (i16, i64, Option<Part>) {
+fn find(request: &Request<'_>, partitions: &[Partition]) -> (i16, i64, Option<Part>) {
     let partition = usize::try_from(request.partition).ok().and_then(|partition| partitions.get(partition));
-    let Some(log) = partition else { return (UNKNOWN_TOPIC_OR_PARTITION, -1, None) };
-    let log = log.lock().expect("no thread panics with it");
-    match log.part(request.offset, request.max_bytes.max(0) as u64) {
-        Some(part) => (NONE, log.end(), Some(part)),
-        None if request.offset == log.end() => (NONE, log.end(), None),
-        None => (OFFSET_OUT_OF_RANGE, -1, None),
+    let Some(partition) = partition else { return (UNKNOWN_TOPIC_OR_PARTITION, -1, None) };
+    let mut log = partition.log.lock().expect("no thread panics with it");
+    let until = Instant::now() + request.max_wait;
+    loop {
+        if let Some(part) = log.part(request.offset, request.max_bytes.max(0) as u64) {
+            return (NONE, log.end(), Some(part));
+        }
+        if request.offset != log.end() {
+            return (OFFSET_OUT_OF_RANGE, -1, None);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return (NONE, log.end(), None);
+        }
+        log = partition.grown.wait_timeout(log, left).expect("no thread panics with it").0;
     }
 }
 

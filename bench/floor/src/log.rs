@@ -7,13 +7,25 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex};
 
 /// What all batches of a partition have in common.
 #[derive(Clone, Copy, PartialEq)]
 pub struct Shape {
     pub bytes: u64,
     pub records: i64,
+}
+
+pub struct Partition {
+    pub log: Mutex<Log>,
+    /// Told when there is more.
+    pub grown: Condvar,
+}
+
+impl Partition {
+    pub fn create(dir: PathBuf, segment_bytes: u64) -> io::Result<Partition> {
+        Ok(Partition { log: Mutex::new(Log::create(dir, segment_bytes)?), grown: Condvar::new() })
+    }
 }
 
 pub struct Log {

@@ -18,10 +18,10 @@ use std::io::{self, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 
-use log::Log;
+use log::Partition;
 
 const USAGE: &str = "usage: ottla-floor DIR PARTITIONS SEGMENT_BYTES";
 
@@ -47,8 +47,8 @@ fn main() -> ExitCode {
 /// Serves on a port of the system's choice, which the ready line tells, until it is killed.
 fn serve(dir: &PathBuf, partitions: u32, segment_bytes: u64) -> io::Result<()> {
     std::fs::create_dir_all(dir)?;
-    let log = |partition| Log::create(dir.join(partition_name(partition)), segment_bytes).map(Mutex::new);
-    let partitions: Arc<[Mutex<Log>]> = (0..partitions).map(log).collect::<io::Result<_>>()?;
+    let create = |partition| Partition::create(dir.join(partition_name(partition)), segment_bytes);
+    let partitions: Arc<[Partition]> = (0..partitions).map(create).collect::<io::Result<_>>()?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     writeln!(io::stdout(), "floor ready on {}", listener.local_addr()?)?;
     for stream in listener.incoming() {

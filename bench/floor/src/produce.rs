@@ -2,12 +2,11 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::Mutex;
 
 use crc_fast::CrcAlgorithm::Crc32Iscsi;
 
 use crate::fields::{Fields, Header, begin_reply, end_reply, put_compact_string};
-use crate::log::{Log, Shape};
+use crate::log::{Partition, Shape};
 
 const NONE: i16 = 0;
 const CORRUPT_MESSAGE: i16 = 2;
@@ -33,7 +32,7 @@ pub fn answer(
     header: Header,
     frame: &mut [u8],
     position: usize,
-    partitions: &[Mutex<Log>],
+    partitions: &[Partition],
     out: &mut Vec<u8>,
 ) -> io::Result<Option<()>> {
     let Some(request) = read(Fields::at(frame, position)) else { return Ok(None) };
@@ -73,8 +72,8 @@ fn range(fields: &mut Fields<'_>) -> Option<Range<usize>> {
     Some(start..start + length)
 }
 
-fn append(batch: &mut [u8], partition: i32, partitions: &[Mutex<Log>]) -> io::Result<(i16, i64)> {
-    let Some(log) = usize::try_from(partition).ok().and_then(|partition| partitions.get(partition)) else {
+fn append(batch: &mut [u8], partition: i32, partitions: &[Partition]) -> io::Result<(i16, i64)> {
+    let Some(partition) = usize::try_from(partition).ok().and_then(|partition| partitions.get(partition)) else {
         return Ok((UNKNOWN_TOPIC_OR_PARTITION, -1));
     };
     if batch.len() < HEADER_BYTES {
@@ -85,7 +84,8 @@ fn append(batch: &mut [u8], partition: i32, partitions: &[Mutex<Log>]) -> io::Re
         return Ok((CORRUPT_MESSAGE, -1));
     }
     let shape = Shape { bytes: batch.len() as u64, records: i64::from(u32_at(batch, RECORD_COUNT)) };
-    let appended = log.lock().expect("no thread panics with it").append(batch, shape, stamp)?;
+    let appended = partition.log.lock().expect("no thread panics with it").append(batch, shape, stamp)?;
+    partition.grown.notify_all();
     Ok(appended.map_or((INVALID_RECORD, -1), |base_offset| (NONE, base_offset)))
 }
 

@@ -23,6 +23,16 @@ impl Histogram {
         self.total += 1;
     }
 
+    pub fn add(&mut self, other: &Histogram) {
+        self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
+        self.total += other.total;
+    }
+
+    /// Each bucket that is not empty, by its largest value.
+    pub fn counts(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.counts.iter().enumerate().filter(|(_, count)| **count > 0).map(|(bucket, count)| (largest(bucket), *count))
+    }
+
     /// The value that this share of all recorded values does not exceed, rounded up to the end of its bucket. 0 where
     /// nothing was recorded.
     pub fn quantile(&self, share: f64) -> u64 {
@@ -75,5 +85,10 @@ mod tests {
         let largest = histogram.quantile(1.0);
         assert!((1_000_000..1_016_000).contains(&largest), "{largest}");
         assert_eq!(histogram.quantile(0.98), 50);
+        let mut sum = Histogram::default();
+        assert_eq!(sum.counts().count(), 0);
+        [&histogram, &histogram].into_iter().for_each(|more| sum.add(more));
+        assert_eq!((sum.counts().next(), sum.counts().count()), (Some((1, 2)), 51));
+        assert_eq!(sum.quantile(0.5), histogram.quantile(0.5));
     }
 }

@@ -6,7 +6,7 @@
 //! a server does not pay for its client's requests, but for its own replies: a figure compares to one taken in the same way.
 
 mod apache;
-mod compare;
+mod cases;
 mod figure;
 mod groups;
 mod histogram;
@@ -16,7 +16,7 @@ mod machine;
 mod options;
 mod page;
 mod report;
-mod rest;
+mod row;
 mod rows;
 mod server;
 
@@ -24,22 +24,16 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
 use apache::Apache;
-use figure::Figure;
-use groups::Effort;
+use cases::{Case, Effort};
 use machine::Machine;
 use options::{Options, Servers};
-use report::Compared;
-use rest::OfKafkaToo;
-use rows::Row;
 use server::Side;
-
-/// `--quick` divides the requests of a round by it.
-const QUICK_PART: u64 = 4;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1).peekable();
@@ -57,89 +51,55 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> anyhow::Result<()> {
-    let sides = sides(&options.servers);
-    let wanted = rows::all().into_iter().filter(|row| is_wanted(options, &row.name, row.is_quick));
-    let part = if options.is_quick { QUICK_PART } else { 1 };
-    let rows: Vec<Row> = wanted.map(|row| Row { requests: row.requests / part, ..row }).collect();
-    // They need processes of their own.
-    let has_ottla = sides.iter().any(|side| matches!(side, Side::Ottla { .. }));
-    let names = rest::NAMES.map(|(name, _)| name).into_iter().chain(groups::NAMES);
-    let figures: Vec<&'static str> = names.filter(|name| has_ottla && is_wanted(options, name, true)).collect();
-    ensure!(!rows.is_empty() || !figures.is_empty(), "no row has such a name; --list tells them");
+    let sides = sides(options);
+    let wanted = |case: Case| match options.names.is_empty() {
+        false => case.keep_named(&options.names),
+        true if options.is_quick => case.keep_quick(),
+        true => Some(case),
+    };
+    let cases: Vec<Case> = cases::all().into_iter().filter_map(wanted).collect();
+    ensure!(!cases.is_empty(), "no row has such a name; --list tells them");
     if options.lists {
-        rows.iter().map(|row| row.name.as_str()).chain(figures).for_each(say);
+        cases.iter().flat_map(Case::names).for_each(say);
         return Ok(());
     }
     let machine = Machine::look();
     machine.lines().iter().for_each(|line| say(line));
     let book = Book {
-        path: options.out.join(format!("{}.json", compare::since_epoch().as_secs())),
+        path: options.out.join(format!("{}.json", row::since_epoch().as_secs())),
         options,
         machine,
         sides: &sides,
     };
-    let mut results = Vec::new();
-    if !rows.is_empty() {
-        say(&report::heading(&sides));
-    }
-    for case in rows.chunk_by(|a, b| a.case == b.case) {
-        let samples = compare::compare(case, &sides, options.rounds, &options.out)?;
-        for (row, samples) in case.iter().zip(samples) {
-            let compared = Compared { row, sides: &sides, samples };
-            compared.lines().iter().for_each(|line| say(line));
-            results.push(compared.json());
-        }
-        book.keep(&results)?;
-    }
-    for name in figures {
-        for figure in measure_figures(name, &sides, options)? {
-            say(&figure.line());
-            results.push(figure.json());
-        }
-        book.keep(&results)?;
+    let names: Vec<&str> = sides.iter().map(Side::name).collect();
+    let Options { rounds, is_quick, out, tools, .. } = options;
+    let effort = Effort { rounds: *rounds, is_quick: *is_quick, scratch: out, tools };
+    let mut kept = Vec::new();
+    for case in cases {
+        let (name, about) = (case.name, case.about);
+        let began = Instant::now();
+        let results = case.measure(&sides, effort)?;
+        let seconds = began.elapsed().as_secs();
+        say(&format!("{name}: {about} Measured in {seconds} s."));
+        results.figures.iter().for_each(|figure| say(&report::line(figure, &names)));
+        let (figures, latencies) = results.json();
+        kept.push(json!({
+            "case": name, "about": about, "seconds": seconds, "figures": figures, "histograms": latencies,
+        }));
+        book.keep(&kept)?;
     }
     say(&format!("All rounds, and what they ran on: {}", book.path.display()));
     Ok(())
 }
 
-fn measure_figures(name: &'static str, sides: &[Side], options: &Options) -> anyhow::Result<Vec<Figure>> {
-    if let Some((_, of_kafka_too)) = rest::NAMES.iter().find(|(other, _)| *other == name) {
-        let is_beside = |side: &&Side| match side {
-            Side::Ottla { .. } => true,
-            Side::Kafka(_) => match of_kafka_too {
-                OfKafkaToo::Always => true,
-                OfKafkaToo::UnlessQuick => !options.is_quick,
-                OfKafkaToo::Never => false,
-            },
-            _ => false,
-        };
-        let rounds = if options.is_quick { 1 } else { options.rounds };
-        return rest::measure(name, &sides.iter().filter(is_beside).collect::<Vec<_>>(), rounds, &options.out);
-    }
-    let side = sides.iter().find(|side| matches!(side, Side::Ottla { .. })).context("groups are measured of Ottla")?;
-    let effort = match options.is_quick {
-        true => Effort { rounds: 1, part: QUICK_PART },
-        false => Effort { rounds: options.rounds, part: 1 },
-    };
-    groups::measure(name, side, effort, &options.out)
-}
-
-fn sides(servers: &Servers) -> Vec<Side> {
-    match servers {
-        Servers::Ours { ottla, floor, kafka } => {
+fn sides(options: &Options) -> Vec<Side> {
+    match &options.servers {
+        Servers::Ours { ottla, floor } => {
             let ours = [Side::Ottla { program: ottla.clone() }, Side::Floor { program: floor.clone() }];
-            let kafka = kafka.iter().map(|jars| Side::Kafka(Apache { jars: jars.clone() }));
+            let kafka = options.tools.jars.iter().map(|jars| Side::Kafka(Apache { jars: jars.clone() }));
             ours.into_iter().chain(kafka).collect()
         }
         Servers::Running { address, pid } => vec![Side::Running { address: *address, pid: *pid }],
-    }
-}
-
-/// A row that is named runs, be it quick or not.
-fn is_wanted(options: &Options, name: &str, is_quick: bool) -> bool {
-    match options.names.is_empty() {
-        true => is_quick || !options.is_quick,
-        false => options.names.iter().any(|wanted| name.contains(wanted.as_str())),
     }
 }
 
@@ -153,7 +113,7 @@ struct Book<'a> {
 
 impl Book<'_> {
     /// Writes what there is: a run that is cut off loses the case that it was at.
-    fn keep(&self, results: &[Value]) -> anyhow::Result<()> {
+    fn keep(&self, cases: &[Value]) -> anyhow::Result<()> {
         let versions: serde_json::Map<String, Value> =
             self.sides.iter().map(|side| (side.name().into(), version(side))).collect();
         let all = json!({
@@ -161,7 +121,7 @@ impl Book<'_> {
             "machine": self.machine.json(),
             "versions": versions,
             "rounds": self.options.rounds,
-            "results": results,
+            "cases": cases,
         });
         fs::create_dir_all(&self.options.out)?;
         fs::write(&self.path, format!("{all:#}\n")).with_context(|| format!("cannot write {}", self.path.display()))

@@ -5,17 +5,21 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
+use crate::cases::Tools;
+
 pub const USAGE: &str = "\
 usage: cargo xtask bench [NAME...] [--quick] [--rounds N] [--list] [--without-kafka] [--at HOST:PORT --pid PID]
        cargo xtask bench --page [FILE...]
 
   NAME              rows whose name contains it; without one, all
-  --quick           some rows, with a quarter of the requests: under a minute
+  --quick           some rows, one round, with a quarter of the requests: under a minute for a case
   --rounds N        counted rounds of each row (3)
   --list            tells the names
   --without-kafka   compares Ottla with the floor alone
   --page            makes docs/reference/benchmarks.md of the results in FILEs, the oldest first, or of the newest
   --at, --pid       measures a broker that runs already instead of Ottla and the floor; its topics stay";
+
+const ROUNDS: usize = 3;
 
 #[derive(Debug, PartialEq)]
 pub struct Options {
@@ -24,22 +28,15 @@ pub struct Options {
     pub rounds: usize,
     pub lists: bool,
     pub servers: Servers,
+    pub tools: Tools,
     /// Where results and the servers' directories go.
     pub out: PathBuf,
 }
 
 #[derive(Debug, PartialEq)]
 pub enum Servers {
-    Ours {
-        ottla: PathBuf,
-        floor: PathBuf,
-        /// The folder of its jars.
-        kafka: Option<PathBuf>,
-    },
-    Running {
-        address: SocketAddr,
-        pid: u32,
-    },
+    Ours { ottla: PathBuf, floor: PathBuf },
+    Running { address: SocketAddr, pid: u32 },
 }
 
 impl Options {
@@ -55,8 +52,9 @@ impl Options {
 }
 
 pub fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Options> {
-    let (mut names, mut is_quick, mut rounds, mut lists) = (Vec::new(), false, 3, false);
-    let (mut ottla, mut floor, mut kafka, mut out, mut address, mut pid) = (None, None, None, None, None, None);
+    let (mut names, mut is_quick, mut rounds, mut lists) = (Vec::new(), false, None, false);
+    let (mut ottla, mut floor, mut out, mut address, mut pid) = (None, None, None, None, None);
+    let mut tools = Tools::default();
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{argument} needs a value\n{USAGE}"));
@@ -64,11 +62,12 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Options>
             "--quick" => is_quick = true,
             "--list" => lists = true,
             "--rounds" => {
-                rounds = value()?.parse().ok().filter(|n| *n > 0).context("--rounds needs a number above 0")?
+                rounds = Some(value()?.parse().ok().filter(|n| *n > 0).context("--rounds needs a number above 0")?);
             }
             "--ottla" => ottla = Some(value()?.into()),
             "--floor" => floor = Some(value()?.into()),
-            "--kafka" => kafka = Some(value()?.into()),
+            "--kafka" => tools.jars = Some(value()?.into()),
+            "--python" => tools.python = Some(value()?.into()),
             "--out" => out = Some(value()?.into()),
             "--at" => address = Some(value()?.parse().context("--at needs HOST:PORT, the host as an address")?),
             "--pid" => pid = Some(value()?.parse().context("--pid needs a process id")?),
@@ -78,10 +77,11 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Options>
     }
     let servers = match (address, pid) {
         (Some(address), Some(pid)) => Servers::Running { address, pid },
-        (None, None) => Servers::Ours { ottla: ottla.context(USAGE)?, floor: floor.context(USAGE)?, kafka },
+        (None, None) => Servers::Ours { ottla: ottla.context(USAGE)?, floor: floor.context(USAGE)? },
         _ => bail!("--at and --pid go together\n{USAGE}"),
     };
-    Ok(Options { names, is_quick, rounds, lists, servers, out: out.context(USAGE)? })
+    let rounds = rounds.unwrap_or(if is_quick { 1 } else { ROUNDS });
+    Ok(Options { names, is_quick, rounds, lists, servers, tools, out: out.context(USAGE)? })
 }
 
 #[cfg(test)]
@@ -97,6 +97,7 @@ mod tests {
         let ours = "--ottla o --floor f --out d";
         let all = check(ours).unwrap();
         assert_eq!((all.rounds, all.is_quick, all.names.len()), (3, false, 0));
+        assert_eq!(check(&format!("{ours} --quick")).unwrap().rounds, 1);
         let some = check(&format!("{ours} produce-1k --quick --rounds 5 fetch")).unwrap();
         assert_eq!((some.rounds, some.is_quick), (5, true));
         assert_eq!(some.names, ["produce-1k", "fetch"]);

@@ -181,7 +181,7 @@ impl Server {
             return Ok(());
         }
         let segment_bytes = topic.segment_bytes.to_string();
-        let configs = [("segment.bytes", segment_bytes.as_str())];
+        let configs = [("segment.bytes", segment_bytes.as_str()), ("file.delete.delay.ms", "0")];
         let request = request::create_topic(name, topic.partitions as i32, &configs);
         let create = || Caller::connect(self.address)?.call(request.clone(), reply::topic_created);
         match side {
@@ -189,6 +189,20 @@ impl Server {
             Side::Kafka(_) => self.until(create),
             _ => create(),
         }
+    }
+
+    /// Deletes the topic, and its files at once: a process that serves many rows would fill the disk.
+    pub fn delete_topic(&self, side: &Side, name: &str) -> anyhow::Result<()> {
+        match side {
+            Side::Kafka(_) => Caller::connect(self.address)?.call(request::delete_topic(name), reply::topic_deleted),
+            // Its directory is gone after a row; or it is somebody else's.
+            _ => Ok(()),
+        }
+    }
+
+    /// Its directory, where we have started it.
+    pub fn dir(&self) -> Option<&Path> {
+        self.own.as_ref().map(|own| own.launch.dir.as_path())
     }
 
     /// Tries until it succeeds.
@@ -219,6 +233,11 @@ impl Server {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;
         let field = |name| bytes_of(&status, name).with_context(|| format!("no {name} in the status of the process"));
         Ok(Resident { all: field("VmRSS:")?, anonymous: field("RssAnon:")? })
+    }
+
+    /// Kills the process, so that who waits for it waits no longer.
+    pub fn kill(&self) -> anyhow::Result<()> {
+        Ok(kill(Pid::from_raw(self.pid as i32), Signal::SIGKILL)?)
     }
 
     /// Kills the process and removes its directory.

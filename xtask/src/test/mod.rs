@@ -45,6 +45,12 @@ impl Place {
     }
 }
 
+/// A Python that has the clients of the tests.
+pub fn python(root: &Path) -> Result<PathBuf, Trouble> {
+    let place = Place::new(root).map_err(Trouble::Failed)?;
+    Ok(python::Python::set_up(&place)?.program)
+}
+
 /// Runs the verb `test` in the workspace at `root`.
 pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     if !arguments.is_empty() {

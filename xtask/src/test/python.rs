@@ -13,7 +13,7 @@ use super::tally::Trouble;
 const OLDEST: (u32, u32) = (3, 11);
 
 pub struct Python {
-    program: PathBuf,
+    pub program: PathBuf,
     runner: PathBuf,
 }
 

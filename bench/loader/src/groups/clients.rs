@@ -22,7 +22,7 @@ const READ_BYTES: usize = 64 << 10;
 
 #[derive(Debug)]
 pub struct Clients<'a> {
-    group: &'a str,
+    pub group: &'a str,
     topic: &'a str,
     /// Their ids.
     members: &'a [String],
@@ -135,6 +135,10 @@ impl<'a> Clients<'a> {
             self.due.push(Reverse((at, member)));
         }
         Ok(count)
+    }
+
+    pub fn members_and_epochs(&self) -> impl Iterator<Item = (&str, i32)> {
+        self.members.iter().enumerate().map(|(at, member)| (member.as_str(), self.ownership.epoch(at)))
     }
 
     /// What members send who have nothing to say: for each connection, the frames of the members on it.

@@ -1,40 +1,17 @@
-//! Figures of Ottla's group coordinators alone: there is no floor that keeps groups.
+//! Groups of consumers: their members, and their coordinators.
 
 mod clients;
-mod commit;
-mod load;
+pub mod commits;
+pub mod load;
 mod ownership;
-mod settle;
+pub mod settle;
+pub mod steady;
 
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::Context;
-
-use crate::figure::Figure;
-use crate::kafka::groups;
-use crate::server::{Caller, Server, Side};
-
-pub const NAMES: [&str; 3] = ["groups-commit", "groups-settle", "groups-load"];
-
-/// How much of a row is run.
-#[derive(Clone, Copy, Debug)]
-pub struct Effort {
-    pub rounds: usize,
-    /// The requests of a round, or what is loaded, are divided by it.
-    pub part: u64,
-}
-
-/// The figures of this name, which is one of [`NAMES`].
-pub fn measure(name: &'static str, side: &Side, effort: Effort, scratch: &Path) -> anyhow::Result<Vec<Figure>> {
-    let measured = match name {
-        "groups-commit" => commit::figures(side, effort, scratch),
-        "groups-settle" => settle::figures(side, effort, scratch),
-        _ => load::figures(side, effort, scratch),
-    };
-    measured.with_context(|| format!("{name} on {}", side.name()))
-}
+use crate::kafka::groups::{self, Assignment, Heartbeat};
+use crate::server::{Caller, Server};
 
 /// Between two questions whether a coordinator has been loaded.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -42,7 +19,8 @@ const PATIENCE: Duration = Duration::from_millis(1);
 /// What the group has committed for the partition, once its coordinator can tell.
 fn offset_of(server: &Server, group: &str, topic: &str, partition: i32) -> anyhow::Result<i64> {
     let mut caller = Caller::connect(server.address)?;
-    caller.call(groups::find_coordinator(group), groups::coordinator_found)?;
+    // Kafka makes the topic when it is first asked, and tells nobody until it is there.
+    server.until(|| caller.call(groups::find_coordinator(group), groups::coordinator_found))?;
     loop {
         let request = groups::offset_fetch(group, topic, partition);
         if let Some(offset) = caller.call(request, groups::offset_fetched)? {
@@ -50,4 +28,12 @@ fn offset_of(server: &Server, group: &str, topic: &str, partition: i32) -> anyho
         }
         thread::sleep(PATIENCE);
     }
+}
+
+/// Joins as the only member of a group, and gives its epoch once it has all partitions of the topic.
+pub fn lone_member(server: &Server, group: &str, member: &str, topic: &str) -> anyhow::Result<i32> {
+    offset_of(server, group, topic, 0)?;
+    let join = Heartbeat { group, member, epoch: 0, subscribes_to: Some(topic), owns: Some(&Assignment::default()) };
+    let told = Caller::connect(server.address)?.call(groups::heartbeat(&join), groups::told)?;
+    Ok(told.epoch)
 }

@@ -17,12 +17,14 @@ pub type TopicId = [u8; 16];
 pub const CONSUMER_OFFSETS: &str = "__consumer_offsets";
 
 const REBALANCE_TIMEOUT_MS: i32 = 300_000;
-const COORDINATOR_LOAD_IN_PROGRESS: i16 = 14;
+/// The coordinator is not there yet: it loads, or has yet to learn that it is one.
+const NOT_YET: [i16; 3] = [14, 15, 16];
 
-/// Offsets of somebody who is no member of the group.
 #[derive(Clone, Debug)]
 pub struct Commit<'a> {
     pub group: &'a str,
+    /// The member and its epoch; nobody where the group has no members.
+    pub by: Option<(&'a str, i32)>,
     pub topic: &'a str,
     pub partitions: Range<i32>,
     /// The same for each.
@@ -68,9 +70,10 @@ pub fn find_coordinator(group: &str) -> Vec<u8> {
 
 pub fn offset_commit(commit: &Commit<'_>) -> Vec<u8> {
     frame(8, 9, |out| {
+        let (member, epoch) = commit.by.unwrap_or(("", -1));
         put_compact_string(out, commit.group);
-        out.extend((-1_i32).to_be_bytes()); // of no generation
-        put_compact_string(out, "");
+        out.extend(epoch.to_be_bytes());
+        put_compact_string(out, member);
         out.push(0); // no instance id
         out.push(2); // one topic
         put_compact_string(out, commit.topic);
@@ -196,7 +199,7 @@ pub fn offset_fetched(frame: &[u8], correlation_id: i32) -> anyhow::Result<Optio
     let (offset, error) = first_offset(&mut fields).context("a reply to OffsetFetch that ends too early")?;
     match (error, offset) {
         (0, Some(offset)) => Ok(Some(offset)),
-        (COORDINATOR_LOAD_IN_PROGRESS, _) => Ok(None),
+        (error, _) if NOT_YET.contains(&error) => Ok(None),
         _ => bail!("OffsetFetch was answered with error {error}"),
     }
 }
@@ -294,7 +297,7 @@ mod tests {
     #[test]
     fn frames_are_kafkas_to_the_byte() {
         check("find-coordinator", find_coordinator("group"));
-        let commit = Commit { group: "offsets", topic: "bench", partitions: 0..2, offset: 42 };
+        let commit = Commit { group: "offsets", by: None, topic: "bench", partitions: 0..2, offset: 42 };
         check("offset-commit", offset_commit(&commit));
         check("offset-fetch", offset_fetch("offsets", "bench", 1));
         check("list-offsets", list_ends(CONSUMER_OFFSETS, 1));
@@ -339,8 +342,8 @@ mod tests {
         assert_eq!(error(committed(&refused, 12)), "OffsetCommit was answered with error 12");
         let loading = with_error("offset-fetch-reply", 3, 14);
         assert_eq!(offset_fetched(&loading, 13).unwrap(), None);
-        let refused = with_error("offset-fetch-reply", 3, 16);
-        assert_eq!(error(offset_fetched(&refused, 13).map(drop)), "OffsetFetch was answered with error 16");
+        let refused = with_error("offset-fetch-reply", 3, 30);
+        assert_eq!(error(offset_fetched(&refused, 13).map(drop)), "OffsetFetch was answered with error 30");
         let refused = with_error("offset-fetch-reply", 7, 3);
         assert_eq!(error(offset_fetched(&refused, 13).map(drop)), "OffsetFetch was answered with error 3");
     }

@@ -1,6 +1,6 @@
 //! What the loader looks at in a reply: that it is the right one, that it is no error, and how far it goes.
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 
 use super::fields::Fields;
 
@@ -13,7 +13,8 @@ pub fn frame_bytes(input: &[u8]) -> Option<usize> {
 #[derive(Debug, PartialEq)]
 pub struct Fetched {
     pub bytes: usize,
-    pub first_base_offset: i64,
+    /// Where there is a record.
+    pub first_base_offset: Option<i64>,
 }
 
 /// The base offset that a batch was given.
@@ -42,9 +43,9 @@ pub fn fetched(front: &[u8], correlation_id: i32) -> anyhow::Result<Option<Fetch
     ensure!(whole_error == 0, "fetch was answered with error {whole_error}");
     ensure!(error == 0, "fetch from partition {partition} was answered with error {error}");
     if bytes == 0 {
-        bail!("fetch from partition {partition} gave no records");
+        return Ok(Some(Fetched { bytes, first_base_offset: None }));
     }
-    Ok(fields.i64().map(|first_base_offset| Fetched { bytes, first_base_offset }))
+    Ok(fields.i64().map(|first| Fetched { bytes, first_base_offset: Some(first) }))
 }
 
 fn partition_fetched(fields: &mut Fields<'_>) -> Option<(i16, i32, i16, usize)> {
@@ -80,6 +81,19 @@ fn first_created(fields: &mut Fields<'_>) -> Option<(String, i16, String)> {
     Some((name, fields.i16()?, fields.compact_string()?))
 }
 
+/// Fails where the topic was not deleted.
+pub fn topic_deleted(frame: &[u8], correlation_id: i32) -> anyhow::Result<()> {
+    let mut fields = body(frame, correlation_id)?;
+    let mut first_deleted = || {
+        fields.i32()?; // throttle time
+        fields.compact_len()?;
+        Some((fields.compact_string()?, fields.i16()?))
+    };
+    let (name, error) = first_deleted().context("a reply to DeleteTopics that ends too early")?;
+    ensure!(error == 0, "topic {name} was not deleted: error {error}");
+    Ok(())
+}
+
 /// Fails where the reply to ApiVersions, whose header alone never has tags, is an error.
 pub fn api_versions(frame: &[u8], correlation_id: i32) -> anyhow::Result<()> {
     let mut fields = Fields(frame.get(4..).unwrap_or_default());
@@ -106,7 +120,10 @@ mod tests {
     fn kafkas_replies_are_read() {
         assert_eq!(produced(&fixture("produce-reply"), 7).unwrap(), 0);
         assert_eq!(produced(&fixture("produce-2-reply"), 7).unwrap(), 1);
-        assert_eq!(fetched(&fixture("fetch-reply"), 8).unwrap(), Some(Fetched { bytes: 170, first_base_offset: 1 }));
+        assert_eq!(
+            fetched(&fixture("fetch-reply"), 8).unwrap(),
+            Some(Fetched { bytes: 170, first_base_offset: Some(1) })
+        );
         topic_created(&fixture("create-topics-reply"), 9).unwrap();
         assert_eq!(frame_bytes(&fixture("produce-reply")), Some(fixture("produce-reply").len()));
     }

@@ -88,6 +88,15 @@ pub fn create_topic(topic: &str, partitions: i32, configs: &[(&str, &str)]) -> V
     })
 }
 
+pub fn delete_topic(topic: &str) -> Vec<u8> {
+    frame(20, 5, |out| {
+        out.push(2); // one topic
+        put_compact_string(out, topic);
+        out.extend(TIMEOUT_MS.to_be_bytes());
+        out.push(0);
+    })
+}
+
 /// What every client sends first.
 pub fn api_versions() -> Vec<u8> {
     frame(18, 3, |out| {
@@ -121,6 +130,7 @@ mod tests {
         check("produce", produce("bench", 3, Acks::All, &fixture("batch-1")));
         check("fetch", fetch("bench", 3, 1, 1024));
         check("create-topics", create_topic("bench", 4, &[("segment.bytes", "16777216")]));
+        check("delete-topics", delete_topic("bench"));
         check("api-versions", api_versions());
     }
 

@@ -61,14 +61,16 @@ pub struct Target<'a> {
     pub partition: i32,
 }
 
-/// How a partition is read: from its first batch to its last, again and again.
+/// How a partition is read: from its first batch on.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
-    /// Bytes asked for; each reply must have as many.
+    /// Bytes asked for.
     pub max_bytes: usize,
     /// What the partition holds.
     pub batch: Shape,
-    pub batches: u64,
+    /// Where as many are there, they are read again and again, and each reply must have as many bytes as were asked for.
+    /// Else a reply has what is there by then.
+    pub batches: Option<u64>,
 }
 
 /// The bytes of a connection's buffers.
@@ -135,6 +137,15 @@ impl Connection {
 
     pub fn socket(&self) -> Socket<'_> {
         Socket { stream: &self.stream, has_unsent: self.has_unsent() }
+    }
+
+    /// Which a consumer asks for next.
+    ///
+    /// # Panics
+    /// Where it is none.
+    pub fn next_offset(&self) -> i64 {
+        let Kind::Fetch(reader) = &self.kind else { unreachable!("a consumer") };
+        reader.offset
     }
 
     pub fn has_unsent(&self) -> bool {
@@ -263,14 +274,16 @@ impl Connection {
 impl Reader {
     fn advance(&mut self, fetched: &Fetched) -> anyhow::Result<()> {
         let Reading { max_bytes, batch, batches } = self.reading;
-        let step = (max_bytes / batch.bytes * batch.records) as i64;
+        let Fetched { bytes, first_base_offset } = *fetched;
+        let is_due = bytes % batch.bytes == 0 && first_base_offset.is_none_or(|first| first == self.offset);
         ensure!(
-            *fetched == Fetched { bytes: max_bytes, first_base_offset: self.offset },
+            is_due && batches.is_none_or(|_| bytes == max_bytes),
             "offset {} and {max_bytes} bytes were asked for, {fetched:?} came",
             self.offset
         );
+        let step = (bytes / batch.bytes * batch.records) as i64;
         self.offset += step;
-        if self.offset + step > (batches * batch.records as u64) as i64 {
+        if batches.is_some_and(|batches| self.offset + step > (batches * batch.records as u64) as i64) {
             self.offset = 0;
         }
         Ok(())

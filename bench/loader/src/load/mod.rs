@@ -8,6 +8,7 @@
 
 pub mod closed;
 pub mod connection;
+pub mod follow;
 pub mod open;
 
 use std::net::TcpStream;
@@ -54,6 +55,8 @@ pub struct Sample {
     pub wall: Duration,
     /// From the moment a request was due to that at which its reply was there, in ns. An open loop's alone.
     pub latency: Option<Histogram>,
+    /// To that at which a consumer had what it carried, where one reads along.
+    pub end_to_end: Option<Histogram>,
 }
 
 /// A point of a run: how many replies there were, and what the clocks said.
@@ -69,7 +72,8 @@ impl Mark {
     }
 
     fn to(&self, end: &Mark, latency: Option<Histogram>) -> Sample {
-        Sample { requests: end.replies - self.replies, cpu: end.cpu - self.cpu, wall: end.at - self.at, latency }
+        let requests = end.replies - self.replies;
+        Sample { requests, cpu: end.cpu - self.cpu, wall: end.at - self.at, latency, end_to_end: None }
     }
 }
 
@@ -128,6 +132,7 @@ mod tests {
     use crate::kafka::groups::{self, Commit};
     use crate::kafka::request::{Acks, CORRELATION_ID_AT};
     use connection::{Connection, Target};
+    use open::Schedule;
 
     /// Answers produce requests, the first only when so many have come. Gives the number of all.
     fn produce_server(mut stream: TcpStream, held_back: u64) -> u64 {
@@ -181,7 +186,8 @@ mod tests {
     #[test]
     fn an_open_loop_waits_for_no_reply_and_charges_the_wait() {
         let requests = Requests { warm_up: 0, counted: 20 };
-        let (sample, seen) = check(20, |connections, cpu| open::run(connections, 1_000, requests, cpu));
+        let (sample, seen) =
+            check(20, |connections, cpu| open::run(connections, &Schedule::new(1_000, 1, 0), requests, cpu));
         assert_eq!((sample.requests, seen), (20, 20));
         let latency = sample.latency.unwrap();
         assert!(latency.quantile(1.0) >= 19_000_000, "the first was due 19 ms before the last, and answered with it");
@@ -219,7 +225,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let server = thread::spawn(move || commit_server(listener.accept().unwrap().0));
-        let commit = |group| groups::offset_commit(&Commit { group, topic: "bench", partitions: 0..1, offset: 1 });
+        let commit =
+            |group| groups::offset_commit(&Commit { group, by: None, topic: "bench", partitions: 0..1, offset: 1 });
         let frames = ["group-a", "group-b", "group-c"].map(commit);
         let mut connection = Connection::in_turn(address, &frames, groups::committed).unwrap();
         closed::fill(&mut connection, 100).unwrap();

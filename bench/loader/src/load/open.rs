@@ -8,31 +8,59 @@ use super::connection::Connection;
 use super::{Mark, Requests, Sample, not_stalled, poll};
 use crate::histogram::Histogram;
 
-/// Sends `per_second` requests, over the connections in turn, until all are answered. `cpu` tells what the server has used.
+/// When each request is due. The connections take turns.
+#[derive(Clone, Copy, Debug)]
+pub struct Schedule {
+    start: Instant,
+    per_second: u64,
+    connections: usize,
+    /// The first request that is counted.
+    counted_from: u64,
+}
+
+impl Schedule {
+    /// Begins now.
+    pub fn new(per_second: u64, connections: usize, counted_from: u64) -> Schedule {
+        Schedule { start: Instant::now(), per_second, connections, counted_from }
+    }
+
+    fn due(&self, request: u64) -> Instant {
+        self.start + Duration::from_nanos(request * 1_000_000_000 / self.per_second)
+    }
+
+    /// When the `n`th request of a connection is due, if it is counted.
+    pub fn due_of(&self, n: u64, connection: usize) -> Option<Instant> {
+        let request = n * self.connections as u64 + connection as u64;
+        (request >= self.counted_from).then(|| self.due(request))
+    }
+}
+
+/// Sends requests when they are due, until all are answered. `cpu` tells what the server has used.
 pub fn run(
     connections: &mut [Connection],
-    per_second: u64,
+    schedule: &Schedule,
     requests: Requests,
     cpu: &dyn Fn() -> anyhow::Result<Duration>,
 ) -> anyhow::Result<Sample> {
-    let start = Instant::now();
-    let due = |request: u64| start + Duration::from_nanos(request * 1_000_000_000 / per_second);
     let mut waiting: Vec<VecDeque<Instant>> = connections.iter().map(|_| VecDeque::new()).collect();
     let (mut asked, mut replies) = (0, 0);
-    let mut last_reply = start;
+    let mut last_reply = Instant::now();
     let (mut begin, mut latency) = (None, Histogram::default());
     while replies < requests.all() {
         let now = Instant::now();
-        while asked < requests.all() && due(asked) <= now {
+        while asked < requests.all() && schedule.due(asked) <= now {
             let connection = (asked % connections.len() as u64) as usize;
             connections[connection].ask();
-            waiting[connection].push_back(due(asked));
+            waiting[connection].push_back(schedule.due(asked));
             asked += 1;
         }
         for connection in connections.iter_mut().filter(|connection| connection.has_unsent()) {
             connection.flush()?;
         }
-        let wait = if asked < requests.all() { due(asked).saturating_duration_since(Instant::now()) } else { WAIT_MAX };
+        let wait = match asked < requests.all() {
+            true => schedule.due(asked).saturating_duration_since(Instant::now()),
+            false => WAIT_MAX,
+        };
         let ready = poll(connections.iter().map(Connection::socket), wait)?;
         for (index, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
             let answered = connections[index].receive()?;

@@ -1,0 +1,58 @@
+//! `idle`: processor time while nothing happens, alone and with connections that wait.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::figure::{Goals, Taken};
+use crate::kafka::reply;
+use crate::kafka::request;
+use crate::server::{Caller, Server, Topic};
+
+use super::{REST, Round, greeted};
+
+const TOPIC: Topic = Topic { partitions: 1, segment_bytes: 1 << 30 };
+const IDLE_CONNECTIONS: usize = 500;
+const LONG_POLLS: usize = 200;
+/// This long after its start a server is taken to be idle, and looked at for so long.
+const IDLE_AFTER: Duration = Duration::from_secs(5);
+const IDLE_FOR: Duration = Duration::from_secs(10);
+
+pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
+    let server = Server::start(round.side, TOPIC, round.scratch)?;
+    let _first = greeted(&server)?;
+    thread::sleep(IDLE_AFTER);
+    let mut taken = Taken::default();
+    let mut add = |about: &str, ms, goal| taken.add(round.case, about, (ms, "ms"), Goals::of_kafka(goal));
+    add("processor time of a minute in which nothing happens", ms_a_minute(&server)?, 0.05);
+    let callers = (0..IDLE_CONNECTIONS).map(|_| greeted(&server)).collect::<anyhow::Result<Vec<_>>>()?;
+    thread::sleep(REST);
+    add("the same with 500 idle connections", ms_a_minute(&server)?, 0.05);
+    drop(callers);
+    server.create_topic(round.side, "idle", TOPIC)?;
+    let polled = thread::scope(|scope| {
+        for _ in 0..LONG_POLLS {
+            // It ends when the server does.
+            scope.spawn(|| long_polls(&server));
+        }
+        thread::sleep(REST);
+        let polled = ms_a_minute(&server);
+        server.kill().and(polled)
+    })?;
+    add("the same with 200 fetches that wait half a second each for a first record", polled, 0.15);
+    server.stop()?;
+    Ok(taken)
+}
+
+fn long_polls(server: &Server) -> anyhow::Result<()> {
+    let mut caller = Caller::connect(server.address)?;
+    loop {
+        caller.call(request::fetch("idle", 0, 0, 1 << 20), reply::fetched)?;
+    }
+}
+
+fn ms_a_minute(server: &Server) -> anyhow::Result<f64> {
+    let before = server.cpu()?;
+    thread::sleep(IDLE_FOR);
+    let used = server.cpu()? - before;
+    Ok(used.as_secs_f64() * 1e3 * 60.0 / IDLE_FOR.as_secs_f64())
+}

@@ -1,0 +1,238 @@
+//! A case: what is measured on all servers in turn, A B A B, so that what the machine does besides falls on all.
+//!
+//! The first round of rows is not counted. It is the one that touches memory which the host has yet to give us, and that costs
+//! four times as much as the rest.
+
+mod busy_disk;
+mod catch_up;
+mod clients;
+mod idle;
+mod memory;
+mod partitions;
+mod start;
+
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::figure::{Results, Taken};
+use crate::groups;
+use crate::kafka::batch::{self, Shape};
+use crate::kafka::reply;
+use crate::kafka::request::{self, Acks};
+use crate::row::{self, since_epoch};
+use crate::rows::{self, Row};
+use crate::server::{Caller, Resident, Server, Side};
+
+#[derive(Debug)]
+pub struct Case {
+    pub name: &'static str,
+    /// For the page.
+    pub about: &'static str,
+    pub work: Work,
+}
+
+#[derive(Debug)]
+pub enum Work {
+    Rows(Vec<Row>),
+    /// A round on one server.
+    Round {
+        on: On,
+        round: fn(&Round<'_>) -> anyhow::Result<Taken>,
+    },
+}
+
+/// Of which servers a round can be had, beside Ottla.
+#[derive(Clone, Copy, Debug)]
+pub struct On {
+    pub floor: bool,
+    pub kafka: OfKafka,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfKafka {
+    Always,
+    /// It takes Kafka long.
+    UnlessQuick,
+    Never,
+}
+
+/// What a round has to know.
+#[derive(Clone, Copy, Debug)]
+pub struct Round<'a> {
+    pub case: &'static str,
+    pub side: &'a Side,
+    /// Where the server may have its directory.
+    pub scratch: &'a Path,
+    /// The work is divided by it.
+    pub part: u64,
+    pub tools: &'a Tools,
+}
+
+/// Programs of others.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tools {
+    /// The folder of Kafka's jars.
+    pub jars: Option<PathBuf>,
+    /// A Python that has confluent-kafka, and so librdkafka.
+    pub python: Option<PathBuf>,
+}
+
+/// How a case is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort<'a> {
+    pub rounds: usize,
+    pub is_quick: bool,
+    pub scratch: &'a Path,
+    pub tools: &'a Tools,
+}
+
+/// `--quick` divides the requests of a round by it.
+const QUICK_PART: u64 = 4;
+
+/// All cases, in the order in which they are measured.
+pub fn all() -> Vec<Case> {
+    let rows = rows::groups().into_iter();
+    let mut cases: Vec<Case> =
+        rows.map(|rows::Group { name, about, rows }| Case { name, about, work: Work::Rows(rows) }).collect();
+    let mut add = |name, about, on, round| cases.push(Case { name, about, work: Work::Round { on, round } });
+    let with = |kafka| On { floor: false, kafka };
+    let and_floor = |kafka| On { floor: true, kafka };
+    let (always, unless_quick, never) = (OfKafka::Always, OfKafka::UnlessQuick, OfKafka::Never);
+    add("catch-up", "A consumer that reads 4 GiB from the start.", and_floor(unless_quick), catch_up::round);
+    add("busy-disk", "Another writer keeps the disk busy.", and_floor(always), busy_disk::round);
+    add("groups-steady", "20 groups on one topic.", with(always), groups::steady::round);
+    add("groups-settle", "A thousand members join a group (KIP-848) at once.", with(never), groups::settle::round);
+    add("groups-load", "A coordinator comes back.", with(never), groups::load::round);
+    add("memory", "Resident memory.", with(always), memory::round);
+    add("partitions", "10,000 partitions.", with(unless_quick), partitions::round);
+    add("idle", "A server that has nothing to do.", with(unless_quick), idle::round);
+    add("start", "A start on an empty directory.", with(always), start::empty);
+    add("start-2000", "A start on 2,000 partitions with a record in each.", with(unless_quick), start::on_partitions);
+    add("clients", "Kafka's own perf tools, and librdkafka, as clients.", with(always), clients::round);
+    cases
+}
+
+impl Case {
+    /// Whether one of its rows, or it, has a name that contains it.
+    pub fn keep_named(mut self, names: &[String]) -> Option<Case> {
+        let is_named = |name: &str| names.iter().any(|wanted| name.contains(wanted.as_str()));
+        if let Work::Rows(rows) = &mut self.work {
+            rows.retain(|row| is_named(&row.name) || is_named(self.name));
+            return (!rows.is_empty()).then_some(self);
+        }
+        is_named(self.name).then_some(self)
+    }
+
+    /// What a glance needs.
+    pub fn keep_quick(mut self) -> Option<Case> {
+        if let Work::Rows(rows) = &mut self.work {
+            rows.retain(|row| row.is_quick);
+            return (!rows.is_empty()).then_some(self);
+        }
+        Some(self)
+    }
+
+    pub fn names(&self) -> Vec<&str> {
+        match &self.work {
+            Work::Rows(rows) => rows.iter().map(|row| row.name.as_str()).collect(),
+            Work::Round { .. } => vec![self.name],
+        }
+    }
+
+    pub fn measure(self, sides: &[Side], effort: Effort<'_>) -> anyhow::Result<Results> {
+        let Effort { rounds, is_quick, scratch, tools } = effort;
+        let part = if is_quick { QUICK_PART } else { 1 };
+        match self.work {
+            Work::Rows(rows) => rows_in_turn(divided(rows, sides, part, scratch)?, sides, effort),
+            Work::Round { on, round } => {
+                let sides = sides.iter().filter(|side| on.includes(side, is_quick));
+                let sides: Vec<&Side> = sides.collect();
+                in_turn(rounds, &sides, |side| {
+                    round(&Round { case: self.name, side, scratch, part, tools }).with_context(|| self.name)
+                })
+            }
+        }
+    }
+}
+
+/// The rows that can be run, with their numbers of requests.
+fn divided(mut rows: Vec<Row>, sides: &[Side], part: u64, scratch: &Path) -> anyhow::Result<Vec<Row>> {
+    match sides.iter().find(|side| matches!(side, Side::Kafka(_))) {
+        Some(kafka) => row::settle_paces(&mut rows, kafka, scratch).context("what Kafka can do")?,
+        None => rows.retain(|row| row.requests > 0),
+    }
+    rows.iter_mut().for_each(|row| row.requests /= part);
+    Ok(rows)
+}
+
+fn rows_in_turn(rows: Vec<Row>, sides: &[Side], effort: Effort<'_>) -> anyhow::Result<Results> {
+    if !effort.is_quick {
+        // Kafka has touched all its memory when it is warm.
+        for side in sides.iter().filter(|side| !matches!(side, Side::Kafka(_))) {
+            row::round(&rows, side, effort.scratch).with_context(|| format!("on {}", side.name()))?;
+        }
+    }
+    in_turn(effort.rounds, &sides.iter().collect::<Vec<_>>(), |side| row::round(&rows, side, effort.scratch))
+}
+
+fn in_turn(rounds: usize, sides: &[&Side], round: impl Fn(&Side) -> anyhow::Result<Taken>) -> anyhow::Result<Results> {
+    let mut results = Results::default();
+    for _ in 0..rounds {
+        for side in sides {
+            results.add(side.name(), round(side).with_context(|| format!("on {}", side.name()))?);
+        }
+    }
+    Ok(results)
+}
+
+impl On {
+    fn includes(self, side: &Side, is_quick: bool) -> bool {
+        match side {
+            Side::Ottla { .. } => true,
+            Side::Floor { .. } => self.floor,
+            Side::Kafka(_) => match self.kafka {
+                OfKafka::Always => true,
+                OfKafka::UnlessQuick => !is_quick,
+                OfKafka::Never => false,
+            },
+            // A process that somebody else starts and stops.
+            Side::Running { .. } => false,
+        }
+    }
+}
+
+/// What a server does after it has answered, it has done by then.
+pub const REST: Duration = Duration::from_millis(500);
+
+/// One that has asked what every client asks first.
+pub fn greeted(server: &Server) -> anyhow::Result<Caller> {
+    let mut caller = Caller::connect(server.address)?;
+    caller.call(request::api_versions(), reply::api_versions)?;
+    Ok(caller)
+}
+
+pub fn write_to_all(server: &Server, topic: &str, partitions: i32) -> anyhow::Result<()> {
+    let (batch, mut caller) = (one_record(), Caller::connect(server.address)?);
+    // Kafka tells that a topic is there before all of its partitions are.
+    (0..partitions).try_for_each(|partition| {
+        let produce = request::produce(topic, partition, Acks::Leader, &batch);
+        server.until(|| caller.call(produce.clone(), reply::produced)).map(drop)
+    })
+}
+
+pub fn one_record() -> Vec<u8> {
+    batch::build(Shape { bytes: 170, records: 1 }, since_epoch().as_millis() as i64)
+}
+
+/// What is resident once nothing happens any more.
+pub fn rested(server: &Server) -> anyhow::Result<Resident> {
+    thread::sleep(REST);
+    server.resident()
+}
+
+pub fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
