@@ -7,12 +7,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::test::{self, java};
 use crate::test::tally::Trouble;
+use crate::test::{self, java};
 
 pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
     let target = program.ancestors().nth(2).ok_or("xtask is run by cargo, from its target folder")?;
+    for option in ["--check", "--keep"] {
+        if arguments.iter().any(|argument| argument == option) {
+            return baseline(root, target, option);
+        }
+    }
     build(target, root, &["--package", "ottla"])?;
     build(target, &root.join("bench"), &[])?;
     let built = target.join("release");
@@ -36,6 +41,17 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     ended(loader.args(arguments))
 }
 
+/// Compares to `bench/baseline.json`, or writes it, what the tests have built: that takes a minute, and nobody waits for a release.
+pub fn baseline(root: &Path, target: &Path, option: &str) -> Result<(), String> {
+    let bench = target.join("bench-tests");
+    dev_build(target, root, &["--package", "ottla"])?;
+    dev_build(&bench, &root.join("bench"), &[])?;
+    let mut loader = Command::new(bench.join("debug/ottla-loader"));
+    loader.current_dir(root);
+    loader.arg("--ottla").arg(target.join("debug/ottla")).arg("--floor").arg(bench.join("debug/ottla-floor"));
+    ended(loader.arg("--out").arg(bench.join("out")).arg(option).arg("bench/baseline.json"))
+}
+
 /// Makes the page of results.
 fn page(loader: &Path, root: &Path, target: &Path, files: &[String]) -> Result<(), String> {
     let newest = || {
@@ -54,10 +70,15 @@ fn page(loader: &Path, root: &Path, target: &Path, files: &[String]) -> Result<(
     fs::write(root.join("docs/reference/benchmarks.md"), made.stdout).map_err(|e| e.to_string())
 }
 
-/// Builds a workspace, or some packages of it, into the one target folder.
+/// Builds a workspace, or some packages of it, as it is released.
 fn build(target: &Path, workspace: &Path, packages: &[&str]) -> Result<(), String> {
+    dev_build(target, workspace, &[&["--release"], packages].concat())
+}
+
+/// The same as for the tests.
+fn dev_build(target: &Path, workspace: &Path, packages: &[&str]) -> Result<(), String> {
     let mut cargo = Command::new(crate::cargo());
-    cargo.current_dir(workspace).args(["build", "--quiet", "--release", "--target-dir"]).arg(target).args(packages);
+    cargo.current_dir(workspace).args(["build", "--quiet", "--target-dir"]).arg(target).args(packages);
     ended(&mut cargo)
 }
 

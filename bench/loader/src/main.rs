@@ -7,6 +7,7 @@
 
 mod apache;
 mod cases;
+mod check;
 mod figure;
 mod groups;
 mod histogram;
@@ -32,7 +33,7 @@ use serde_json::{Value, json};
 use apache::Apache;
 use cases::{Case, Effort};
 use machine::Machine;
-use options::{Options, Servers};
+use options::{Options, Purpose, Servers};
 use server::Side;
 
 fn main() -> ExitCode {
@@ -52,10 +53,16 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> anyhow::Result<()> {
     let sides = sides(options);
-    let wanted = |case: Case| match options.names.is_empty() {
-        false => case.keep_named(&options.names),
-        true if options.is_quick => case.keep_quick(),
-        true => Some(case),
+    let baseline = match &options.baseline {
+        Some((_, path)) => Some(check::read(path)?),
+        None => None,
+    };
+    let is_named = |name: &str| options.names.iter().any(|wanted| name.contains(wanted.as_str()));
+    let wanted = |case: Case| match &baseline {
+        Some(rows) => case.keep_named(|name| rows.contains_key(name)),
+        None if !options.names.is_empty() => case.keep_named(is_named),
+        None if options.is_quick => case.keep_quick(),
+        None => Some(case),
     };
     let cases: Vec<Case> = cases::all().into_iter().filter_map(wanted).collect();
     ensure!(!cases.is_empty(), "no row has such a name; --list tells them");
@@ -71,22 +78,31 @@ fn run(options: &Options) -> anyhow::Result<()> {
         machine,
         sides: &sides,
     };
-    let names: Vec<&str> = sides.iter().map(Side::name).collect();
+    let servers: Vec<&str> = sides.iter().map(Side::name).collect();
     let Options { rounds, is_quick, out, tools, .. } = options;
     let effort = Effort { rounds: *rounds, is_quick: *is_quick, scratch: out, tools };
-    let mut kept = Vec::new();
+    let (mut kept, mut all_figures) = (Vec::new(), Vec::new());
     for case in cases {
         let (name, about) = (case.name, case.about);
         let began = Instant::now();
         let results = case.measure(&sides, effort)?;
         let seconds = began.elapsed().as_secs();
         say(&format!("{name}: {about} Measured in {seconds} s."));
-        results.figures.iter().for_each(|figure| say(&report::line(figure, &names)));
+        results.figures.iter().for_each(|figure| say(&report::line(figure, &servers)));
         let (figures, latencies) = results.json();
         kept.push(json!({
             "case": name, "about": about, "seconds": seconds, "figures": figures, "histograms": latencies,
         }));
         book.keep(&kept)?;
+        all_figures.extend(results.figures);
+    }
+    if let Some((purpose, path)) = &options.baseline {
+        match purpose {
+            Purpose::Check => {
+                check::check(&baseline.unwrap_or_default(), &all_figures)?.iter().for_each(|line| say(line));
+            }
+            Purpose::Keep => check::keep(path, &all_figures)?,
+        }
     }
     say(&format!("All rounds, and what they ran on: {}", book.path.display()));
     Ok(())

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use anyhow::{Context, bail};
 
 use crate::cases::Tools;
+use crate::check;
 
 pub const USAGE: &str = "\
 usage: cargo xtask bench [NAME...] [--quick] [--rounds N] [--list] [--without-kafka] [--at HOST:PORT --pid PID]
+       cargo xtask bench --check | --keep
        cargo xtask bench --page [FILE...]
 
   NAME              rows whose name contains it; without one, all
@@ -16,6 +18,8 @@ usage: cargo xtask bench [NAME...] [--quick] [--rounds N] [--list] [--without-ka
   --rounds N        counted rounds of each row (3)
   --list            tells the names
   --without-kafka   compares Ottla with the floor alone
+  --check           whether a request costs more beside the floor than bench/baseline.json says, as the tests build both
+  --keep            writes down there what it costs now
   --page            makes docs/reference/benchmarks.md of the results in FILEs, the oldest first, or of the newest
   --at, --pid       measures a broker that runs already instead of Ottla and the floor; its topics stay";
 
@@ -29,8 +33,16 @@ pub struct Options {
     pub lists: bool,
     pub servers: Servers,
     pub tools: Tools,
+    pub baseline: Option<(Purpose, PathBuf)>,
     /// Where results and the servers' directories go.
     pub out: PathBuf,
+}
+
+/// What a baseline is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    Check,
+    Keep,
 }
 
 #[derive(Debug, PartialEq)]
@@ -54,7 +66,7 @@ impl Options {
 pub fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Options> {
     let (mut names, mut is_quick, mut rounds, mut lists) = (Vec::new(), false, None, false);
     let (mut ottla, mut floor, mut out, mut address, mut pid) = (None, None, None, None, None);
-    let mut tools = Tools::default();
+    let (mut tools, mut baseline) = (Tools::default(), None);
     let mut arguments = arguments;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().with_context(|| format!("{argument} needs a value\n{USAGE}"));
@@ -68,6 +80,8 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Options>
             "--floor" => floor = Some(value()?.into()),
             "--kafka" => tools.jars = Some(value()?.into()),
             "--python" => tools.python = Some(value()?.into()),
+            "--check" => baseline = Some((Purpose::Check, value()?.into())),
+            "--keep" => baseline = Some((Purpose::Keep, value()?.into())),
             "--out" => out = Some(value()?.into()),
             "--at" => address = Some(value()?.parse().context("--at needs HOST:PORT, the host as an address")?),
             "--pid" => pid = Some(value()?.parse().context("--pid needs a process id")?),
@@ -80,35 +94,43 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Options>
         (None, None) => Servers::Ours { ottla: ottla.context(USAGE)?, floor: floor.context(USAGE)? },
         _ => bail!("--at and --pid go together\n{USAGE}"),
     };
-    let rounds = rounds.unwrap_or(if is_quick { 1 } else { ROUNDS });
-    Ok(Options { names, is_quick, rounds, lists, servers, tools, out: out.context(USAGE)? })
+    is_quick |= baseline.is_some();
+    let rounds = rounds.unwrap_or(match (&baseline, is_quick) {
+        (Some(_), _) => check::ROUNDS,
+        (None, true) => 1,
+        (None, false) => ROUNDS,
+    });
+    Ok(Options { names, is_quick, rounds, lists, servers, tools, baseline, out: out.context(USAGE)? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(line: &str) -> Option<Options> {
+    fn parsed(line: &str) -> Option<Options> {
         parse(line.split_whitespace().map(String::from)).ok()
     }
 
     #[test]
     fn lines() {
         let ours = "--ottla o --floor f --out d";
-        let all = check(ours).unwrap();
+        let all = parsed(ours).unwrap();
         assert_eq!((all.rounds, all.is_quick, all.names.len()), (3, false, 0));
-        assert_eq!(check(&format!("{ours} --quick")).unwrap().rounds, 1);
-        let some = check(&format!("{ours} produce-1k --quick --rounds 5 fetch")).unwrap();
+        assert_eq!(parsed(&format!("{ours} --quick")).unwrap().rounds, 1);
+        let checked = parsed(&format!("{ours} --check b.json")).unwrap();
+        assert_eq!((checked.rounds, checked.is_quick), (check::ROUNDS, true));
+        assert_eq!(checked.baseline, Some((Purpose::Check, "b.json".into())));
+        let some = parsed(&format!("{ours} produce-1k --quick --rounds 5 fetch")).unwrap();
         assert_eq!((some.rounds, some.is_quick), (5, true));
         assert_eq!(some.names, ["produce-1k", "fetch"]);
         assert_eq!(some.command(), "cargo xtask bench produce-1k fetch --quick --rounds 5");
-        let running = check("--out d --at 127.0.0.1:9092 --pid 7").unwrap().servers;
+        let running = parsed("--out d --at 127.0.0.1:9092 --pid 7").unwrap().servers;
         assert_eq!(running, Servers::Running { address: "127.0.0.1:9092".parse().unwrap(), pid: 7 });
         for bad in ["--out d", "--ottla o --floor f", "--rounds 0", "--rounds", "--slow"] {
-            assert_eq!(check(&format!("{bad} ")), None, "{bad}");
+            assert_eq!(parsed(&format!("{bad} ")), None, "{bad}");
         }
-        assert_eq!(check(&format!("{ours} --at 127.0.0.1:9092")), None);
-        assert_eq!(check(&format!("{ours} --rounds 0")), None);
-        assert_eq!(check(&format!("{ours} --slow")), None);
+        assert_eq!(parsed(&format!("{ours} --at 127.0.0.1:9092")), None);
+        assert_eq!(parsed(&format!("{ours} --rounds 0")), None);
+        assert_eq!(parsed(&format!("{ours} --slow")), None);
     }
 }

@@ -116,14 +116,14 @@ pub fn all() -> Vec<Case> {
 }
 
 impl Case {
-    /// Whether one of its rows, or it, has a name that contains it.
-    pub fn keep_named(mut self, names: &[String]) -> Option<Case> {
-        let is_named = |name: &str| names.iter().any(|wanted| name.contains(wanted.as_str()));
+    /// It with the rows of such names. All where its own name is one.
+    pub fn keep_named(mut self, is_wanted: impl Fn(&str) -> bool) -> Option<Case> {
+        let is_whole = is_wanted(self.name);
         if let Work::Rows(rows) = &mut self.work {
-            rows.retain(|row| is_named(&row.name) || is_named(self.name));
+            rows.retain(|row| is_whole || is_wanted(&row.name));
             return (!rows.is_empty()).then_some(self);
         }
-        is_named(self.name).then_some(self)
+        is_whole.then_some(self)
     }
 
     /// What a glance needs.
