@@ -81,11 +81,19 @@ fn run(options: &Options) -> anyhow::Result<()> {
     let servers: Vec<&str> = sides.iter().map(Side::name).collect();
     let Options { rounds, is_quick, out, tools, .. } = options;
     let effort = Effort { rounds: *rounds, is_quick: *is_quick, scratch: out, tools };
-    let (mut kept, mut all_figures) = (Vec::new(), Vec::new());
+    let (mut kept, mut all_figures, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for case in cases {
         let (name, about) = (case.name, case.about);
         let began = Instant::now();
-        let results = case.measure(&sides, effort)?;
+        let results = match case.measure(&sides, effort) {
+            Ok(results) => results,
+            // The others are none the worse for it.
+            Err(error) => {
+                say(&format!("{name}: {error:#}"));
+                failed.push(name);
+                continue;
+            }
+        };
         let seconds = began.elapsed().as_secs();
         say(&format!("{name}: {about} Measured in {seconds} s."));
         results.figures.iter().for_each(|figure| say(&report::line(figure, &servers)));
@@ -96,6 +104,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
         book.keep(&kept)?;
         all_figures.extend(results.figures);
     }
+    server::remove_set_aside(out)?;
     if let Some((purpose, path)) = &options.baseline {
         match purpose {
             Purpose::Check => {
@@ -105,6 +114,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     say(&format!("All rounds, and what they ran on: {}", book.path.display()));
+    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
     Ok(())
 }
 

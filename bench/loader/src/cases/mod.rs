@@ -11,6 +11,7 @@ mod memory;
 mod partitions;
 mod start;
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
@@ -214,10 +215,11 @@ pub fn greeted(server: &Server) -> anyhow::Result<Caller> {
     Ok(caller)
 }
 
-pub fn write_to_all(server: &Server, topic: &str, partitions: i32) -> anyhow::Result<()> {
+/// A record to each of these partitions.
+pub fn write_to(server: &Server, topic: &str, mut partitions: RangeInclusive<i32>) -> anyhow::Result<()> {
     let (batch, mut caller) = (one_record(), Caller::connect(server.address)?);
     // Kafka tells that a topic is there before all of its partitions are.
-    (0..partitions).try_for_each(|partition| {
+    partitions.try_for_each(|partition| {
         let produce = request::produce(topic, partition, Acks::Leader, &batch);
         server.until(|| caller.call(produce.clone(), reply::produced)).map(drop)
     })

@@ -5,7 +5,7 @@ use crate::kafka::reply;
 use crate::kafka::request::{self, Acks};
 use crate::server::{Caller, End, Server, Topic};
 
-use super::{Round, one_record, write_to_all};
+use super::{Round, one_record, write_to};
 
 const EMPTY: Topic = Topic { partitions: 1, segment_bytes: 1 << 30 };
 const PARTITIONS: Topic = Topic { partitions: 2_000, segment_bytes: 1 << 30 };
@@ -27,7 +27,7 @@ pub fn empty(round: &Round<'_>) -> anyhow::Result<Taken> {
 pub fn on_partitions(round: &Round<'_>) -> anyhow::Result<Taken> {
     let mut server = Server::start(round.side, PARTITIONS, round.scratch)?;
     server.create_topic(round.side, "partitions", PARTITIONS)?;
-    write_to_all(&server, "partitions", PARTITIONS.partitions as i32)?;
+    write_to(&server, "partitions", 0..=PARTITIONS.partitions as i32 - 1)?;
     let mut taken = Taken::default();
     for (how, about) in [(End::Clean, "after a clean stop"), (End::Killed, "after kill -9")] {
         server = server.end(how)?.start()?;
