@@ -1,6 +1,6 @@
 """A client of librdkafka, as confluent-kafka has it: produces at a fixed rate and tells the latencies, or consumes.
 
-    rdkafka.py produce BOOTSTRAP TOPIC RECORDS PER_SECOND
+    rdkafka.py produce BOOTSTRAP TOPIC RECORDS PER_SECOND WARM_UP_RECORDS
     rdkafka.py consume BOOTSTRAP TOPIC RECORDS
 """
 
@@ -13,12 +13,10 @@ import confluent_kafka
 VALUE = b"v" * 1024
 # Records of a tick, which is as long as they take at the rate.
 TICK_RECORDS = 50
-# Records whose latency is not told: the first wait for the connection and for metadata.
-WARM_UP_PART = 4
 PATIENCE_S = 30
 
 
-def produce(bootstrap, topic, records, per_second):
+def produce(bootstrap, topic, records, per_second, warm_up_records):
     latencies = []
     producer = confluent_kafka.Producer({"bootstrap.servers": bootstrap})
 
@@ -37,7 +35,7 @@ def produce(bootstrap, topic, records, per_second):
         producer.poll(0)
     if producer.flush(PATIENCE_S) or len(latencies) != records:
         sys.exit(f"{len(latencies)} of {records} records were delivered")
-    counted = sorted(latencies[records // WARM_UP_PART :])
+    counted = sorted(latencies[warm_up_records:])
     print(json.dumps({name: 1e3 * counted[int(share * (len(counted) - 1))] for name, share in QUANTILES.items()}))
 
 
@@ -46,7 +44,7 @@ QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 
 def consume(bootstrap, topic, records):
     consumer = confluent_kafka.Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "perf", "auto.offset.reset": "earliest"}
+        {"bootstrap.servers": bootstrap, "group.id": "perf-rdkafka", "auto.offset.reset": "earliest"}
     )
     consumer.subscribe([topic])
     got, last = 0, time.monotonic()

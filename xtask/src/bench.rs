@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: builds Ottla, the floor and the loader, all as they are released, and lets the loader do the rest.
+//! `cargo xtask bench`: builds Ottla, the floor and the loader, all as they are released, fetches Apache Kafka and the clients, and lets
+//! the loader do the rest.
 //!
 //! `bench/` is a workspace of its own, so that nobody builds it to run a unit test. What a row is and how it is measured
 //! stands there.
@@ -13,39 +14,41 @@ use crate::test::{self, java};
 pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
     let target = program.ancestors().nth(2).ok_or("xtask is run by cargo, from its target folder")?;
-    for option in ["--check", "--keep"] {
-        if arguments.iter().any(|argument| argument == option) {
-            return baseline(root, target, option);
-        }
+    // It is always a quick one.
+    let besides_quick: Vec<&str> = arguments.iter().map(String::as_str).filter(|word| *word != "--quick").collect();
+    if let [option @ ("--check" | "--keep")] = besides_quick[..] {
+        return baseline(root, target, option);
     }
-    build(target, root, &["--package", "ottla"])?;
-    build(target, &root.join("bench"), &[])?;
+    build(target, root, &["--release", "--package", "ottla"])?;
+    build(target, &root.join("bench"), &["--release"])?;
     let built = target.join("release");
+    let loader = built.join("ottla-loader");
     if let Some((_, files)) = arguments.split_first().filter(|(first, _)| *first == "--page") {
-        return page(&built.join("ottla-loader"), root, target, files);
+        return page(&loader, root, target, files);
     }
-    let mut loader = Command::new(built.join("ottla-loader"));
-    loader.current_dir(root);
-    loader.arg("--ottla").arg(built.join("ottla")).arg("--floor").arg(built.join("ottla-floor"));
-    loader.arg("--out").arg(target.join("bench"));
-    let (without, arguments): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| *argument == "--without-kafka");
-    if without.is_empty() {
+    let mut command = Command::new(&loader);
+    command.current_dir(root);
+    command.arg("--ottla").arg(built.join("ottla")).arg("--floor").arg(built.join("ottla-floor"));
+    command.arg("--out").arg(target.join("bench"));
+    let is_alone = |word: &str| ["--without-kafka", "--list", "--at"].contains(&word);
+    if !arguments.iter().any(|word| is_alone(word)) {
         for (option, found) in [("--kafka", java::jars(root, target)), ("--python", test::python(root))] {
             match found {
-                Ok(path) => drop(loader.arg(option).arg(path)),
-                Err(Trouble::Skipped(why)) => crate::say(&format!("without {option}: {why}")),
-                Err(Trouble::Failed(why)) => return Err(why),
+                Ok(path) => drop(command.arg(option).arg(path)),
+                Err(Trouble::Skipped(why) | Trouble::Failed(why)) => crate::say(&format!("without {option}: {why}")),
             }
         }
     }
-    ended(loader.args(arguments))
+    ended(command.args(arguments.iter().filter(|word| *word != "--without-kafka")))?;
+    // The whole of it is what the page is made of.
+    if arguments.is_empty() { page(&loader, root, target, &[]) } else { Ok(()) }
 }
 
 /// Compares to `bench/baseline.json`, or writes it, what the tests have built: that takes a minute, and nobody waits for a release.
 pub fn baseline(root: &Path, target: &Path, option: &str) -> Result<(), String> {
     let bench = target.join("bench-tests");
-    dev_build(target, root, &["--package", "ottla"])?;
-    dev_build(&bench, &root.join("bench"), &[])?;
+    build(target, root, &["--package", "ottla"])?;
+    build(&bench, &root.join("bench"), &[])?;
     let mut loader = Command::new(bench.join("debug/ottla-loader"));
     loader.current_dir(root);
     loader.arg("--ottla").arg(target.join("debug/ottla")).arg("--floor").arg(bench.join("debug/ottla-floor"));
@@ -70,15 +73,10 @@ fn page(loader: &Path, root: &Path, target: &Path, files: &[String]) -> Result<(
     fs::write(root.join("docs/reference/benchmarks.md"), made.stdout).map_err(|e| e.to_string())
 }
 
-/// Builds a workspace, or some packages of it, as it is released.
-fn build(target: &Path, workspace: &Path, packages: &[&str]) -> Result<(), String> {
-    dev_build(target, workspace, &[&["--release"], packages].concat())
-}
-
-/// The same as for the tests.
-fn dev_build(target: &Path, workspace: &Path, packages: &[&str]) -> Result<(), String> {
+/// Builds a workspace, or what the options say of it.
+fn build(target: &Path, workspace: &Path, options: &[&str]) -> Result<(), String> {
     let mut cargo = Command::new(crate::cargo());
-    cargo.current_dir(workspace).args(["build", "--quiet", "--target-dir"]).arg(target).args(packages);
+    cargo.current_dir(workspace).args(["build", "--quiet", "--target-dir"]).arg(target).args(options);
     ended(&mut cargo)
 }
 

@@ -21,7 +21,7 @@ const VERBS: &[(&str, &str, Run)] = &[
         "only the foreign clients: [--bootstrap HOST:PORT] [--only TEXT] [python|java|hostile|kill]...",
         test::compat,
     ),
-    ("bench", "what a request costs Ottla, beside the floor: [NAME...] [--quick] [--list]", bench::run),
+    ("bench", "Ottla beside Apache Kafka and the floor: [NAME...] [--quick] [--list] [--check] ...", bench::run),
     (
         "soak",
         "what takes long: 50 rounds of kill -9, restarts with 10 GiB, a full disk: [kill|restart|full]...",

@@ -107,7 +107,9 @@ fn find(request: &Request<'_>, partitions: &[Partition]) -> (i16, i64, Option<Pa
         if left.is_zero() {
             return (NONE, log.end(), None);
         }
+        log.waiting += 1;
         log = partition.grown.wait_timeout(log, left).expect("no thread panics with it").0;
+        log.waiting -= 1;
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Log {
     segments: Vec<Arc<File>>,
     shape: Option<Shape>,
     batches: u64,
+    /// Who waits for more. To tell nobody is a system call, too.
+    pub waiting: usize,
 }
 
 /// A part of one segment.
@@ -46,7 +48,7 @@ pub struct Part {
 impl Log {
     pub fn create(dir: PathBuf, segment_bytes: u64) -> io::Result<Log> {
         std::fs::create_dir_all(&dir)?;
-        Ok(Log { dir, segment_bytes, segments: Vec::new(), shape: None, batches: 0 })
+        Ok(Log { dir, segment_bytes, segments: Vec::new(), shape: None, batches: 0, waiting: 0 })
     }
 
     /// The offset of the next record.

@@ -84,8 +84,12 @@ fn append(batch: &mut [u8], partition: i32, partitions: &[Partition]) -> io::Res
         return Ok((CORRUPT_MESSAGE, -1));
     }
     let shape = Shape { bytes: batch.len() as u64, records: i64::from(u32_at(batch, RECORD_COUNT)) };
-    let appended = partition.log.lock().expect("no thread panics with it").append(batch, shape, stamp)?;
-    partition.grown.notify_all();
+    let mut log = partition.log.lock().expect("no thread panics with it");
+    let (appended, is_awaited) = (log.append(batch, shape, stamp)?, log.waiting > 0);
+    drop(log);
+    if is_awaited {
+        partition.grown.notify_all();
+    }
     Ok(appended.map_or((INVALID_RECORD, -1), |base_offset| (NONE, base_offset)))
 }
 

@@ -1,9 +1,7 @@
 //! Apache Kafka, to compare with: one node, broker and controller, with the JVM options of its own start script and the
 //! settings that it is shipped with.
 //!
-//! A JVM that has just started costs five to ten times what it costs once it has compiled what it runs. So one process serves
-//! all rows of a case in turn, and before they count it serves them, and nothing is counted, until it has used
-//! [`WARM_CPU`] and [`WARM_WALL`] have passed.
+//! One process serves all rows of a case in turn, and before that it is warmed up ([`crate::warm`]).
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -16,8 +14,9 @@ use anyhow::{Context, ensure};
 pub const WARM_CPU: Duration = Duration::from_secs(20);
 pub const WARM_WALL: Duration = Duration::from_secs(25);
 
-/// Of `bin/kafka-server-start.sh` and `bin/kafka-run-class.sh`.
-const JVM: [&str; 8] = [
+/// Of `bin/kafka-server-start.sh` and `bin/kafka-run-class.sh`, without the log of the garbage collector. What the broker logs goes
+/// nowhere, either: its jars come without a logger. Both is in its favour.
+const JVM: [&str; 12] = [
     "-Xmx1G",
     "-Xms1G",
     "-server",
@@ -25,7 +24,11 @@ const JVM: [&str; 8] = [
     "-XX:MaxGCPauseMillis=20",
     "-XX:InitiatingHeapOccupancyPercent=35",
     "-XX:+ExplicitGCInvokesConcurrent",
+    "-XX:MaxInlineLevel=15",
     "-Djava.awt.headless=true",
+    "-Dcom.sun.management.jmxremote=true",
+    "-Dcom.sun.management.jmxremote.authenticate=false",
+    "-Dcom.sun.management.jmxremote.ssl=false",
 ];
 /// Of `config/server.properties`.
 const SHIPPED: &str = "\
@@ -43,6 +46,8 @@ num.recovery.threads.per.data.dir=2
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
 log.retention.hours=168
 log.segment.bytes=1073741824
 log.retention.check.interval.ms=300000

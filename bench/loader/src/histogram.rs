@@ -23,6 +23,10 @@ impl Histogram {
         self.total += 1;
     }
 
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
     pub fn add(&mut self, other: &Histogram) {
         self.counts.iter_mut().zip(&other.counts).for_each(|(count, more)| *count += more);
         self.total += other.total;

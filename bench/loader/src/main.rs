@@ -20,6 +20,7 @@ mod report;
 mod row;
 mod rows;
 mod server;
+mod warm;
 
 use std::fs;
 use std::io::Write;
@@ -64,19 +65,22 @@ fn run(options: &Options) -> anyhow::Result<()> {
         None if options.is_quick => case.keep_quick(),
         None => Some(case),
     };
-    let cases: Vec<Case> = cases::all().into_iter().filter_map(wanted).collect();
+    let can_run = |case: &Case| sides.iter().any(|side| case.runs_on(side, options.is_quick));
+    let cases: Vec<Case> = cases::all().into_iter().filter_map(wanted).filter(can_run).collect();
     ensure!(!cases.is_empty(), "no row has such a name; --list tells them");
     if options.lists {
         cases.iter().flat_map(Case::names).for_each(say);
         return Ok(());
     }
+    // What a run has left that was cut off.
+    server::clean(&options.out)?;
     let machine = Machine::look();
     machine.lines().iter().for_each(|line| say(line));
     let book = Book {
-        path: options.out.join(format!("{}.json", row::since_epoch().as_secs())),
+        path: options.out.join(format!("{}.json", machine::since_epoch().as_secs())),
         options,
         machine,
-        sides: &sides,
+        versions: sides.iter().map(|side| (side.name().into(), version(side))).collect(),
     };
     let servers: Vec<&str> = sides.iter().map(Side::name).collect();
     let Options { rounds, is_quick, out, tools, .. } = options;
@@ -97,14 +101,12 @@ fn run(options: &Options) -> anyhow::Result<()> {
         let seconds = began.elapsed().as_secs();
         say(&format!("{name}: {about} Measured in {seconds} s."));
         results.figures.iter().for_each(|figure| say(&report::line(figure, &servers)));
-        let (figures, latencies) = results.json();
-        kept.push(json!({
-            "case": name, "about": about, "seconds": seconds, "figures": figures, "histograms": latencies,
-        }));
+        kept.push(json!({ "case": name, "about": about, "results": results.json() }));
         book.keep(&kept)?;
         all_figures.extend(results.figures);
     }
-    server::remove_set_aside(out)?;
+    server::clean(out)?;
+    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
     if let Some((purpose, path)) = &options.baseline {
         match purpose {
             Purpose::Check => {
@@ -114,7 +116,6 @@ fn run(options: &Options) -> anyhow::Result<()> {
         }
     }
     say(&format!("All rounds, and what they ran on: {}", book.path.display()));
-    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
     Ok(())
 }
 
@@ -134,18 +135,18 @@ struct Book<'a> {
     path: PathBuf,
     options: &'a Options,
     machine: Machine,
-    sides: &'a [Side],
+    /// Read once: the tree may be edited meanwhile.
+    versions: serde_json::Map<String, Value>,
 }
 
 impl Book<'_> {
     /// Writes what there is: a run that is cut off loses the case that it was at.
     fn keep(&self, cases: &[Value]) -> anyhow::Result<()> {
-        let versions: serde_json::Map<String, Value> =
-            self.sides.iter().map(|side| (side.name().into(), version(side))).collect();
         let all = json!({
             "command": self.options.command(),
             "machine": self.machine.json(),
-            "versions": versions,
+            "versions": self.versions,
+            "is_quick": self.options.is_quick,
             "rounds": self.options.rounds,
             "cases": cases,
         });

@@ -59,6 +59,11 @@ impl Options {
         if self.is_quick {
             command += " --quick";
         }
+        match &self.servers {
+            Servers::Running { address, pid } => command += &format!(" --at {address} --pid {pid}"),
+            Servers::Ours { .. } if self.tools.jars.is_none() => command += " --without-kafka",
+            Servers::Ours { .. } => {}
+        }
         command + &format!(" --rounds {}", self.rounds)
     }
 }
@@ -123,7 +128,7 @@ mod tests {
         let some = parsed(&format!("{ours} produce-1k --quick --rounds 5 fetch")).unwrap();
         assert_eq!((some.rounds, some.is_quick), (5, true));
         assert_eq!(some.names, ["produce-1k", "fetch"]);
-        assert_eq!(some.command(), "cargo xtask bench produce-1k fetch --quick --rounds 5");
+        assert_eq!(some.command(), "cargo xtask bench produce-1k fetch --quick --without-kafka --rounds 5");
         let running = parsed("--out d --at 127.0.0.1:9092 --pid 7").unwrap().servers;
         assert_eq!(running, Servers::Running { address: "127.0.0.1:9092".parse().unwrap(), pid: 7 });
         for bad in ["--out d", "--ottla o --floor f", "--rounds 0", "--rounds", "--slow"] {

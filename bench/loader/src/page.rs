@@ -6,10 +6,10 @@ use std::fmt::Write;
 use std::fs;
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use crate::figure::{Figure, Spread, short};
+use crate::figure::{Figure, Spread};
 
 const HEAD: &str = "\
 # Benchmarks
@@ -18,9 +18,8 @@ const HEAD: &str = "\
 
 Ottla beside Apache Kafka and beside the *floor*, the cheapest server that could answer, in turn on one machine. What a row is, and
 what is done to be fair, is in [bench/README.md](../../bench/README.md). A figure is the median of the rounds, with the least and the
-most in brackets. A ratio is Ottla's median over the other's, with its goal in brackets. `!` says that a goal is missed: what
-stands between is told in [performance.md](../internals/performance.md), under the name of the case. Of a latency one of the two
-goals is enough.
+most in brackets; the 99.9th percentile of a latency is that of all rounds together. A ratio is Ottla's median over the other's, with
+its goal in brackets; `!` says that it is missed. Of a latency one of the two goals is enough.
 ";
 
 const TABLE: &str = "\
@@ -40,7 +39,10 @@ pub fn of_files(paths: &[PathBuf]) -> anyhow::Result<String> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| path.display().to_string())
     };
-    Ok(of(&paths.iter().map(read).collect::<anyhow::Result<Vec<Value>>>()?))
+    let runs = paths.iter().map(read).collect::<anyhow::Result<Vec<Value>>>()?;
+    let is_whole = |run: &Value| run["is_quick"] == false && run["cases"].is_array();
+    ensure!(runs.iter().all(is_whole), "a page is made of runs that were not --quick");
+    Ok(of(&runs))
 }
 
 fn of(runs: &[Value]) -> String {
@@ -54,6 +56,9 @@ fn of(runs: &[Value]) -> String {
         let _ = writeln!(page, "\n## {case}\n\n{about}\n\n{TABLE}");
         for (figure, run) in figures {
             let _ = writeln!(page, "{}", line(figure, run + 1));
+        }
+        if figures.iter().any(|(figure, _)| figure.is_missed()) {
+            let _ = writeln!(page, "\nWhat stands between: [{case}](../internals/performance.md#{case}).");
         }
     }
     let _ = writeln!(page, "\n## Runs\n");
@@ -75,7 +80,7 @@ fn sections(runs: &[Value]) -> Vec<Section<'_>> {
                 sections.len() - 1
             });
             let figures = &mut sections[at].figures;
-            for figure in of_case["figures"].as_array().into_iter().flatten().filter_map(Figure::read) {
+            for figure in of_case["results"]["figures"].as_array().into_iter().flatten().filter_map(Figure::read) {
                 let is_same =
                     |(other, _): &&mut (Figure, usize)| other.row == figure.row && other.about == figure.about;
                 match figures.iter_mut().find(is_same) {
@@ -91,15 +96,12 @@ fn sections(runs: &[Value]) -> Vec<Section<'_>> {
 fn line(figure: &Figure, run: usize) -> String {
     let of = |server| figure.of(server).map_or(String::new(), Spread::text);
     let ratio = |to| figure.ratio(to).map_or(String::new(), |judged| judged.text());
-    let over = figure.goals.itself.filter(|_| figure.is_over_itself());
-    let over = over.map_or(String::new(), |goal| format!(" (over {})!", short(goal)));
-    let about = match figure.unit.as_str() {
-        "" => figure.about.clone(),
-        unit => format!("{}, {unit}", figure.about),
-    };
+    let missed = if figure.is_over_itself() { "!" } else { "" };
+    let goal = figure.goals.itself.map_or(String::new(), |goal| format!(" (at most {goal}){missed}"));
     format!(
-        "| {} | {about} | {}{over} | {} | {} | {} | {} | {run} |",
+        "| {} | {} | {}{goal} | {} | {} | {} | {} | {run} |",
         figure.row,
+        figure.title(),
         of("ottla"),
         of("floor"),
         of("kafka"),
@@ -140,7 +142,8 @@ mod tests {
             let goals = json!({ "itself": 2.0, "of_kafka": 0.05, "of_floor": 1.5, "either": false });
             json!({ "row": row, "about": "it", "unit": unit, "values": values, "goals": goals })
         };
-        let case = |name: &str, figures: Value| json!({ "case": name, "about": "So.", "figures": figures });
+        let case =
+            |name: &str, figures: Value| json!({ "case": name, "about": "So.", "results": { "figures": figures } });
         let run = |cases: Value| {
             json!({
                 "machine": { "cpu": "CPU", "kernel": "6" }, "versions": { "ottla": "1" }, "command": "cargo xtask bench rate",
@@ -158,9 +161,9 @@ mod tests {
         let page = of(&[run(first), run(second)]);
         let lines: Vec<&str> = page.lines().collect();
         for line in [
-            "| start | it, ms | 3.00 [2.00-5.00] (over 2.00)! |  | 100 |  | 0.030 (0.05) | 1 |",
-            "| rate | it | 1.00 | 0.50 |  | 2.00 (1.5)! |  | 2 |",
-            "| other | it |  |  |  |  |  | 1 |",
+            "| start | it, ms | 3.00 [2.00-5.00] (at most 2)! |  | 100 |  | 0.030 (0.05) | 1 |",
+            "| rate | it | 1.00 (at most 2) | 0.50 |  | 2.00 (1.5)! |  | 2 |",
+            "| other | it |  (at most 2) |  |  |  |  | 1 |",
             "Of 3 figures that have a goal, 2 miss it.",
             "2. CPU, null processors, null GiB, Linux 6, load average null before it; ottla: 1. `cargo xtask bench rate`.",
         ] {

@@ -4,8 +4,7 @@ use crate::figure::{Figure, Spread};
 
 /// A figure of these servers.
 pub fn line(figure: &Figure, servers: &[&str]) -> String {
-    let Figure { row, about, unit, .. } = figure;
-    let mut line = format!("{row:24} {:44}", format!("{about}, {unit}"));
+    let mut line = format!("{:24} {:44}", figure.row, figure.title());
     for server in servers {
         line += &format!(" {server} {:22}", figure.of(server).map_or("-".into(), Spread::text));
     }

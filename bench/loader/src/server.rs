@@ -1,10 +1,9 @@
 //! A server under load: its process, its address, its clock and its memory.
 //!
-//! Every round has a process of its own (Kafka one for all rows of a case) on an empty directory, which is gone afterwards: none
+//! Every round has a process of its own (Kafka one for all rows of a case) on an empty directory, which is emptied afterwards: none
 //! pays for what another left behind, and the pages that one frees are those the next one fills. So all servers meet a page
-//! cache in the same state,
-//! and Ottla, which keeps its segments, and the floor need no common idea of when to delete. A server is stopped with SIGKILL:
-//! a clean stop would write to the disk what is about to be deleted.
+//! cache in the same state, and Ottla, which keeps its segments, and the floor need no common idea of when to delete. A server
+//! is stopped with SIGKILL: a clean stop would write to the disk what is about to be deleted.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -22,7 +21,8 @@ use nix::unistd::Pid;
 use crate::apache::Apache;
 use crate::kafka::reply;
 use crate::kafka::request::{self, CORRELATION_ID_AT, HEAD_BYTES};
-use crate::row::since_epoch;
+use crate::load::STALL_LIMIT;
+use crate::machine::since_epoch;
 
 /// Which server to measure.
 #[derive(Clone, Debug)]
@@ -141,7 +141,7 @@ impl Server {
             Side::Ottla { program } => {
                 let mut command = Command::new(program);
                 command.args(["server", "--set", "listeners=PLAINTEXT://127.0.0.1:0"]);
-                command.args(["--set", "ottla.http.listener=", "--set"]);
+                command.args(["--set", "ottla.http.listener=127.0.0.1:0", "--set"]);
                 command.arg(format!("log.dirs={}", dir.display()));
                 for (key, value) in settings {
                     command.arg("--set").arg(format!("{key}={value}"));
@@ -241,7 +241,7 @@ impl Server {
         Ok(kill(Pid::from_raw(self.pid as i32), Signal::SIGKILL)?)
     }
 
-    /// Kills the process and removes its directory.
+    /// Kills the process and empties its directory.
     pub fn stop(mut self) -> anyhow::Result<()> {
         match self.own.take() {
             Some(own) => own.remove(),
@@ -270,8 +270,9 @@ impl Launch {
             let mut line = String::new();
             output.read_line(&mut line)?;
             let Some(address) = ready_address(&line) else {
-                drop((child.kill(), child.wait()));
-                bail!("no ready line; see the log beside {}", self.dir.display());
+                let log = self.dir.with_extension("log");
+                drop(Own { launch: self, child, _output: None }.remove());
+                bail!("no ready line; see the log beside {}", log.display());
             };
             let own = Own { launch: self, child, _output: Some(output.into_inner()) };
             return Ok(Server { address, pid, started, own: Some(own) });
@@ -316,11 +317,13 @@ fn empty(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// At the end of a run.
-pub fn remove_set_aside(scratch: &Path) -> anyhow::Result<()> {
-    let aside = scratch.join(ASIDE);
-    if aside.exists() {
-        fs::remove_dir_all(aside)?;
+/// Removes the directories of a run, at its end, and at the start of the next those of one that was cut off.
+pub fn clean(scratch: &Path) -> anyhow::Result<()> {
+    for name in [ASIDE, "data-ottla", "data-floor", "data-kafka"] {
+        let dir = scratch.join(name);
+        if dir.exists() {
+            fs::remove_dir_all(dir)?;
+        }
     }
     Ok(())
 }
@@ -353,6 +356,7 @@ impl Caller {
     pub fn connect(server: SocketAddr) -> anyhow::Result<Caller> {
         let stream = TcpStream::connect(server).with_context(|| format!("cannot connect to {server}"))?;
         stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(STALL_LIMIT))?;
         Ok(Caller { stream, correlation_id: 0 })
     }
 

@@ -18,7 +18,7 @@ use crate::replies::Reply;
 use crate::send::send;
 use crate::stream::Stream;
 use crate::visits::Visit;
-use crate::{Next, Replies, Service, Shared};
+use crate::{BoxFuture, Next, Out, Replies, Service, Shared};
 
 /// Replies are sent before the end of a turn once so much has gathered.
 const GATHERED_BYTES_MAX: usize = 256 << 10;
@@ -137,7 +137,7 @@ impl<S: Service> Conn<S> {
         match end {
             End::Refused(_) | End::Frame(_) => tracing::info!(peer = %self.peer.0, "connection closed: {end}"),
             End::Stop => {
-                shared.rt.timeout(STOP_LIMIT, self.drain()).await;
+                seldom(shared.rt.timeout(STOP_LIMIT, self.drain())).await;
             }
             End::Idle | End::NotReading => self.visit.was_idle(),
             End::Closed | End::Late | End::Io(_) => {}
@@ -150,7 +150,7 @@ impl<S: Service> Conn<S> {
             let Some(frame) = self.incoming.next_frame(self.shared.limits.request_bytes_max)? else { break };
             self.visit.volume.requests += 1;
             if frame.len() > HEAVY_FRAME_BYTES && self.service.amplifies(&self.incoming.bytes()[frame.clone()]) {
-                self.handle_heavy(frame).await?;
+                seldom(self.handle_heavy(frame)).await?;
                 continue;
             }
             self.go_on();
@@ -162,11 +162,7 @@ impl<S: Service> Conn<S> {
                     }
                 }
                 Next::Barrier(reply) => {
-                    self.end_turn().await?;
-                    self.drain().await?;
-                    let out = reply.await.map_err(End::Refused)?;
-                    self.has_waited = true;
-                    self.replies.push(out);
+                    seldom(self.await_barrier(reply)).await?;
                 }
                 Next::Close(why) => {
                     self.end_turn().await?;
@@ -175,6 +171,16 @@ impl<S: Service> Conn<S> {
             }
         }
         self.end_turn().await
+    }
+
+    /// A reply that all before it must have left for.
+    async fn await_barrier(&mut self, reply: BoxFuture<Result<Out, &'static str>>) -> Result<(), End> {
+        self.end_turn().await?;
+        self.drain().await?;
+        let out = reply.await.map_err(End::Refused)?;
+        self.has_waited = true;
+        self.replies.push(out);
+        Ok(())
     }
 
     /// What is handled from here on is handled from now on, not since the turn began.
@@ -332,7 +338,12 @@ enum Woken {
 /// Until a broker that stops has given what goes on its time.
 async fn late(rt: &Rt, stop: &mut Stop) {
     stop.told().await;
-    rt.sleep(STOP_LIMIT).await;
+    seldom(rt.sleep(STOP_LIMIT)).await;
+}
+
+/// What a connection does seldom has room of its own while it is done, and none in every connection that there is.
+fn seldom<F: Future>(future: F) -> Pin<Box<F>> {
+    Box::pin(future)
 }
 
 /// Says whose connection it was when a bug ends its task.

@@ -15,7 +15,7 @@ use crate::Shared;
 use crate::replies::{FileRange, Out};
 use crate::stream::Stream;
 
-const SENDFILE_BYTES_MIN: u64 = 16 << 10;
+const SENDFILE_BYTES_MIN: u64 = 32 << 10;
 /// What is copied before it is written.
 const COPIED_BYTES_MAX: usize = 64 << 10;
 /// A cold range is read, and sent, in steps of this size.
@@ -83,7 +83,7 @@ async fn copy(
         match read {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(n) => range.start += n as u64,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => warm(rt, file, range.start..range.start + n).await?,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Box::pin(warm(rt, file, range.start..range.start + n)).await?,
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
@@ -97,7 +97,7 @@ async fn send_file(rt: &Rt, stream: &mut Stream, file: &Arc<dyn DiskFile>, mut r
         let step = range.start..range.end.min(range.start + STEP_BYTES);
         if warm_to < step.end {
             if !file.is_resident(step.clone()) {
-                warm(rt, file, step.clone()).await?;
+                Box::pin(warm(rt, file, step.clone())).await?;
             }
             warm_to = step.end;
         }

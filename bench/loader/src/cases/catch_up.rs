@@ -8,14 +8,15 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use crate::figure::{Goals, Taken};
 use crate::load::connection::Reading;
-use crate::load::{Requests, Sample, closed, pinned};
-use crate::row::{READ_SEGMENT_BYTES, consumers, fill, until_warm};
+use crate::load::many::Place;
+use crate::load::{Sample, closed, pinned};
+use crate::row::READ_SEGMENT_BYTES;
 use crate::rows::B1M;
 use crate::server::{Server, Topic};
+use crate::warm::until_warm;
 
-use super::Round;
+use super::{GIB, Round};
 
-const GIB: f64 = (1_u64 << 30) as f64;
 const TOPIC: Topic = Topic { partitions: 4, segment_bytes: READ_SEGMENT_BYTES };
 const NAME: &str = "catch-up";
 
@@ -24,17 +25,19 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     server.create_topic(round.side, NAME, TOPIC)?;
     // Of each partition: with four of them 4 GiB.
     let batches = (1 << 10) / round.part;
-    pinned(|| fill(TOPIC.partitions, batches, B1M, &server, NAME))?;
-    let read = |connections: usize, requests: u64| {
+    let place = Place { server: &server, topic: NAME, partitions: TOPIC.partitions };
+    pinned(|| place.fill(batches, B1M))?;
+    // Whoever writes it back does so now and not while it is read.
+    let dir = server.dir().context("a server that we started")?;
+    in_files(dir, &|file| Ok(file.sync_all()?))?;
+    let read = |connections: usize| {
         pinned(|| {
             let reading = Reading { max_bytes: B1M.shape.bytes, batch: B1M.shape, batches: Some(batches) };
-            let mut connections = consumers(connections, TOPIC.partitions, &server, NAME, reading)?;
-            // As many more are asked for as are in flight at the end.
-            let requests = Requests { warm_up: 0, counted: requests - connections.len() as u64 };
-            closed::run(&mut connections, 1, requests, &|| server.cpu())
+            let mut connections = place.consumers(connections, reading)?;
+            closed::exactly(&mut connections, 1, batches, &|| server.cpu())
         })
     };
-    until_warm(round.side, &server, || read(4, batches).map(drop))?;
+    until_warm(round.side, &server, || read(4).map(drop))?;
     let mut taken = Taken::default();
     let mut add = |about: &str, sample: Sample| {
         let bytes = sample.requests as f64 * B1M.shape.bytes as f64;
@@ -43,25 +46,19 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
         let seconds = sample.wall.as_secs_f64() * GIB / bytes;
         taken.add(round.case, format!("seconds for a GiB, {about}"), (seconds, "s"), Goals::NONE);
     };
-    add("from the page cache, one connection", read(1, batches)?);
-    add("from the page cache, four connections", read(4, 4 * batches)?);
-    forget(server.dir().context("a server that we started")?)?;
-    add("from the disk, four connections", read(4, 4 * batches)?);
+    add("from the page cache, one connection", read(1)?);
+    add("from the page cache, four connections", read(4)?);
+    in_files(dir, &|file| Ok(posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?))?;
+    add("from the disk, four connections", read(4)?);
     server.stop()?;
     Ok(taken)
 }
 
-/// Has the page cache let go of all files in the folder.
-fn forget(folder: &Path) -> anyhow::Result<()> {
+/// Of all files in the folder, and in those in it.
+fn in_files(folder: &Path, act: &dyn Fn(&File) -> anyhow::Result<()>) -> anyhow::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.is_dir() {
-            forget(&path)?;
-        } else {
-            let file = File::open(&path)?;
-            file.sync_all()?;
-            posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
-        }
+        if path.is_dir() { in_files(&path, act)? } else { act(&File::open(&path)?)? }
     }
     Ok(())
 }

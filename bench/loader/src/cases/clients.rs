@@ -1,130 +1,129 @@
 //! `clients`: what clients as people use them cost a server, Kafka's own perf tools and librdkafka. They write records of 1 KiB at
-//! a rate, in batches of their own making, and read them in a group.
+//! a rate, in batches of their own making; and read a GiB in a group, as fast as they can.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
 use crate::figure::{Goals, Taken};
+use crate::groups::offset_of;
+use crate::load::many::Place;
 use crate::load::pinned;
-use crate::row::warm_with_usual_load;
+use crate::rows::B64K;
 use crate::server::{Server, Topic};
+use crate::warm;
 
-use super::Round;
+use super::{GIB, Round};
 
-const TOPIC: Topic = Topic { partitions: 4, segment_bytes: 128 << 20 };
-const JAVA: &str = "client-java";
-const LIBRDKAFKA: &str = "client-librdkafka";
+const TOPIC: Topic = Topic { partitions: 4, segment_bytes: 1 << 30 };
+/// What is read.
+const LOG: &str = "log";
+const LOG_RECORDS: u64 = 1 << 20;
 const RECORD_BYTES: u64 = 1 << 10;
-const RECORDS: u64 = 80_000;
+/// What is written in a round, and how many of the first have no latency: a client that has just started is slow.
+const RECORDS: u64 = 40_000;
+const WARM_UP_RECORDS: u64 = 16_000;
 const PER_SECOND: u64 = 8_000;
-/// Records whose latency is not told.
-const WARM_UP_PART: u64 = 4;
-const GIB: f64 = (1_u64 << 30) as f64;
 
 /// What a client tells of its latencies, in ms.
 type Quantiles = [(&'static str, f64); 3];
 
-/// How to produce to a server, and to consume from it: to a topic of an address, so many records.
-struct Client<'a> {
-    row: &'static str,
-    produce: &'a dyn Fn(&str, u64) -> Command,
-    told: fn(&str) -> Option<Quantiles>,
-    consume: &'a dyn Fn(&str, u64) -> Command,
+/// What a client is to do.
+struct Order<'a> {
+    address: &'a str,
+    topic: &'a str,
+    records: String,
 }
 
+struct Client<'a> {
+    row: &'static str,
+    produce: &'a dyn Fn(&Order<'_>) -> Command,
+    told: fn(&str) -> Option<Quantiles>,
+    consume: &'a dyn Fn(&Order<'_>) -> Command,
+}
+
+/// Without a client's program its row is left out.
 pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     let server = Server::start(round.side, TOPIC, round.scratch)?;
-    warm_with_usual_load(round.side, &server)?;
-    let mut taken = java(round, &server)?;
-    taken.append(librdkafka(round, &server)?);
+    server.create_topic(round.side, LOG, TOPIC)?;
+    let place = Place { server: &server, topic: LOG, partitions: TOPIC.partitions };
+    let batches = LOG_RECORDS / round.part / (TOPIC.partitions * B64K.shape.records) as u64;
+    pinned(|| place.fill(batches, B64K))?;
+    warm::with_usual_load(round.side, &server)?;
+    // Kafka makes what it keeps groups in when it is first asked for one.
+    offset_of(&server, "any", LOG, 0)?;
+    let mut taken = Taken::default();
+    if let Some(jars) = &round.tools.jars {
+        taken.append(java(round, &server, &jars.join("*"))?);
+    }
+    if let Some(python) = &round.tools.python {
+        taken.append(librdkafka(round, &server, python)?);
+    }
     server.stop()?;
     Ok(taken)
 }
 
 /// ProducerPerformance and ConsumerPerformance.
-fn java(round: &Round<'_>, server: &Server) -> anyhow::Result<Taken> {
-    let jars = round.tools.jars.as_ref().context("Kafka's jars are needed, and there are none")?.join("*");
-    let tool = |class: &str, address: &str, records: u64| {
+fn java(round: &Round<'_>, server: &Server, jars: &Path) -> anyhow::Result<Taken> {
+    let tool = |class: &str, Order { address, topic, records }: &Order<'_>| {
         let mut command = Command::new("java");
-        command.arg("-cp").arg(&jars).arg(format!("org.apache.kafka.tools.{class}"));
-        command.args(["--topic", JAVA, "--bootstrap-server", address, "--num-records", &records.to_string()]);
+        command.arg("-cp").arg(jars).arg(format!("org.apache.kafka.tools.{class}"));
+        command.args(["--topic", topic, "--bootstrap-server", address, "--num-records", records]);
         command
     };
-    measure(
-        round,
-        server,
-        &Client {
-            row: JAVA,
-            produce: &|address, records| {
-                let mut command = tool("ProducerPerformance", address, records);
-                command.args(["--record-size", &RECORD_BYTES.to_string(), "--throughput", &PER_SECOND.to_string()]);
-                command.args(["--warmup-records", &(records / WARM_UP_PART).to_string()]);
-                command
-            },
-            told: told_by_java,
-            consume: &|address, records| tool("ConsumerPerformance", address, records),
-        },
-    )
+    let produce = |order: &Order<'_>| {
+        let mut command = tool("ProducerPerformance", order);
+        command.args(["--record-size", &RECORD_BYTES.to_string(), "--throughput", &PER_SECOND.to_string()]);
+        command.args(["--warmup-records", &WARM_UP_RECORDS.to_string()]);
+        command
+    };
+    let consume = |order: &Order<'_>| tool("ConsumerPerformance", order);
+    measure(round, server, &Client { row: "client-java", produce: &produce, told: told_by_java, consume: &consume })
 }
 
-fn librdkafka(round: &Round<'_>, server: &Server) -> anyhow::Result<Taken> {
-    let python = round.tools.python.as_ref().context("confluent-kafka is needed, and --python tells of none")?;
-    let script = |verb: &str, address: &str, records: u64| {
+fn librdkafka(round: &Round<'_>, server: &Server, python: &Path) -> anyhow::Result<Taken> {
+    let script = |verb: &str, Order { address, topic, records }: &Order<'_>| {
         let mut command = Command::new(python);
-        command.args([
-            "-c",
-            include_str!("../../../clients/rdkafka.py"),
-            verb,
-            address,
-            LIBRDKAFKA,
-            &records.to_string(),
-        ]);
+        command.args(["-c", include_str!("../../../clients/rdkafka.py"), verb, address, topic, records]);
         command
     };
-    measure(
-        round,
-        server,
-        &Client {
-            row: LIBRDKAFKA,
-            produce: &|address, records| {
-                let mut command = script("produce", address, records);
-                command.arg(PER_SECOND.to_string());
-                command
-            },
-            told: told_as_json,
-            consume: &|address, records| script("consume", address, records),
-        },
-    )
+    let produce = |order: &Order<'_>| {
+        let mut command = script("produce", order);
+        command.args([PER_SECOND.to_string(), WARM_UP_RECORDS.to_string()]);
+        command
+    };
+    let consume = |order: &Order<'_>| script("consume", order);
+    let client = Client { row: "client-librdkafka", produce: &produce, told: told_as_json, consume: &consume };
+    measure(round, server, &client)
 }
 
 fn measure(round: &Round<'_>, server: &Server, client: &Client<'_>) -> anyhow::Result<Taken> {
-    server.create_topic(round.side, client.row, TOPIC)?;
-    let (address, records) = (server.address.to_string(), RECORDS / round.part);
-    let gib = (records * RECORD_BYTES) as f64 / GIB;
+    let (row, address) = (client.row, &server.address.to_string());
+    server.create_topic(round.side, row, TOPIC)?;
     let mut taken = Taken::default();
-    // What they start runs where they do.
-    let cpu_of = |mut command: Command| {
+    // What it starts runs where it does.
+    let run = |mut command: Command, records: u64| {
         pinned(|| {
             let before = server.cpu()?;
             let output = command.output().with_context(|| format!("cannot run {:?}", command.get_program()))?;
-            ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
-            Ok(((server.cpu()? - before).as_secs_f64() / gib, String::from_utf8_lossy(&output.stdout).into_owned()))
+            ensure!(output.status.success(), "{row}: {}", String::from_utf8_lossy(&output.stderr));
+            let cpu_s = (server.cpu()? - before).as_secs_f64() * GIB / (records * RECORD_BYTES) as f64;
+            Ok((cpu_s, String::from_utf8_lossy(&output.stdout).into_owned()))
         })
     };
-    let (cpu_s, said) = cpu_of((client.produce)(&address, records))?;
-    taken.add(client.row, "processor time of a GiB written at 8 MiB/s", (cpu_s, "s"), Goals::of_kafka(0.35));
+    let records = WARM_UP_RECORDS + RECORDS / round.part;
+    let order = Order { address, topic: row, records: records.to_string() };
+    let (cpu_s, said) = run((client.produce)(&order), records)?;
+    taken.add(row, "processor time of a GiB written at 8 MiB/s", (cpu_s, "s"), Goals::of_kafka(0.35));
     for (quantile, ms) in (client.told)(&said).with_context(|| format!("no latencies in {said:?}"))? {
-        taken.add(
-            client.row,
-            format!("latency of a record as the client tells it, {quantile}"),
-            (ms, "ms"),
-            Goals::NONE,
-        );
+        let about = format!("latency of a record as the client tells it, {quantile}");
+        taken.add(row, about, (ms, "ms"), Goals::NONE);
     }
-    let (cpu_s, _) = cpu_of((client.consume)(&address, records))?;
-    taken.add(client.row, "processor time of a GiB read as fast as it goes", (cpu_s, "s"), Goals::of_kafka(0.6));
+    let records = LOG_RECORDS / round.part;
+    let (cpu_s, _) = run((client.consume)(&Order { address, topic: LOG, records: records.to_string() }), records)?;
+    taken.add(row, "processor time of a GiB read as fast as it goes", (cpu_s, "s"), Goals::of_kafka(0.6));
     Ok(taken)
 }
 

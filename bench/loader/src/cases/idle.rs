@@ -3,23 +3,27 @@
 use std::thread;
 use std::time::Duration;
 
+use anyhow::ensure;
+
 use crate::figure::{Goals, Taken};
 use crate::kafka::reply;
 use crate::kafka::request;
 use crate::server::{Caller, Server, Topic};
+use crate::warm;
 
 use super::{REST, Round, greeted};
 
 const TOPIC: Topic = Topic { partitions: 1, segment_bytes: 1 << 30 };
 const IDLE_CONNECTIONS: usize = 500;
 const LONG_POLLS: usize = 200;
-/// This long after its start a server is taken to be idle, and looked at for so long.
-const IDLE_AFTER: Duration = Duration::from_secs(5);
-const IDLE_FOR: Duration = Duration::from_secs(10);
+/// This long after anything was asked of it a server is taken to be idle, and looked at for so long.
+const IDLE_AFTER: Duration = Duration::from_secs(4);
+const IDLE_FOR: Duration = Duration::from_secs(7);
 
 pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     let server = Server::start(round.side, TOPIC, round.scratch)?;
     let _first = greeted(&server)?;
+    warm::with_usual_load(round.side, &server)?;
     thread::sleep(IDLE_AFTER);
     let mut taken = Taken::default();
     let mut add = |about: &str, ms, goal| taken.add(round.case, about, (ms, "ms"), Goals::of_kafka(goal));
@@ -30,17 +34,25 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     drop(callers);
     server.create_topic(round.side, "idle", TOPIC)?;
     let polled = thread::scope(|scope| {
-        for _ in 0..LONG_POLLS {
-            // It ends when the server does.
-            scope.spawn(|| long_polls(&server));
-        }
+        // They end when the server does, whatever happens here.
+        let _ends = Ends(&server);
+        let polls: Vec<_> = (0..LONG_POLLS).map(|_| scope.spawn(|| long_polls(&server))).collect();
         thread::sleep(REST);
         let polled = ms_a_minute(&server);
-        server.kill().and(polled)
+        ensure!(polls.iter().all(|poll| !poll.is_finished()), "a fetch that should wait has failed");
+        polled
     })?;
     add("the same with 200 fetches that wait half a second each for a first record", polled, 0.15);
     server.stop()?;
     Ok(taken)
+}
+
+struct Ends<'a>(&'a Server);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+    }
 }
 
 fn long_polls(server: &Server) -> anyhow::Result<()> {

@@ -2,10 +2,10 @@
 
 use crate::figure::{Goals, Taken};
 use crate::kafka::request::Acks;
+use crate::load::many::Place;
 use crate::load::{Requests, closed, pinned};
-use crate::row::producing;
 use crate::rows::{B16K, DEPTH};
-use crate::server::{Resident, Server, Topic};
+use crate::server::{Resident, Server, Side, Topic};
 
 use super::{Round, greeted, mib, rested};
 
@@ -29,17 +29,22 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     let callers = (0..CONNECTIONS).map(|_| greeted(&server)).collect::<anyhow::Result<Vec<_>>>()?;
     let connected = rested(&server)?;
     add("with 500 idle connections", resident(connected), Goals::of_kafka(0.05));
-    let each = (connected.all as f64 - idle.all as f64) / 1024.0 / CONNECTIONS as f64;
-    // The heap that a JVM begins with hides it.
-    add("for each of them", (each, "KiB"), Goals::itself(4.0));
+    if let Side::Ottla { .. } = round.side {
+        // The heap that a JVM begins with hides it.
+        let each = (connected.all as f64 - idle.all as f64) / 1024.0 / CONNECTIONS as f64;
+        add("for each of them", (each, "KiB"), Goals::itself(4.0));
+    }
     server.create_topic(round.side, "loaded", TOPIC)?;
+    let place = Place { server: &server, topic: "loaded", partitions: TOPIC.partitions };
     for (connections, requests, about) in LOADS {
-        pinned(|| {
-            let mut connections = producing(connections, TOPIC.partitions, &server, "loaded", (B16K, Acks::Leader))?;
+        let loaded = pinned(|| {
+            let mut connections = place.producers(connections, B16K, Acks::Leader)?;
             let requests = Requests::counting(requests / round.part, (DEPTH * connections.len()) as u64);
-            closed::run(&mut connections, DEPTH, requests, &|| server.cpu())
+            closed::run(&mut connections, DEPTH, requests, &|| server.cpu())?;
+            // While they are there.
+            server.resident()
         })?;
-        add(about, resident(server.resident()?), Goals::of_kafka(0.1));
+        add(about, resident(loaded), Goals::of_kafka(0.1));
     }
     drop((first, callers));
     server.stop()?;

@@ -14,17 +14,18 @@ mod start;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use crate::figure::{Results, Taken};
 use crate::groups;
-use crate::kafka::batch::{self, Shape};
+use crate::kafka::batch;
 use crate::kafka::reply;
 use crate::kafka::request::{self, Acks};
-use crate::row::{self, since_epoch};
-use crate::rows::{self, Row};
+use crate::machine::since_epoch;
+use crate::row;
+use crate::rows::{self, B100, Row};
 use crate::server::{Caller, Resident, Server, Side};
 
 #[derive(Debug)]
@@ -72,6 +73,8 @@ pub struct Round<'a> {
     pub tools: &'a Tools,
 }
 
+pub const GIB: f64 = (1_u64 << 30) as f64;
+
 /// Programs of others.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tools {
@@ -111,7 +114,13 @@ pub fn all() -> Vec<Case> {
     add("partitions", "10,000 partitions.", with(unless_quick), partitions::round);
     add("idle", "A server that has nothing to do.", with(unless_quick), idle::round);
     add("start", "A start on an empty directory.", with(always), start::empty);
-    add("start-2000", "A start on 2,000 partitions with a record in each.", with(unless_quick), start::on_partitions);
+    add(
+        "start-2000-clean",
+        "The same on 2,000 partitions with a record in each, after a clean stop.",
+        with(unless_quick),
+        start::after_clean_stop,
+    );
+    add("start-2000-killed", "The same after kill -9.", with(unless_quick), start::after_kill);
     add("clients", "Kafka's own perf tools, and librdkafka, as clients.", with(always), clients::round);
     cases
 }
@@ -134,6 +143,13 @@ impl Case {
             return (!rows.is_empty()).then_some(self);
         }
         Some(self)
+    }
+
+    pub fn runs_on(&self, side: &Side, is_quick: bool) -> bool {
+        match &self.work {
+            Work::Rows(rows) => rows.iter().any(|row| row.load.runs_on(side)),
+            Work::Round { on, .. } => on.includes(side, is_quick),
+        }
     }
 
     pub fn names(&self) -> Vec<&str> {
@@ -183,7 +199,9 @@ fn in_turn(rounds: usize, sides: &[&Side], round: impl Fn(&Side) -> anyhow::Resu
     let mut results = Results::default();
     for _ in 0..rounds {
         for side in sides {
+            let began = Instant::now();
             results.add(side.name(), round(side).with_context(|| format!("on {}", side.name()))?);
+            results.took(side.name(), began.elapsed().as_secs_f64());
         }
     }
     Ok(results)
@@ -226,7 +244,7 @@ pub fn write_to(server: &Server, topic: &str, mut partitions: RangeInclusive<i32
 }
 
 pub fn one_record() -> Vec<u8> {
-    batch::build(Shape { bytes: 170, records: 1 }, since_epoch().as_millis() as i64)
+    batch::build(B100.shape, since_epoch().as_millis() as i64)
 }
 
 /// What is resident once nothing happens any more.

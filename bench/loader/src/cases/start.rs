@@ -1,4 +1,4 @@
-//! `start` and `start-2000`: from the start of the process to the first acknowledged produce.
+//! `start` and `start-2000-*`: from the start of the process to the first acknowledged produce.
 
 use crate::figure::{Goals, Taken};
 use crate::kafka::reply;
@@ -23,20 +23,25 @@ pub fn empty(round: &Round<'_>) -> anyhow::Result<Taken> {
     Ok(taken)
 }
 
-/// On what an earlier process has left.
-pub fn on_partitions(round: &Round<'_>) -> anyhow::Result<Taken> {
-    let mut server = Server::start(round.side, PARTITIONS, round.scratch)?;
+/// On what an earlier process has left that was told to stop.
+pub fn after_clean_stop(round: &Round<'_>) -> anyhow::Result<Taken> {
+    on_partitions(round, End::Clean)
+}
+
+pub fn after_kill(round: &Round<'_>) -> anyhow::Result<Taken> {
+    on_partitions(round, End::Killed)
+}
+
+fn on_partitions(round: &Round<'_>, how: End) -> anyhow::Result<Taken> {
+    let server = Server::start(round.side, PARTITIONS, round.scratch)?;
     server.create_topic(round.side, "partitions", PARTITIONS)?;
     write_to(&server, "partitions", 0..=PARTITIONS.partitions as i32 - 1)?;
-    let mut taken = Taken::default();
-    for (how, about) in [(End::Clean, "after a clean stop"), (End::Killed, "after kill -9")] {
-        server = server.end(how)?.start()?;
-        let (wall_ms, cpu_ms) = until_served(&server, "partitions")?;
-        let until = format!("until the first produce is acknowledged, {about}");
-        taken.add(round.case, until, (wall_ms, "ms"), Goals::of_kafka(0.05));
-        taken.add(round.case, format!("processor time of that, {about}"), (cpu_ms, "ms"), Goals::of_kafka(0.03));
-    }
+    let server = server.end(how)?.start()?;
+    let (wall_ms, cpu_ms) = until_served(&server, "partitions")?;
     server.stop()?;
+    let mut taken = Taken::default();
+    taken.add(round.case, "until the first produce is acknowledged", (wall_ms, "ms"), Goals::of_kafka(0.05));
+    taken.add(round.case, "processor time of that", (cpu_ms, "ms"), Goals::of_kafka(0.03));
     Ok(taken)
 }
 

@@ -28,7 +28,7 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     let topic = Topic { partitions: PARTITIONS as usize, segment_bytes: 1 << 30 };
     let server = Server::start_set(round.side, topic, ONE_COORDINATOR, round.scratch)?;
     server.create_topic(round.side, TOPIC, topic)?;
-    super::offset_of(&server, &group_name(0), TOPIC, 0)?;
+    super::offset_of(&server, &super::group_name(0), TOPIC, 0)?;
     pinned(|| {
         let frames = frames(groups);
         let mut connection = Connection::in_turn(server.address, &frames, groups::committed)?;
@@ -36,7 +36,7 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     })?;
     let server = server.end(End::Clean)?.start()?;
     let ready_s = server.started.elapsed().as_secs_f64();
-    let offset = super::offset_of(&server, &group_name(groups - 1), TOPIC, PARTITIONS - 1)?;
+    let offset = super::offset_of(&server, &super::group_name(groups - 1), TOPIC, PARTITIONS - 1)?;
     let answered_s = server.started.elapsed().as_secs_f64();
     let cpu_s = server.cpu()?.as_secs_f64();
     ensure!(offset == OFFSET, "offset {offset} is told, where {OFFSET} was committed");
@@ -57,7 +57,7 @@ fn frames(groups: usize) -> Vec<Vec<u8>> {
     let mut frames = Vec::new();
     for from in (0..PARTITIONS).step_by(TOGETHER as usize) {
         for group in 0..groups {
-            let (group, partitions) = (group_name(group), from..from + TOGETHER);
+            let (group, partitions) = (super::group_name(group), from..from + TOGETHER);
             frames.push(groups::offset_commit(&Commit {
                 group: &group,
                 by: None,
@@ -68,8 +68,4 @@ fn frames(groups: usize) -> Vec<Vec<u8>> {
         }
     }
     frames
-}
-
-fn group_name(group: usize) -> String {
-    format!("group-{group:06}")
 }

@@ -2,15 +2,16 @@
 //! them every five seconds, as clients do that nobody tells otherwise.
 
 use std::thread;
+use std::time::Instant;
 
 use crate::cases::Round;
 use crate::figure::{Goals, Taken};
 use crate::kafka::groups::{self, Commit};
 use crate::load::connection::{Check, Connection};
 use crate::load::open::{self, Schedule};
-use crate::load::{Requests, pinned};
-use crate::row::warm_with_usual_load;
+use crate::load::{Requests, closed, pinned};
 use crate::server::{Server, Topic};
+use crate::warm;
 
 use super::clients::Clients;
 
@@ -23,11 +24,11 @@ const EVERY_SECONDS: u64 = 5;
 const PER_SECOND: u64 = (GROUPS * MEMBERS) as u64 / EVERY_SECONDS;
 const SECONDS: u64 = 12;
 const CONNECTIONS: usize = 4;
+const WARM_REQUESTS: u64 = 4_000;
 
 pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     let server = Server::start(round.side, SHARED, round.scratch)?;
     server.create_topic(round.side, TOPIC, SHARED)?;
-    warm_with_usual_load(round.side, &server)?;
     let groups: Vec<(String, Vec<String>)> = (0..GROUPS)
         .map(|group| (format!("group-{group:02}"), (0..MEMBERS).map(|n| format!("member-{group:02}-{n:02}")).collect()))
         .collect();
@@ -37,13 +38,18 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
         let beats = settled.iter().flat_map(|clients| clients.steady_frames().into_iter().flatten());
         let beats: Vec<Vec<u8>> = beats.collect();
         let commits: Vec<Vec<u8>> = settled.iter().flat_map(commits_of).collect();
-        let (before, began) = (server.cpu()?, std::time::Instant::now());
+        warm::until_warm(round.side, &server, || {
+            turn(&server, &beats, groups::nothing_new)?;
+            turn(&server, &commits, groups::committed)
+        })?;
+        let requests = Requests { warm_up: 0, counted: PER_SECOND * SECONDS / round.part };
+        let (before, began) = (server.cpu()?, Instant::now());
         thread::scope(|scope| {
             let server = &server;
             let (beats, commits) = (&beats, &commits);
             let loads = [
-                scope.spawn(move || at_rest(server, beats, groups::nothing_new)),
-                scope.spawn(move || at_rest(server, commits, groups::committed)),
+                scope.spawn(move || at_rest(server, beats, groups::nothing_new, requests)),
+                scope.spawn(move || at_rest(server, commits, groups::committed, requests)),
             ];
             loads.into_iter().try_for_each(|load| load.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         })?;
@@ -87,11 +93,18 @@ fn commits_of(clients: &Clients<'_>) -> Vec<Vec<u8>> {
 }
 
 /// Sends the frames in turn, each once in [`EVERY_SECONDS`].
-fn at_rest(server: &Server, frames: &[Vec<u8>], check: Check) -> anyhow::Result<()> {
-    let of = |n| frames.iter().skip(n).step_by(CONNECTIONS).cloned().collect::<Vec<_>>();
-    let connection = |n| Connection::in_turn(server.address, &of(n), check);
-    let mut connections = (0..CONNECTIONS).map(connection).collect::<anyhow::Result<Vec<_>>>()?;
-    let requests = Requests { warm_up: 0, counted: PER_SECOND * SECONDS };
+fn at_rest(server: &Server, frames: &[Vec<u8>], check: Check, requests: Requests) -> anyhow::Result<()> {
     let schedule = Schedule::new(PER_SECOND, CONNECTIONS, 0);
-    open::run(&mut connections, &schedule, requests, &|| server.cpu()).map(drop)
+    open::run(&mut connections(server, frames, check)?, &schedule, requests, &|| server.cpu()).map(drop)
+}
+
+/// Sends them as fast as it goes.
+fn turn(server: &Server, frames: &[Vec<u8>], check: Check) -> anyhow::Result<()> {
+    let each = WARM_REQUESTS / CONNECTIONS as u64;
+    closed::exactly(&mut connections(server, frames, check)?, 1, each, &|| server.cpu()).map(drop)
+}
+
+fn connections(server: &Server, frames: &[Vec<u8>], check: Check) -> anyhow::Result<Vec<Connection>> {
+    let of = |n| frames.iter().skip(n).step_by(CONNECTIONS).cloned().collect::<Vec<_>>();
+    (0..CONNECTIONS).map(|n| Connection::in_turn(server.address, &of(n), check)).collect()
 }

@@ -51,23 +51,39 @@ pub fn run(
     Ok(begin.to(&end, None))
 }
 
-/// Sends exactly so many requests.
-pub fn fill(connection: &mut Connection, requests: u64) -> anyhow::Result<()> {
+/// Sends exactly so many requests on each connection.
+pub fn exactly(
+    connections: &mut [Connection],
+    depth: u64,
+    each: u64,
+    cpu: &dyn Fn() -> anyhow::Result<Duration>,
+) -> anyhow::Result<Sample> {
+    let begin = Mark::new(0, cpu)?;
     let mut last_reply = Instant::now();
-    let (mut asked, mut replies) = (0, 0);
-    while replies < requests {
-        while asked < requests && asked - replies < FILL_DEPTH {
-            connection.ask();
-            asked += 1;
-        }
+    let mut replies = vec![0; connections.len()];
+    for connection in &mut *connections {
+        (0..depth.min(each)).for_each(|_| connection.ask());
         connection.flush()?;
-        poll([connection.socket()].into_iter(), STALL_LIMIT)?;
-        let answered = connection.receive()? as u64;
-        if answered > 0 {
-            last_reply = Instant::now();
+    }
+    while replies.iter().any(|of_one| *of_one < each) {
+        let ready = poll(connections.iter().map(Connection::socket), STALL_LIMIT)?;
+        for (index, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
+            let (connection, replies) = (&mut connections[index], &mut replies[index]);
+            for _ in 0..connection.receive()? {
+                if *replies + depth < each {
+                    connection.ask();
+                }
+                *replies += 1;
+                last_reply = Instant::now();
+            }
+            connection.flush()?;
         }
-        replies += answered;
         not_stalled(last_reply)?;
     }
-    Ok(())
+    Ok(begin.to(&Mark::new(replies.iter().sum(), cpu)?, None))
+}
+
+/// Sends exactly so many requests, of which nobody asks what they cost.
+pub fn fill(connection: &mut Connection, requests: u64) -> anyhow::Result<()> {
+    exactly(std::slice::from_mut(connection), FILL_DEPTH, requests, &|| Ok(Duration::ZERO)).map(drop)
 }

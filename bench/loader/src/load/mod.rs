@@ -9,6 +9,7 @@
 pub mod closed;
 pub mod connection;
 pub mod follow;
+pub mod many;
 pub mod open;
 
 use std::net::TcpStream;

@@ -1,0 +1,72 @@
+//! A JVM that has just started costs five to ten times what it costs once it has compiled what it runs. So Kafka serves, and nothing
+//! is counted, until it has used [`apache::WARM_CPU`] for it and [`apache::WARM_WALL`] have passed. Others need no such thing.
+
+use std::time::Instant;
+
+use anyhow::Context;
+
+use crate::apache;
+use crate::figure::Goals;
+use crate::kafka::request::Acks;
+use crate::row::{load, name_of_topic, topic_of};
+use crate::rows::{B16K, B100, Load, Row};
+use crate::server::{Server, Side};
+
+/// A turn is a row with as many requests divided by this, so that all rows have theirs.
+const PART: u64 = 4;
+const REQUESTS_MIN: u64 = 2_000;
+
+/// Does the work again and again.
+pub fn until_warm(side: &Side, server: &Server, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    if let Side::Kafka(_) = side {
+        let (began, before) = (Instant::now(), server.cpu()?);
+        while began.elapsed() < apache::WARM_WALL || server.cpu()? - before < apache::WARM_CPU {
+            work()?;
+        }
+    }
+    Ok(())
+}
+
+/// With the rows that are to be measured.
+pub fn with_rows(rows: &[&Row], side: &Side, server: &Server) -> anyhow::Result<()> {
+    let mut rows = rows.iter().cycle();
+    until_warm(side, server, || {
+        let row = rows.next().context("nothing to warm up with")?;
+        let load_of = match row.load {
+            // At its own rate it would take minutes.
+            Load::Rate { blob, consumers: 0, .. } => Load::Produce { blob, acks: Acks::Leader },
+            Load::Rate { blob, .. } => Load::Mixed { blob },
+            Load::Commit { partitions, .. } => Load::Commit { per_second: COMMITS_PER_SECOND, partitions },
+            load => load,
+        };
+        let requests = (row.requests / PART).max(REQUESTS_MIN);
+        turn(&Row { load: load_of, requests, ..(*row).clone() }, side, server)
+    })
+}
+
+/// More than a cold JVM can do, so that it has no rest.
+const COMMITS_PER_SECOND: u64 = 20_000;
+
+/// With a little of everything.
+pub fn with_usual_load(side: &Side, server: &Server) -> anyhow::Result<()> {
+    let loads = [Load::Mixed { blob: B16K }, Load::Produce { blob: B100, acks: Acks::Leader }];
+    let rows = loads.map(|load| Row {
+        name: "warm".into(),
+        connections: 4,
+        partitions: 4,
+        load,
+        requests: 16_000,
+        goals: Goals::NONE,
+        is_quick: false,
+    });
+    with_rows(&rows.each_ref(), side, server)
+}
+
+/// On a topic of its own, for the disk would fill. It is not waited for: what a server does besides is not counted.
+fn turn(row: &Row, side: &Side, server: &Server) -> anyhow::Result<()> {
+    let name = name_of_topic(row);
+    server.ask_for_topic(side, &name, topic_of(row))?;
+    // Its partitions come one after the other.
+    server.until(|| load(row, server, &name))?;
+    server.delete_topic(side, &name)
+}
