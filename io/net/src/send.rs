@@ -15,6 +15,7 @@ use crate::Shared;
 use crate::replies::{FileRange, Out};
 use crate::stream::Stream;
 
+/// Measured with batches of 16 KiB: `sendfile` costs a tenth more, for it takes two more sends.
 const SENDFILE_BYTES_MIN: u64 = 32 << 10;
 /// What is copied before it is written.
 const COPIED_BYTES_MAX: usize = 64 << 10;
@@ -83,7 +84,9 @@ async fn copy(
         match read {
             Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
             Ok(n) => range.start += n as u64,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => Box::pin(warm(rt, file, range.start..range.start + n)).await?,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => {
+                Box::pin(warm(rt, file, range.start..range.start + n)).await?
+            }
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
             Err(e) => return Err(e),
         }
@@ -109,7 +112,7 @@ async fn send_file(rt: &Rt, stream: &mut Stream, file: &Arc<dyn DiskFile>, mut r
     Ok(())
 }
 
-/// Brings a range into memory, on a thread that may wait for the disk.
+/// Brings a range into memory, on a thread that may wait for the disk. Boxed where it is awaited: most connections never need it.
 async fn warm(rt: &Rt, file: &Arc<dyn DiskFile>, range: Range<u64>) -> io::Result<()> {
     let file = file.clone();
     rt.blocking(move || {

@@ -13,13 +13,14 @@
 //! failure the bytes in doubt are read and written once more before the next try.
 
 use std::cmp::Reverse;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ottla_base::Now;
 
 use crate::checkpoint::topic_id;
-use crate::disk::{Open, Wait, read_full_at, write_all_at};
+use crate::disk::{DiskFile, Open, Wait, read_full_at, write_all_at};
 use crate::error::{Doing, LogError, Named};
 use crate::reader::{Reader, Shared};
 use crate::segment::Segment;
@@ -27,6 +28,7 @@ use crate::{LogDir, Place, lock};
 
 /// Bytes that are read and written again at once after a failed sync.
 const REWRITE_BYTES: usize = 256 << 10;
+const WRITE_BACK_STEP_BYTES: u64 = 1 << 20;
 
 /// How far a log has come.
 #[derive(Debug)]
@@ -92,6 +94,7 @@ pub struct Flusher {
     dir: Arc<LogDir>,
     options: FlushOptions,
     dirty: Vec<Dirty>,
+    to_write_back: Vec<WriteBack>,
 }
 
 #[derive(Debug)]
@@ -144,11 +147,11 @@ impl Reader {
 
 impl Flusher {
     pub fn new(dir: &Arc<LogDir>, options: FlushOptions) -> Flusher {
-        Flusher { dir: dir.clone(), options, dirty: Vec::new() }
+        Flusher { dir: dir.clone(), options, dirty: Vec::new(), to_write_back: Vec::new() }
     }
 
-    /// Flushes what was asked for, then what has been dirty for too long or is too much, and starts to write back the
-    /// rest. Blocks for as long as the disk takes. The owner calls it when a flush was asked for, and every second or so.
+    /// Flushes what was asked for, then what has been dirty for too long or is too much, and notes what else is to be
+    /// written back. Blocks for as long as the disk takes. The owner calls it when a flush was asked for, and every second or so.
     /// `mono_us` is a clock that never goes back.
     pub fn run_once(&mut self, now: Now, mono_us: &dyn Fn() -> i64) -> Vec<Flushed> {
         let mut flushed = Vec::new();
@@ -177,13 +180,18 @@ impl Flusher {
                 flushed.push(outcome);
                 dirty.since_ms = now.mono_ms;
             } else {
-                dirty.write_back(self.options.write_back_bytes);
+                self.to_write_back.extend(dirty.write_back(self.options.write_back_bytes));
             }
             if !dirty.log.is_clean() {
                 self.dirty.push(dirty);
             }
         }
         flushed
+    }
+
+    /// What has come to be written back since this was asked last. The owner sees to it, beside what else it does.
+    pub fn take_write_backs(&mut self) -> Vec<WriteBack> {
+        std::mem::take(&mut self.to_write_back)
     }
 
     fn flush_asked(&self, mono_us: &dyn Fn() -> i64, flushed: &mut Vec<Flushed>) {
@@ -199,15 +207,34 @@ fn flush(log: &Arc<Shared>, mono_us: &dyn Fn() -> i64) -> Flushed {
 }
 
 impl Dirty {
-    fn write_back(&mut self, bytes: u64) {
-        let Some(active) = self.log.active() else { return };
+    fn write_back(&mut self, bytes: u64) -> Option<WriteBack> {
+        let active = self.log.active()?;
         let end = lock(&self.log.progress).end;
         let from = if self.written_back.segment == end.segment { self.written_back.position } else { 0 };
-        if active.base_offset == end.segment && end.position.saturating_sub(from) >= bytes {
-            // A hint, as is its failure: the flush will tell.
-            let _ = active.file().map(|file| file.start_write_back(from..end.position));
-            self.written_back = end;
+        if active.base_offset != end.segment || end.position.saturating_sub(from) < bytes {
+            return None;
         }
+        self.written_back = end;
+        Some(WriteBack { file: active.file().ok()?, range: from..end.position })
+    }
+}
+
+/// Bytes of a log that no flush was asked for. They are written back in steps, with a rest after each: to hand many
+/// megabytes to the disk takes a kernel milliseconds, in which an append to the same file waits.
+#[derive(Debug)]
+pub struct WriteBack {
+    file: Arc<dyn DiskFile>,
+    range: Range<u64>,
+}
+
+impl WriteBack {
+    /// Starts to write back the next bytes. False where none are left.
+    pub fn step(&mut self) -> bool {
+        let to = self.range.end.min(self.range.start + WRITE_BACK_STEP_BYTES);
+        // A hint, as is its failure: the flush will tell.
+        let _ = self.file.start_write_back(self.range.start..to);
+        self.range.start = to;
+        !self.range.is_empty()
     }
 }
 

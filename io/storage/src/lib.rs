@@ -41,7 +41,7 @@ pub use aborted::ABORTED_MAX;
 pub use clean::{CleanError, Cleaned, Cleaner, CleanerOptions, Cleaning, Job};
 pub use copy::Stretch;
 pub use error::LogError;
-pub use flush::{FlushOptions, Flushed, Flusher};
+pub use flush::{FlushOptions, Flushed, Flusher, WriteBack};
 pub use log::{Appended, Log, LogOptions, Piece};
 pub use log_dir::{LogDir, NameTooLong, OpenDirError};
 pub use reader::{FirstBatch, Reader, Stamped, View, Want};

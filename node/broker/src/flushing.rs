@@ -8,11 +8,12 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use ottla_rt::{Rt, Stop};
-use ottla_storage::{Flushed, Flusher, LogDir, LogError, Reader};
-use tokio::sync::Notify;
+use ottla_rt::{Lane, Rt, Stop};
+use ottla_storage::{Flushed, Flusher, LogDir, LogError, Reader, WriteBack};
+use tokio::sync::{Notify, mpsc};
 
 use crate::control::host::Host;
 use crate::directory::Directory;
@@ -158,10 +159,36 @@ enum Retry {
     ByItself,
 }
 
+/// How long producers have the disk for themselves between two steps of writing back: at most 256 MiB are written back in a second.
+const WRITE_BACK_REST: Duration = Duration::from_millis(4);
+/// And so many steps are taken before it is seen whether to stop.
+const WRITE_BACK_STEPS: usize = 8;
+
+/// Writes back what it is sent. A flush waits for none of it.
+async fn write_back_all(rt: Rt, mut sent: mpsc::UnboundedReceiver<WriteBack>) {
+    while let Some(mut one) = sent.recv().await {
+        let mut goes_on = true;
+        while goes_on && !sent.is_closed() {
+            let clock = rt.clone();
+            let steps = move || {
+                let goes_on = (0..WRITE_BACK_STEPS).all(|_| {
+                    clock.pause(WRITE_BACK_REST);
+                    one.step()
+                });
+                (one, goes_on)
+            };
+            (one, goes_on) = rt.blocking(steps).await;
+        }
+    }
+}
+
 /// Runs until `stop`.
 pub async fn run(rt: Rt, logs: Logs, mut flusher: Flusher, mut stop: Stop) {
     let Logs { directory, metadata, .. } = &logs;
     let flushing = &directory.flushing;
+    let (write_back, to_write_back) = mpsc::unbounded_channel();
+    // It ends with the channel.
+    let _ends_by_itself = rt.spawn(Lane::Control, "write back", write_back_all(rt.clone(), to_write_back));
     // Before then the metadata log is not tried again.
     let mut metadata_due_ms = i64::MIN;
     // What has failed is not written to any more.
@@ -193,6 +220,10 @@ pub async fn run(rt: Rt, logs: Logs, mut flusher: Flusher, mut stop: Stop) {
                 (flusher, flushed)
             })
             .await;
+        for one in flusher.take_write_backs() {
+            // It is there for as long as we are.
+            let _ = write_back.send(one);
+        }
         let now_ms = rt.now().mono_ms;
         for Flushed { log, outcome, had_more, began_us, ended_us } in flushed {
             if had_more && !matches!(outcome, Err(LogError::Deleted)) {

@@ -117,6 +117,7 @@ impl Known {
                             self.flushed = self.flushed.max(offset);
                         }
                     }
+                    flusher.take_write_backs().iter_mut().for_each(|back| while back.step() {});
                     self.checkpointed = log.reader().recovery_point();
                     assert!(self.checkpointed <= self.flushed);
                 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ottla_base::Now;
 use ottla_storage::disk::{Disk, FaultyDisk, Open, Operation, read_file};
-use ottla_storage::{Checkpointed, FlushOptions, Flusher, Log};
+use ottla_storage::{Checkpointed, FlushOptions, Flusher, Log, LogOptions};
 
 use crate::support::*;
 
@@ -36,6 +36,26 @@ fn a_flush_covers_all_that_was_asked_meanwhile() {
     log.reader().ask_flush();
     let again = flusher.run_once(at(2), &|| 0);
     assert!(again[0].outcome.is_ok() && !again[0].had_more);
+}
+
+#[test]
+fn what_nobody_asked_for_is_written_back_in_steps() {
+    let dir = log_dir(FaultyDisk::new(1));
+    let mut flusher = Flusher::new(&dir, FlushOptions { write_back_bytes: 2 << 20, ..FLUSH });
+    let options = LogOptions { segment_bytes: 1 << 30, ..OPTIONS };
+    let (mut log, _) = Log::open(&dir, "t-1", options, Checkpointed::default()).unwrap();
+    let mut grow = |offsets: std::ops::Range<i64>| {
+        for offset in offsets {
+            append(&mut log, &singles(offset, 1, 500 << 10)).unwrap();
+        }
+        assert!(flusher.run_once(at(0), &|| 0).is_empty());
+        let mut backs = flusher.take_write_backs();
+        backs.iter_mut().map(|back| 1 + std::iter::from_fn(|| back.step().then_some(())).count()).collect::<Vec<_>>()
+    };
+    assert_eq!(grow(0..4), [], "too little");
+    assert_eq!(grow(4..6), [3], "of a MiB each");
+    assert_eq!(grow(6..7), [], "too little again");
+    assert_eq!(grow(7..11), [3], "only what is new");
 }
 
 #[test]
