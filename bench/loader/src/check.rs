@@ -2,7 +2,8 @@
 //! costs now.
 //!
 //! Processor time itself differs from machine to machine, and with what else goes on there. Its ratio to that of a server which
-//! runs in turn on the same machine differs by a tenth or so, so what fails is a step and not a drift.
+//! runs in turn on the same machine differs by a tenth or so, if of each the round that went best is taken: other work can only
+//! raise a figure. So what fails is a step and not a drift.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,8 +16,8 @@ use crate::figure::Figure;
 use crate::row::ABOUT_REQUEST;
 
 /// What a ratio may be of the one that was kept.
-const TOLERANCE: f64 = 1.35;
-pub const ROUNDS: usize = 5;
+const TOLERANCE: f64 = 1.4;
+pub const ROUNDS: usize = 7;
 
 /// What a row cost once, by its name: so many times what it cost the floor.
 pub type Baseline = BTreeMap<String, f64>;
@@ -54,7 +55,7 @@ pub fn check(baseline: &Baseline, figures: &[Figure]) -> anyhow::Result<Vec<Stri
 
 fn ratios(figures: &[Figure]) -> impl Iterator<Item = (&str, f64)> {
     let requests = figures.iter().filter(|figure| figure.about == ABOUT_REQUEST);
-    requests.filter_map(|figure| Some((figure.row.as_str(), figure.ratio("floor")?.value)))
+    requests.filter_map(|figure| Some((figure.row.as_str(), figure.of("ottla")?.min / figure.of("floor")?.min)))
 }
 
 #[cfg(test)]
@@ -63,7 +64,7 @@ mod tests {
     use crate::figure::Goals;
 
     fn figure(row: &str, ottla: f64) -> Figure {
-        let values = [("ottla".into(), vec![ottla]), ("floor".into(), vec![10.0])].into();
+        let values = [("ottla".into(), vec![ottla * 3.0, ottla]), ("floor".into(), vec![10.0])].into();
         let (row, about, unit) = (row.into(), ABOUT_REQUEST.into(), "µs".into());
         Figure { row, about, unit, goals: Goals::NONE, values }
     }

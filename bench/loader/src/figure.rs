@@ -171,7 +171,7 @@ impl Results {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Spread {
     pub median: f64,
-    min: f64,
+    pub min: f64,
     max: f64,
 }
 
