@@ -33,9 +33,11 @@ pub fn check(history: &[Event]) -> Result<(), Wrong> {
     let mut era = 0;
     for (at, event) in history.iter().enumerate() {
         if eras.at(at) != era {
-            // Whoever owned something may not have it any more, and not know it.
+            // Whoever owned something may not have it any more, and not know it. And a member may have joined anew in a request
+            // of which nobody knows when it was served.
             era = eras.at(at);
             groups.owners.clear();
+            groups.epochs.clear();
         }
         let Event::Group(event) = event else { continue };
         match event {
@@ -176,5 +178,9 @@ mod tests {
         assert!(check_all(Keeps::Synced, &[a(Epoch::Joined(3)), b(1, 2)]), "it was asked for before");
         assert!(!check_all(Keeps::Synced, &[a(Epoch::Joined(3)), b(2, 2)]));
         assert!(check_all(Keeps::Cached, &[a(Epoch::Joined(3)), Event::PowerLost, b(3, 2)]));
+        let stays = owned(3, "a", Epoch::Stayed(2), 1000, &[]);
+        let joins_across = [a(Epoch::Joined(3)), Event::PowerLost, owned(1, "a", Epoch::Joined(2), 1000, &[]), stays];
+        assert!(check_all(Keeps::Cached, &joins_across), "nobody knows whether that was before the loss");
+        assert!(!check_all(Keeps::Synced, &joins_across));
     }
 }
