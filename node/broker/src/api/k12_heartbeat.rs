@@ -16,5 +16,13 @@ async fn handle(ctx: Ctx, request: HeartbeatRequest) -> HeartbeatResponse {
     } else {
         Err(ErrorCode::GroupAuthorizationFailed)
     };
-    beat.unwrap_or_else(|error| HeartbeatResponse { error_code: error.code(), ..Default::default() })
+    match beat {
+        // While its coordinator loads, nobody is taken for dead; and clients give up where they are told (as in Kafka).
+        Err(ErrorCode::CoordinatorLoadInProgress) => HeartbeatResponse::default(),
+        beat => beat.unwrap_or_else(refused),
+    }
+}
+
+fn refused(error: ErrorCode) -> HeartbeatResponse {
+    HeartbeatResponse { error_code: error.code(), ..Default::default() }
 }
