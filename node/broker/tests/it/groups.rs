@@ -116,6 +116,8 @@ fn a_coordinator_that_is_loading_says_so() {
         assert_eq!(commit(&mut broker.client, 2).await, ErrorCode::CoordinatorLoadInProgress);
         let request = ListGroupsRequest::default();
         assert_eq!(code(broker.client.call(&request, 4).await.error_code), ErrorCode::CoordinatorLoadInProgress);
+        let member = JoinGroupResponse { member_id: "m".into(), ..Default::default() };
+        assert_eq!(beat(&mut broker.client, &member).await, ErrorCode::None, "clients give up where they are told");
         broker.process.rt().sleep(Duration::from_secs(20)).await;
         assert_eq!(committed(&mut broker.client).await, Ok(1));
     });
