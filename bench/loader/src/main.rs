@@ -1,9 +1,9 @@
-//! `ottla-loader`: what a request costs Ottla, beside the floor and beside Apache Kafka.
+//! `ottla-loader`: Ottla beside the floor and beside Apache Kafka.
 //!
-//! `cargo xtask bench` builds the two servers and this program, fetches Kafka, and runs it. Each row of the table is one kind of
-//! load; it runs on each server in turn, and tells the processor time that its process used for a request. What
-//! the loader itself uses is not counted. On the loopback the kernel's work for a packet is charged to whoever sends it, so
-//! a server does not pay for its client's requests, but for its own replies: a figure compares to one taken in the same way.
+//! `cargo xtask bench` builds the two servers and this program, fetches Kafka, and runs it. It measures cases, each on each server
+//! in turn: what a request costs in processor time of the server's process, how late it is answered, what memory, starts and rest
+//! take. What the loader itself uses is not counted. On the loopback the kernel's work for a packet is charged to whoever sends
+//! it, so a server does not pay for its client's requests, but for its own replies: a figure compares to one taken in the same way.
 
 mod apache;
 mod cases;

@@ -14,7 +14,7 @@ usage: cargo xtask bench [NAME...] [--quick] [--rounds N] [--list] [--without-ka
        cargo xtask bench --page [FILE...]
 
   NAME              rows whose name contains it; without one, all
-  --quick           some rows, one round, with a quarter of the requests: under a minute for a case
+  --quick           some rows, one round, with a quarter of the requests
   --rounds N        counted rounds of each row (3)
   --list            tells the names
   --without-kafka   compares Ottla with the floor alone

@@ -9,12 +9,14 @@ use crate::apache;
 use crate::figure::Goals;
 use crate::kafka::request::Acks;
 use crate::row::{load, name_of_topic, topic_of};
-use crate::rows::{B16K, B100, Load, Row};
+use crate::rows::{B16K, B100, Load, Pace, Row};
 use crate::server::{Server, Side};
 
 /// A turn is a row with as many requests divided by this, so that all rows have theirs.
 const PART: u64 = 4;
-const REQUESTS_MIN: u64 = 2_000;
+const REQUESTS_MIN: u64 = 100;
+/// Of a row at a fixed rate, while it is run without one.
+const RATE_REQUESTS: u64 = 4_000;
 
 /// Does the work again and again.
 pub fn until_warm(side: &Side, server: &Server, mut work: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
@@ -29,18 +31,21 @@ pub fn until_warm(side: &Side, server: &Server, mut work: impl FnMut() -> anyhow
 
 /// With the rows that are to be measured.
 pub fn with_rows(rows: &[&Row], side: &Side, server: &Server) -> anyhow::Result<()> {
-    let mut rows = rows.iter().cycle();
+    let mut turns = rows.iter().cycle().enumerate();
     until_warm(side, server, || {
-        let row = rows.next().context("nothing to warm up with")?;
-        let load_of = match row.load {
-            // At its own rate it would take minutes.
-            Load::Rate { blob, consumers: 0, .. } => Load::Produce { blob, acks: Acks::Leader },
-            Load::Rate { blob, .. } => Load::Mixed { blob },
-            Load::Commit { partitions, .. } => Load::Commit { per_second: COMMITS_PER_SECOND, partitions },
-            load => load,
+        let (number, row) = turns.next().context("nothing to warm up with")?;
+        // A thread that has to be woken for each request runs other code than one that never rests: both are compiled.
+        let is_at_its_rate = number / rows.len() % 2 == 1;
+        let (load, requests) = match row.load {
+            Load::Rate { pace: Pace::PerSecond(per_second), .. } if is_at_its_rate => (row.load, per_second),
+            Load::Rate { blob, consumers: 0, .. } => (Load::Produce { blob, acks: Acks::Leader }, RATE_REQUESTS),
+            Load::Rate { blob, .. } => (Load::Mixed { blob }, RATE_REQUESTS),
+            Load::Commit { partitions, .. } => {
+                (Load::Commit { per_second: COMMITS_PER_SECOND, partitions }, row.requests / PART)
+            }
+            load => (load, row.requests / PART),
         };
-        let requests = (row.requests / PART).max(REQUESTS_MIN);
-        turn(&Row { load: load_of, requests, ..(*row).clone() }, side, server)
+        turn(&Row { load, requests: requests.max(REQUESTS_MIN), ..(*row).clone() }, side, server)
     })
 }
 
