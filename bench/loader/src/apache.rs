@@ -1,7 +1,7 @@
 //! Apache Kafka, to compare with: one node, broker and controller, with the JVM options of its own start script and the
 //! settings that it is shipped with.
 //!
-//! One process serves all rows of a case in turn, and before that it is warmed up ([`crate::warm`]).
+//! Before anything is counted it is warmed up ([`crate::warm`]).
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -11,8 +11,9 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
-pub const WARM_CPU: Duration = Duration::from_secs(20);
-pub const WARM_WALL: Duration = Duration::from_secs(25);
+/// How long it serves, and what processor time it has used, before anything is counted; and where a glance will do.
+pub const WARM_UP: Duration = Duration::from_secs(75);
+pub const QUICK_WARM_UP: Duration = Duration::from_secs(10);
 
 /// Of `bin/kafka-server-start.sh` and `bin/kafka-run-class.sh`, without the log of the garbage collector. What the broker logs goes
 /// nowhere, either: its jars come without a logger. Both is in its favour.
@@ -30,7 +31,7 @@ const JVM: [&str; 12] = [
     "-Dcom.sun.management.jmxremote.authenticate=false",
     "-Dcom.sun.management.jmxremote.ssl=false",
 ];
-/// Of `config/server.properties`.
+/// Of `config/server.properties`; and that it may sleep while others are measured without being taken for dead by itself.
 const SHIPPED: &str = "\
 process.roles=broker,controller
 node.id=1
@@ -51,13 +52,16 @@ share.coordinator.state.topic.min.isr=1
 log.retention.hours=168
 log.segment.bytes=1073741824
 log.retention.check.interval.ms=300000
+broker.session.timeout.ms=3600000
 ";
 const CLUSTER_ID: &str = "b3R0bGEtYmVuY2gtMDAwMQ";
 
-/// Where Kafka is: the folder of its jars.
 #[derive(Clone, Debug)]
 pub struct Apache {
+    /// The folder that they are in.
     pub jars: PathBuf,
+    /// [`WARM_UP`], or [`QUICK_WARM_UP`].
+    pub warm_up: Duration,
 }
 
 impl Apache {

@@ -60,8 +60,8 @@ fn run(options: &Options) -> anyhow::Result<()> {
     };
     let is_named = |name: &str| options.names.iter().any(|wanted| name.contains(wanted.as_str()));
     let wanted = |case: Case| match &baseline {
-        Some(rows) => case.keep_named(|name| rows.contains_key(name)),
-        None if !options.names.is_empty() => case.keep_named(is_named),
+        Some(rows) => case.keep_named(true, |name| rows.contains_key(name)),
+        None if !options.names.is_empty() => case.keep_named(options.is_quick, is_named),
         None if options.is_quick => case.keep_quick(),
         None => Some(case),
     };
@@ -122,8 +122,9 @@ fn run(options: &Options) -> anyhow::Result<()> {
 fn sides(options: &Options) -> Vec<Side> {
     match &options.servers {
         Servers::Ours { ottla, floor } => {
+            let warm_up = if options.is_quick { apache::QUICK_WARM_UP } else { apache::WARM_UP };
             let ours = [Side::Ottla { program: ottla.clone() }, Side::Floor { program: floor.clone() }];
-            let kafka = options.tools.jars.iter().map(|jars| Side::Kafka(Apache { jars: jars.clone() }));
+            let kafka = options.tools.jars.iter().map(|jars| Side::Kafka(Apache { jars: jars.clone(), warm_up }));
             ours.into_iter().chain(kafka).collect()
         }
         Servers::Running { address, pid } => vec![Side::Running { address: *address, pid: *pid }],

@@ -1,5 +1,5 @@
-//! Runs rows on a server. Ottla and the floor have a process for each row, Kafka has one for all of a group, for it has to be
-//! warmed up.
+//! Runs rows on a server. Ottla and the floor have a process for each row and round, Kafka has one for all of a case, for it has to
+//! be warmed up.
 
 use std::path::Path;
 
@@ -14,8 +14,8 @@ use crate::load::many::Place;
 use crate::load::open::Schedule;
 use crate::load::{Requests, Sample, closed, open, pinned};
 use crate::machine::since_epoch;
-use crate::rows::{DEPTH, LOG_BYTES, Load, Pace, RATE_SECONDS, Row};
-use crate::server::{Server, Side, Topic};
+use crate::rows::{DEPTH, LOG_BYTES, Load, Pace, Row, requests_at};
+use crate::server::{Kept, Server, Side, Topic};
 use crate::warm;
 
 /// So that rolling belongs to what is measured, but not more than it does where somebody works with it.
@@ -28,15 +28,15 @@ const MOST_REQUESTS: u64 = 40_000;
 pub const ABOUT_REQUEST: &str = "processor time of a request";
 
 /// A round of the rows on a side.
-pub fn round(rows: &[Row], side: &Side, scratch: &Path) -> anyhow::Result<Taken> {
+pub fn round(rows: &[Row], side: &Side, scratch: &Path, kept: &Kept) -> anyhow::Result<Taken> {
     let rows: Vec<&Row> = rows.iter().filter(|row| row.load.runs_on(side)).collect();
     let mut taken = Taken::default();
     if let Side::Kafka(_) = side {
         let Some(first) = rows.first() else { return Ok(taken) };
-        let server = Server::start(side, topic_of(first), scratch)?;
+        let server = kept.take_or_start(side, topic_of(first), scratch)?;
         warm::with_rows(&rows, side, &server)?;
         rows.iter().try_for_each(|row| measured(row, side, &server).map(|more| taken.append(more)))?;
-        server.stop()?;
+        kept.give_back(side, server)?;
         return Ok(taken);
     }
     for row in rows {
@@ -48,7 +48,11 @@ pub fn round(rows: &[Row], side: &Side, scratch: &Path) -> anyhow::Result<Taken>
 }
 
 /// Puts what Kafka can do in place of a share of it.
-pub fn settle_paces(rows: &mut [Row], kafka: &Side, scratch: &Path) -> anyhow::Result<()> {
+pub fn settle_paces(rows: &mut [Row], kafka: &Side, scratch: &Path, kept: &Kept) -> anyhow::Result<()> {
+    let is_share = |row: &&Row| matches!(row.load, Load::Rate { pace: Pace::OfKafkasMost(_), .. });
+    let Some(first) = rows.iter().find(is_share) else { return Ok(()) };
+    let server = kept.take_or_start(kafka, topic_of(first), scratch)?;
+    warm::with_rows(&rows.iter().collect::<Vec<_>>(), kafka, &server)?;
     let mut most = None;
     for row in rows {
         if let Load::Rate { blob, pace: Pace::OfKafkasMost(percent), consumers } = row.load {
@@ -56,23 +60,20 @@ pub fn settle_paces(rows: &mut [Row], kafka: &Side, scratch: &Path) -> anyhow::R
                 Some(most) => most,
                 None => {
                     let load = Load::Produce { blob, acks: Acks::Leader };
-                    *most.insert(kafkas_most(Row { load, requests: MOST_REQUESTS, ..row.clone() }, kafka, scratch)?)
+                    *most.insert(most_of(&Row { load, requests: MOST_REQUESTS, ..row.clone() }, kafka, &server)?)
                 }
             };
             let per_second = (most * percent as f64 / 100.0).max(1.0) as u64;
             row.load = Load::Rate { blob, pace: Pace::PerSecond(per_second), consumers };
-            row.requests = per_second * RATE_SECONDS;
+            row.requests = requests_at(per_second);
         }
     }
-    Ok(())
+    kept.give_back(kafka, server)
 }
 
 /// Requests a second of a closed loop.
-fn kafkas_most(row: Row, kafka: &Side, scratch: &Path) -> anyhow::Result<f64> {
-    let server = Server::start(kafka, topic_of(&row), scratch)?;
-    warm::with_rows(&[&row], kafka, &server)?;
-    let sample = sample(&row, kafka, &server)?;
-    server.stop()?;
+fn most_of(row: &Row, side: &Side, server: &Server) -> anyhow::Result<f64> {
+    let sample = sample(row, side, server)?;
     Ok(sample.requests as f64 / sample.wall.as_secs_f64())
 }
 

@@ -86,7 +86,9 @@ pub const DEPTH: usize = 5;
 pub const LOG_BYTES: usize = 64 << 20;
 /// Connections and partitions of the rows at a fixed rate.
 const RATE_CONNECTIONS: usize = 4;
-pub const RATE_SECONDS: u64 = 5;
+const RATE_SECONDS: u64 = 3;
+/// So many in a round that three have enough for a 99.9th percentile.
+const RATE_REQUESTS_MIN: u64 = 4_000;
 /// A consumer of these rows reads 25 MiB/s.
 const TAIL_PER_SECOND: u64 = 1_600;
 
@@ -204,6 +206,11 @@ fn fetches() -> Vec<Row> {
     rows.collect()
 }
 
+/// Counted requests of a round at such a rate.
+pub fn requests_at(per_second: u64) -> u64 {
+    (per_second * RATE_SECONDS).max(RATE_REQUESTS_MIN)
+}
+
 /// At a rate that is always the same, and at a tenth and a half of what Kafka can do.
 fn rates(blob: Blob, per_second: u64) -> Vec<Row> {
     let row = |name: String, pace, consumers| Row {
@@ -211,7 +218,7 @@ fn rates(blob: Blob, per_second: u64) -> Vec<Row> {
         connections: RATE_CONNECTIONS,
         partitions: RATE_CONNECTIONS,
         load: Load::Rate { blob, pace, consumers },
-        requests: if let Pace::PerSecond(per_second) = pace { per_second * RATE_SECONDS } else { 0 },
+        requests: if let Pace::PerSecond(per_second) = pace { requests_at(per_second) } else { 0 },
         goals: without_floor_if(consumers > 0, goals((0.35, 1.5))),
         is_quick: consumers == 0 && matches!(pace, Pace::PerSecond(_)),
     };
@@ -238,7 +245,7 @@ fn tails() -> Vec<Row> {
         connections: 1,
         partitions: 1,
         load: Load::Rate { blob: B16K, pace: Pace::PerSecond(TAIL_PER_SECOND), consumers },
-        requests: TAIL_PER_SECOND * RATE_SECONDS,
+        requests: requests_at(TAIL_PER_SECOND),
         goals: without_floor_if(consumers > 0, goals((0.3, 1.5))),
         is_quick: consumers == 5,
     };
@@ -260,7 +267,7 @@ fn commits() -> Vec<Row> {
         connections: RATE_CONNECTIONS,
         partitions: partitions as usize,
         load: Load::Commit { per_second, partitions },
-        requests: per_second * RATE_SECONDS,
+        requests: requests_at(per_second),
         goals: Goals::of_kafka(0.25),
         is_quick: partitions == 1,
     };

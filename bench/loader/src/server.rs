@@ -1,6 +1,7 @@
 //! A server under load: its process, its address, its clock and its memory.
 //!
-//! Every round has a process of its own (Kafka one for all rows of a case) on an empty directory, which is emptied afterwards: none
+//! Every round has a process of its own on an empty directory, which is emptied afterwards (Kafka, where it has to be warm, one for
+//! all rounds of a case: [`Kept`]): none
 //! pays for what another left behind, and the pages that one frees are those the next one fills. So all servers meet a page
 //! cache in the same state, and Ottla, which keeps its segments, and the floor need no common idea of when to delete. A server
 //! is stopped with SIGKILL: a clean stop would write to the disk what is about to be deleted.
@@ -10,6 +11,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -65,7 +67,39 @@ pub struct Server {
     pid: u32,
     /// When its process was started.
     pub started: Instant,
+    /// Whether it has served a round before.
+    pub is_warm: bool,
     own: Option<Own>,
+}
+
+/// Between rounds, the process of Kafka that serves all of them: what it costs falls for longer than a round may take.
+/// It is stopped (SIGSTOP) while others are measured.
+#[derive(Debug, Default)]
+pub struct Kept(Mutex<Option<Server>>);
+
+impl Kept {
+    pub fn take_or_start(&self, side: &Side, topic: Topic, scratch: &Path) -> anyhow::Result<Server> {
+        let kept = if let Side::Kafka(_) = side { self.slot().take() } else { None };
+        match kept {
+            Some(server) => server.signal(Signal::SIGCONT).map(|()| server),
+            None => Server::start(side, topic, scratch),
+        }
+    }
+
+    /// Where a round is over: others than Kafka stop.
+    pub fn give_back(&self, side: &Side, server: Server) -> anyhow::Result<()> {
+        if let Side::Kafka(_) = side {
+            server.until_at_rest()?;
+            server.signal(Signal::SIGSTOP)?;
+            *self.slot() = Some(server.warm());
+            return Ok(());
+        }
+        server.stop()
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Option<Server>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What there is of a process that we started.
@@ -112,6 +146,9 @@ pub type Settings<'a> = &'a [(&'a str, &'a str)];
 const SETTLE: Duration = Duration::from_secs(2);
 const READY_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// A server that uses less than a twentieth of a processor for so long is at rest.
+const REST_LOOK: Duration = Duration::from_secs(1);
+const REST_LIMIT: Duration = Duration::from_secs(10);
 
 impl Server {
     /// Starts a server on a directory below `scratch` and waits for its ready line. Its log is beside the directory.
@@ -129,7 +166,7 @@ impl Server {
         let log = scratch.join(format!("{}.log", side.name()));
         let mut command = match side {
             Side::Running { address, pid } => {
-                return Ok(Server { address: *address, pid: *pid, started: Instant::now(), own: None });
+                return Ok(Server { address: *address, pid: *pid, started: Instant::now(), is_warm: false, own: None });
             }
             Side::Kafka(apache) => {
                 assert!(settings.is_empty(), "Kafka runs as it is shipped");
@@ -158,11 +195,33 @@ impl Server {
         Launch { command, dir, address: None }.run()
     }
 
+    fn signal(&self, signal: Signal) -> anyhow::Result<()> {
+        Ok(kill(Pid::from_raw(self.pid as i32), signal)?)
+    }
+
+    /// Until what it does besides, as to delete files, is done: it would fall on whoever is measured next.
+    fn until_at_rest(&self) -> anyhow::Result<()> {
+        let began = Instant::now();
+        while began.elapsed() < REST_LIMIT {
+            let before = self.cpu()?;
+            thread::sleep(REST_LOOK);
+            if self.cpu()? - before < REST_LOOK / 20 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn warm(mut self) -> Server {
+        self.is_warm = true;
+        self
+    }
+
     /// Ends the process, and leaves what it has stored.
     pub fn end(mut self, how: End) -> anyhow::Result<Stopped> {
         let mut own = self.own.take().context("a server that somebody else started")?;
         let signal = if how == End::Clean { Signal::SIGTERM } else { Signal::SIGKILL };
-        kill(Pid::from_raw(self.pid as i32), signal)?;
+        self.signal(signal)?;
         own.child.wait()?;
         Ok(Stopped(own.launch))
     }
@@ -236,11 +295,6 @@ impl Server {
         Ok(Resident { all: field("VmRSS:")?, anonymous: field("RssAnon:")? })
     }
 
-    /// Kills the process, so that who waits for it waits no longer.
-    pub fn kill(&self) -> anyhow::Result<()> {
-        Ok(kill(Pid::from_raw(self.pid as i32), Signal::SIGKILL)?)
-    }
-
     /// Kills the process and empties its directory.
     pub fn stop(mut self) -> anyhow::Result<()> {
         match self.own.take() {
@@ -275,9 +329,10 @@ impl Launch {
                 bail!("no ready line; see the log beside {}", log.display());
             };
             let own = Own { launch: self, child, _output: Some(output.into_inner()) };
-            return Ok(Server { address, pid, started, own: Some(own) });
+            return Ok(Server { address, pid, started, is_warm: false, own: Some(own) });
         };
-        let server = Server { address, pid, started, own: Some(Own { launch: self, child, _output: None }) };
+        let own = Own { launch: self, child, _output: None };
+        let server = Server { address, pid, started, is_warm: false, own: Some(own) };
         server.until(|| Caller::connect(address)?.call(request::api_versions(), reply::api_versions))?;
         Ok(server)
     }

@@ -23,10 +23,9 @@ use crate::rows::B16K;
 use crate::server::{Server, Side, Topic};
 use crate::warm;
 
-use super::Round;
+use super::{Ends, Round};
 
 const TOPIC: Topic = Topic { partitions: 4, segment_bytes: 128 << 20 };
-/// Each has a topic of its name.
 const OTHERS: [(&str, Other); 2] = [("busy-disk-direct", Other::Direct), ("busy-disk-cached", Other::Cached)];
 const GROUP: &str = "beside";
 const MEMBER: &str = "member";
@@ -52,54 +51,45 @@ enum Other {
 }
 
 pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
-    let server = Server::start(round.side, TOPIC, round.scratch)?;
-    for (row, _) in OTHERS {
-        server.create_topic(round.side, row, TOPIC)?;
-    }
-    warm::with_usual_load(round.side, &server)?;
-    let member = match round.side {
-        // It keeps no groups.
-        Side::Floor { .. } => None,
-        _ => Some(beats(&server, round.side)?),
-    };
     let mut taken = Taken::default();
     for (row, other) in OTHERS {
+        let server = round.kept_server(TOPIC)?;
+        let topic = &round.own_name(row);
+        server.create_topic(round.side, topic, TOPIC)?;
+        warm::with_usual_load(round.side, &server)?;
+        let member = match round.side {
+            // It keeps no groups.
+            Side::Floor { .. } => None,
+            _ => Some(beats(&server, topic, round)?),
+        };
         let has_ended = &AtomicBool::new(false);
         thread::scope(|scope| {
             let writer = scope.spawn(move || write_on(round.scratch, other, has_ended));
             let ends = Ends(has_ended);
             thread::sleep(LEAD);
-            measure(row, round.part, &server, member.as_deref(), &mut taken)?;
+            measure(row, round, &server, member.as_deref(), &mut taken)?;
             drop(ends);
             let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
             taken.add(row, "what the other writes meanwhile", (written, "MiB/s"), Goals::NONE);
             anyhow::Ok(())
         })?;
+        round.kept.give_back(round.side, server)?;
     }
-    server.stop()?;
     Ok(taken)
-}
-
-/// Tells the other that it is over, whatever happens.
-struct Ends<'a>(&'a AtomicBool);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
-    }
 }
 
 fn measure(
     row: &'static str,
-    part: u64,
+    round: &Round<'_>,
     server: &Server,
     beat: Option<&[u8]>,
     taken: &mut Taken,
 ) -> anyhow::Result<()> {
+    let (part, topic) = (round.part, &round.own_name(row));
     pinned(|| {
         thread::scope(|scope| {
             let beats = beat.map(|beat| scope.spawn(move || beat_on(server, beat, part)));
-            let place = Place { server, topic: row, partitions: TOPIC.partitions };
+            let place = Place { server, topic, partitions: TOPIC.partitions };
             let mut connections = place.producers(TOPIC.partitions, B16K, Acks::Leader)?;
             let requests = Requests { warm_up: PER_SECOND, counted: PER_SECOND * SECONDS / part };
             let schedule = Schedule::new(PER_SECOND, connections.len(), requests.warm_up);
@@ -118,12 +108,13 @@ fn measure(
 }
 
 /// The heartbeat of a member of a group, which has its partitions. Kafka is warm with it.
-fn beats(server: &Server, side: &Side) -> anyhow::Result<Vec<u8>> {
-    let epoch = lone_member(server, GROUP, MEMBER, OTHERS[0].0)?;
-    let beat = groups::heartbeat(&Heartbeat { group: GROUP, member: MEMBER, epoch, subscribes_to: None, owns: None });
-    if let Side::Kafka(_) = side {
+fn beats(server: &Server, topic: &str, round: &Round<'_>) -> anyhow::Result<Vec<u8>> {
+    let group = &format!("{GROUP}-{topic}");
+    let epoch = lone_member(server, group, MEMBER, topic)?;
+    let beat = groups::heartbeat(&Heartbeat { group, member: MEMBER, epoch, subscribes_to: None, owns: None });
+    if let Side::Kafka(_) = round.side {
         let mut connection = Connection::in_turn(server.address, std::slice::from_ref(&beat), is_told)?;
-        closed::fill(&mut connection, WARM_BEATS)?;
+        closed::fill(&mut connection, WARM_BEATS / round.part)?;
     }
     Ok(beat)
 }

@@ -12,7 +12,7 @@ use crate::load::many::Place;
 use crate::load::{Sample, closed, pinned};
 use crate::row::READ_SEGMENT_BYTES;
 use crate::rows::B1M;
-use crate::server::{Server, Topic};
+use crate::server::Topic;
 use crate::warm::until_warm;
 
 use super::{GIB, Round};
@@ -21,11 +21,12 @@ const TOPIC: Topic = Topic { partitions: 4, segment_bytes: READ_SEGMENT_BYTES };
 const NAME: &str = "catch-up";
 
 pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
-    let server = Server::start(round.side, TOPIC, round.scratch)?;
-    server.create_topic(round.side, NAME, TOPIC)?;
+    let server = round.kept_server(TOPIC)?;
+    let topic = &round.own_name(NAME);
+    server.create_topic(round.side, topic, TOPIC)?;
     // Of each partition: with four of them 4 GiB.
     let batches = (1 << 10) / round.part;
-    let place = Place { server: &server, topic: NAME, partitions: TOPIC.partitions };
+    let place = Place { server: &server, topic, partitions: TOPIC.partitions };
     pinned(|| place.fill(batches, B1M))?;
     // Whoever writes it back does so now and not while it is read.
     let dir = server.dir().context("a server that we started")?;
@@ -50,7 +51,8 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     add("from the page cache, four connections", read(4)?);
     in_files(dir, &|file| Ok(posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?))?;
     add("from the disk, four connections", read(4)?);
-    server.stop()?;
+    server.delete_topic(round.side, topic)?;
+    round.kept.give_back(round.side, server)?;
     Ok(taken)
 }
 

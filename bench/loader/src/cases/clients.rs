@@ -46,14 +46,15 @@ struct Client<'a> {
 
 /// Without a client's program its row is left out.
 pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
-    let server = Server::start(round.side, TOPIC, round.scratch)?;
-    server.create_topic(round.side, LOG, TOPIC)?;
-    let place = Place { server: &server, topic: LOG, partitions: TOPIC.partitions };
+    let server = round.kept_server(TOPIC)?;
+    let log = &round.own_name(LOG);
+    server.create_topic(round.side, log, TOPIC)?;
+    let place = Place { server: &server, topic: log, partitions: TOPIC.partitions };
     let batches = LOG_RECORDS / round.part / (TOPIC.partitions * B64K.shape.records) as u64;
     pinned(|| place.fill(batches, B64K))?;
     warm::with_usual_load(round.side, &server)?;
     // Kafka makes what it keeps groups in when it is first asked for one.
-    offset_of(&server, "any", LOG, 0)?;
+    offset_of(&server, "any", log, 0)?;
     let mut taken = Taken::default();
     if let Some(jars) = &round.tools.jars {
         taken.append(java(round, &server, &jars.join("*"))?);
@@ -61,7 +62,8 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     if let Some(python) = &round.tools.python {
         taken.append(librdkafka(round, &server, python)?);
     }
-    server.stop()?;
+    server.delete_topic(round.side, log)?;
+    round.kept.give_back(round.side, server)?;
     Ok(taken)
 }
 
@@ -73,10 +75,11 @@ fn java(round: &Round<'_>, server: &Server, jars: &Path) -> anyhow::Result<Taken
         command.args(["--topic", topic, "--bootstrap-server", address, "--num-records", records]);
         command
     };
+    let warm_up = (WARM_UP_RECORDS / round.part).to_string();
     let produce = |order: &Order<'_>| {
         let mut command = tool("ProducerPerformance", order);
         command.args(["--record-size", &RECORD_BYTES.to_string(), "--throughput", &PER_SECOND.to_string()]);
-        command.args(["--warmup-records", &WARM_UP_RECORDS.to_string()]);
+        command.args(["--warmup-records", &warm_up]);
         command
     };
     let consume = |order: &Order<'_>| tool("ConsumerPerformance", order);
@@ -89,9 +92,10 @@ fn librdkafka(round: &Round<'_>, server: &Server, python: &Path) -> anyhow::Resu
         command.args(["-c", include_str!("../../../clients/rdkafka.py"), verb, address, topic, records]);
         command
     };
+    let warm_up = (WARM_UP_RECORDS / round.part).to_string();
     let produce = |order: &Order<'_>| {
         let mut command = script("produce", order);
-        command.args([PER_SECOND.to_string(), WARM_UP_RECORDS.to_string()]);
+        command.args([&PER_SECOND.to_string(), &warm_up]);
         command
     };
     let consume = |order: &Order<'_>| script("consume", order);
@@ -101,7 +105,8 @@ fn librdkafka(round: &Round<'_>, server: &Server, python: &Path) -> anyhow::Resu
 
 fn measure(round: &Round<'_>, server: &Server, client: &Client<'_>) -> anyhow::Result<Taken> {
     let (row, address) = (client.row, &server.address.to_string());
-    server.create_topic(round.side, row, TOPIC)?;
+    let (written, read) = (&round.own_name(row), &round.own_name(LOG));
+    server.create_topic(round.side, written, TOPIC)?;
     let mut taken = Taken::default();
     // What it starts runs where it does.
     let run = |mut command: Command, records: u64| {
@@ -113,8 +118,8 @@ fn measure(round: &Round<'_>, server: &Server, client: &Client<'_>) -> anyhow::R
             Ok((cpu_s, String::from_utf8_lossy(&output.stdout).into_owned()))
         })
     };
-    let records = WARM_UP_RECORDS + RECORDS / round.part;
-    let order = Order { address, topic: row, records: records.to_string() };
+    let records = (WARM_UP_RECORDS + RECORDS) / round.part;
+    let order = Order { address, topic: written, records: records.to_string() };
     let (cpu_s, said) = run((client.produce)(&order), records)?;
     taken.add(row, "processor time of a GiB written at 8 MiB/s", (cpu_s, "s"), Goals::of_kafka(0.35));
     for (quantile, ms) in (client.told)(&said).with_context(|| format!("no latencies in {said:?}"))? {
@@ -122,7 +127,7 @@ fn measure(round: &Round<'_>, server: &Server, client: &Client<'_>) -> anyhow::R
         taken.add(row, about, (ms, "ms"), Goals::NONE);
     }
     let records = LOG_RECORDS / round.part;
-    let (cpu_s, _) = run((client.consume)(&Order { address, topic: LOG, records: records.to_string() }), records)?;
+    let (cpu_s, _) = run((client.consume)(&Order { address, topic: read, records: records.to_string() }), records)?;
     taken.add(row, "processor time of a GiB read as fast as it goes", (cpu_s, "s"), Goals::of_kafka(0.6));
     Ok(taken)
 }

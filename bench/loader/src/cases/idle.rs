@@ -1,5 +1,6 @@
 //! `idle`: processor time while nothing happens, alone and with connections that wait.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::kafka::request;
 use crate::server::{Caller, Server, Topic};
 use crate::warm;
 
-use super::{REST, Round, greeted};
+use super::{Ends, REST, Round, greeted};
 
 const TOPIC: Topic = Topic { partitions: 1, segment_bytes: 1 << 30 };
 const IDLE_CONNECTIONS: usize = 500;
@@ -21,7 +22,7 @@ const IDLE_AFTER: Duration = Duration::from_secs(4);
 const IDLE_FOR: Duration = Duration::from_secs(7);
 
 pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
-    let server = Server::start(round.side, TOPIC, round.scratch)?;
+    let server = round.kept_server(TOPIC)?;
     let _first = greeted(&server)?;
     warm::with_usual_load(round.side, &server)?;
     thread::sleep(IDLE_AFTER);
@@ -32,34 +33,29 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     thread::sleep(REST);
     add("the same with 500 idle connections", ms_a_minute(&server)?, 0.05);
     drop(callers);
-    server.create_topic(round.side, "idle", TOPIC)?;
+    let topic = &round.own_name("idle");
+    server.create_topic(round.side, topic, TOPIC)?;
+    let is_over = &AtomicBool::new(false);
     let polled = thread::scope(|scope| {
-        // They end when the server does, whatever happens here.
-        let _ends = Ends(&server);
-        let polls: Vec<_> = (0..LONG_POLLS).map(|_| scope.spawn(|| long_polls(&server))).collect();
+        // Whatever happens here.
+        let _ends = Ends(is_over);
+        let polls: Vec<_> = (0..LONG_POLLS).map(|_| scope.spawn(|| long_polls(&server, topic, is_over))).collect();
         thread::sleep(REST);
         let polled = ms_a_minute(&server);
         ensure!(polls.iter().all(|poll| !poll.is_finished()), "a fetch that should wait has failed");
         polled
     })?;
     add("the same with 200 fetches that wait half a second each for a first record", polled, 0.15);
-    server.stop()?;
+    round.kept.give_back(round.side, server)?;
     Ok(taken)
 }
 
-struct Ends<'a>(&'a Server);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-    }
-}
-
-fn long_polls(server: &Server) -> anyhow::Result<()> {
+fn long_polls(server: &Server, topic: &str, is_over: &AtomicBool) -> anyhow::Result<()> {
     let mut caller = Caller::connect(server.address)?;
-    loop {
-        caller.call(request::fetch("idle", 0, 0, 1 << 20), reply::fetched)?;
+    while !is_over.load(Ordering::Acquire) {
+        caller.call(request::fetch(topic, 0, 0, 1 << 20), reply::fetched)?;
     }
+    Ok(())
 }
 
 fn ms_a_minute(server: &Server) -> anyhow::Result<f64> {

@@ -13,6 +13,7 @@ mod start;
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ use crate::kafka::request::{self, Acks};
 use crate::machine::since_epoch;
 use crate::row;
 use crate::rows::{self, B100, Row};
-use crate::server::{Caller, Resident, Server, Side};
+use crate::server::{Caller, Kept, Resident, Server, Side, Topic};
 
 #[derive(Debug)]
 pub struct Case {
@@ -71,6 +72,21 @@ pub struct Round<'a> {
     /// The work is divided by it.
     pub part: u64,
     pub tools: &'a Tools,
+    /// Which one it is.
+    pub number: usize,
+    pub kept: &'a Kept,
+}
+
+impl Round<'_> {
+    /// One that is kept from round to round, where that is needed to be warm.
+    pub fn kept_server(&self, topic: Topic) -> anyhow::Result<Server> {
+        self.kept.take_or_start(self.side, topic, self.scratch)
+    }
+
+    /// What no other round on the same server has.
+    pub fn own_name(&self, name: &str) -> String {
+        format!("{name}-{}", self.number)
+    }
 }
 
 pub const GIB: f64 = (1_u64 << 30) as f64;
@@ -126,14 +142,14 @@ pub fn all() -> Vec<Case> {
 }
 
 impl Case {
-    /// It with the rows of such names. All where its own name is one.
-    pub fn keep_named(mut self, is_wanted: impl Fn(&str) -> bool) -> Option<Case> {
-        let is_whole = is_wanted(self.name);
-        if let Work::Rows(rows) = &mut self.work {
-            rows.retain(|row| is_whole || is_wanted(&row.name));
-            return (!rows.is_empty()).then_some(self);
+    /// It with the rows of such names. Where its own name is one, with all, or with what a glance needs.
+    pub fn keep_named(mut self, is_quick: bool, is_wanted: impl Fn(&str) -> bool) -> Option<Case> {
+        if is_wanted(self.name) {
+            return if is_quick { self.keep_quick() } else { Some(self) };
         }
-        is_whole.then_some(self)
+        let Work::Rows(rows) = &mut self.work else { return None };
+        rows.retain(|row| is_wanted(&row.name));
+        (!rows.is_empty()).then_some(self)
     }
 
     /// What a glance needs.
@@ -162,13 +178,15 @@ impl Case {
     pub fn measure(self, sides: &[Side], effort: Effort<'_>) -> anyhow::Result<Results> {
         let Effort { rounds, is_quick, scratch, tools } = effort;
         let part = if is_quick { QUICK_PART } else { 1 };
+        let kept = &Kept::default();
         match self.work {
-            Work::Rows(rows) => rows_in_turn(divided(rows, sides, part, scratch)?, sides, effort),
+            Work::Rows(rows) => rows_in_turn(divided(rows, sides, part, scratch, kept)?, sides, effort, kept),
             Work::Round { on, round } => {
                 let sides = sides.iter().filter(|side| on.includes(side, is_quick));
                 let sides: Vec<&Side> = sides.collect();
-                in_turn(rounds, &sides, |side| {
-                    round(&Round { case: self.name, side, scratch, part, tools }).with_context(|| self.name)
+                in_turn(rounds, &sides, |number, side| {
+                    let about = Round { case: self.name, side, scratch, part, tools, number, kept };
+                    round(&about).with_context(|| self.name)
                 })
             }
         }
@@ -176,31 +194,35 @@ impl Case {
 }
 
 /// The rows that can be run, with their numbers of requests.
-fn divided(mut rows: Vec<Row>, sides: &[Side], part: u64, scratch: &Path) -> anyhow::Result<Vec<Row>> {
+fn divided(mut rows: Vec<Row>, sides: &[Side], part: u64, scratch: &Path, kept: &Kept) -> anyhow::Result<Vec<Row>> {
     match sides.iter().find(|side| matches!(side, Side::Kafka(_))) {
-        Some(kafka) => row::settle_paces(&mut rows, kafka, scratch).context("what Kafka can do")?,
+        Some(kafka) => row::settle_paces(&mut rows, kafka, scratch, kept).context("what Kafka can do")?,
         None => rows.retain(|row| row.requests > 0),
     }
     rows.iter_mut().for_each(|row| row.requests /= part);
     Ok(rows)
 }
 
-fn rows_in_turn(rows: Vec<Row>, sides: &[Side], effort: Effort<'_>) -> anyhow::Result<Results> {
+fn rows_in_turn(rows: Vec<Row>, sides: &[Side], effort: Effort<'_>, kept: &Kept) -> anyhow::Result<Results> {
     if !effort.is_quick {
         // Kafka has touched all its memory when it is warm.
         for side in sides.iter().filter(|side| !matches!(side, Side::Kafka(_))) {
-            row::round(&rows, side, effort.scratch).with_context(|| format!("on {}", side.name()))?;
+            row::round(&rows, side, effort.scratch, kept).with_context(|| format!("on {}", side.name()))?;
         }
     }
-    in_turn(effort.rounds, &sides.iter().collect::<Vec<_>>(), |side| row::round(&rows, side, effort.scratch))
+    in_turn(effort.rounds, &sides.iter().collect::<Vec<_>>(), |_, side| row::round(&rows, side, effort.scratch, kept))
 }
 
-fn in_turn(rounds: usize, sides: &[&Side], round: impl Fn(&Side) -> anyhow::Result<Taken>) -> anyhow::Result<Results> {
+fn in_turn(
+    rounds: usize,
+    sides: &[&Side],
+    round: impl Fn(usize, &Side) -> anyhow::Result<Taken>,
+) -> anyhow::Result<Results> {
     let mut results = Results::default();
-    for _ in 0..rounds {
+    for number in 0..rounds {
         for side in sides {
             let began = Instant::now();
-            results.add(side.name(), round(side).with_context(|| format!("on {}", side.name()))?);
+            results.add(side.name(), round(number, side).with_context(|| format!("on {}", side.name()))?);
             results.took(side.name(), began.elapsed().as_secs_f64());
         }
     }
@@ -220,6 +242,15 @@ impl On {
             // A process that somebody else starts and stops.
             Side::Running { .. } => false,
         }
+    }
+}
+
+/// Tells other threads that it is over, whatever happens.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 

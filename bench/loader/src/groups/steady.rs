@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use crate::cases::Round;
 use crate::figure::{Goals, Taken};
-use crate::kafka::groups::{self, Commit};
+use crate::kafka::groups::{self, Commit, Heartbeat};
 use crate::load::connection::{Check, Connection};
 use crate::load::open::{self, Schedule};
 use crate::load::{Requests, closed, pinned};
-use crate::server::{Server, Topic};
+use crate::server::{Caller, Server, Topic};
 use crate::warm;
 
 use super::clients::Clients;
@@ -25,19 +25,27 @@ const PER_SECOND: u64 = (GROUPS * MEMBERS) as u64 / EVERY_SECONDS;
 const SECONDS: u64 = 12;
 const CONNECTIONS: usize = 4;
 const WARM_REQUESTS: u64 = 4_000;
+/// The epoch of a member that leaves (KIP-848).
+const LEAVES: i32 = -1;
 
 pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
-    let server = Server::start(round.side, SHARED, round.scratch)?;
-    server.create_topic(round.side, TOPIC, SHARED)?;
+    let server = round.kept_server(SHARED)?;
+    let topic = &round.own_name(TOPIC);
+    server.create_topic(round.side, topic, SHARED)?;
     let groups: Vec<(String, Vec<String>)> = (0..GROUPS)
-        .map(|group| (format!("group-{group:02}"), (0..MEMBERS).map(|n| format!("member-{group:02}-{n:02}")).collect()))
+        .map(|group| {
+            (
+                round.own_name(&format!("group-{group:02}")),
+                (0..MEMBERS).map(|n| format!("member-{group:02}-{n:02}")).collect(),
+            )
+        })
         .collect();
     let mut taken = Taken::default();
     pinned(|| {
-        let settled = settled(&server, &groups)?;
+        let settled = settled(&server, topic, &groups)?;
         let beats = settled.iter().flat_map(|clients| clients.steady_frames().into_iter().flatten());
         let beats: Vec<Vec<u8>> = beats.collect();
-        let commits: Vec<Vec<u8>> = settled.iter().flat_map(commits_of).collect();
+        let commits: Vec<Vec<u8>> = settled.iter().flat_map(|clients| commits_of(clients, topic)).collect();
         warm::until_warm(round.side, &server, || {
             turn(&server, &beats, groups::nothing_new)?;
             turn(&server, &commits, groups::committed)
@@ -56,19 +64,23 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
         let used = (server.cpu()? - before).as_secs_f64() / began.elapsed().as_secs_f64();
         let about = "processor time of a minute of 20 groups of ten members";
         taken.add(round.case, about, (used * 60e3, "ms"), Goals::of_kafka(0.2));
-        Ok(())
+        leave(&server, &groups)
     })?;
-    server.stop()?;
+    round.kept.give_back(round.side, server)?;
     Ok(taken)
 }
 
 /// All groups at once, each by a thread: a member that joins learns of its partitions a heartbeat later.
-fn settled<'a>(server: &Server, groups: &'a [(String, Vec<String>)]) -> anyhow::Result<Vec<Clients<'a>>> {
+fn settled<'a>(
+    server: &Server,
+    topic: &'a str,
+    groups: &'a [(String, Vec<String>)],
+) -> anyhow::Result<Vec<Clients<'a>>> {
     thread::scope(|scope| {
         let settle = |(group, members): &'a (String, Vec<String>)| {
             scope.spawn(move || {
-                super::offset_of(server, group, TOPIC, 0)?;
-                let mut clients = Clients::new(server.address, group, TOPIC, members, SHARED.partitions)?;
+                super::offset_of(server, group, topic, 0)?;
+                let mut clients = Clients::new(server.address, group, topic, members, SHARED.partitions)?;
                 clients.settle()?;
                 Ok(clients)
             })
@@ -78,16 +90,22 @@ fn settled<'a>(server: &Server, groups: &'a [(String, Vec<String>)]) -> anyhow::
     })
 }
 
-fn commits_of(clients: &Clients<'_>) -> Vec<Vec<u8>> {
+/// So that none is expired while the next round is measured.
+fn leave(server: &Server, groups: &[(String, Vec<String>)]) -> anyhow::Result<()> {
+    let mut caller = Caller::connect(server.address)?;
+    for (group, members) in groups {
+        for member in members {
+            let leaves = Heartbeat { group, member, epoch: LEAVES, subscribes_to: None, owns: None };
+            caller.call(groups::heartbeat(&leaves), groups::told)?;
+        }
+    }
+    Ok(())
+}
+
+fn commits_of(clients: &Clients<'_>, topic: &str) -> Vec<Vec<u8>> {
     let commit = |(member, epoch): (&str, i32)| {
         let partitions = 0..1;
-        groups::offset_commit(&Commit {
-            group: clients.group,
-            by: Some((member, epoch)),
-            topic: TOPIC,
-            partitions,
-            offset: 1,
-        })
+        groups::offset_commit(&Commit { group: clients.group, by: Some((member, epoch)), topic, partitions, offset: 1 })
     };
     clients.members_and_epochs().map(commit).collect()
 }
