@@ -39,9 +39,10 @@ pub fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
             }
         }
     }
-    ended(command.args(arguments.iter().filter(|word| *word != "--without-kafka")))?;
-    // The whole of it is what the page is made of.
-    if arguments.is_empty() { page(&loader, root, target, &[]) } else { Ok(()) }
+    let done = ended(command.args(arguments.iter().filter(|word| *word != "--without-kafka")));
+    // The whole of it is what the page is made of, and where a case has failed it is made of the others.
+    let page = if arguments.is_empty() { page(&loader, root, target, &[]) } else { Ok(()) };
+    done.and(page)
 }
 
 /// Compares to `bench/baseline.json`, or writes it, what the tests have built: that takes a minute, and nobody waits for a release.

@@ -31,7 +31,7 @@ const JVM: [&str; 12] = [
     "-Dcom.sun.management.jmxremote.authenticate=false",
     "-Dcom.sun.management.jmxremote.ssl=false",
 ];
-/// Of `config/server.properties`; and that it may sleep while others are measured without being taken for dead by itself.
+/// Of `config/server.properties`.
 const SHIPPED: &str = "\
 process.roles=broker,controller
 node.id=1
@@ -52,13 +52,18 @@ share.coordinator.state.topic.min.isr=1
 log.retention.hours=168
 log.segment.bytes=1073741824
 log.retention.check.interval.ms=300000
+";
+/// What the loader needs: it may sleep while others are measured, and is not taken for dead by itself; and the files of a topic that
+/// is deleted are gone at once and not in the middle of what is measured a minute later.
+const BESIDES: &str = "\
 broker.session.timeout.ms=3600000
+log.segment.delete.delay.ms=1000
 ";
 const CLUSTER_ID: &str = "b3R0bGEtYmVuY2gtMDAwMQ";
 
 #[derive(Clone, Debug)]
 pub struct Apache {
-    /// The folder that they are in.
+    /// The folder of Kafka's jars.
     pub jars: PathBuf,
     /// [`WARM_UP`], or [`QUICK_WARM_UP`].
     pub warm_up: Duration,
@@ -70,16 +75,19 @@ impl Apache {
         let [address, controller] = free_addresses()?;
         let properties = scratch.join("kafka.properties");
         let text = format!(
-            "{SHIPPED}listeners=PLAINTEXT://{address},CONTROLLER://{controller}\n\
+            "{SHIPPED}{BESIDES}listeners=PLAINTEXT://{address},CONTROLLER://{controller}\n\
              controller.quorum.bootstrap.servers={controller}\nlog.dirs={}\n",
             dir.display()
         );
         fs::write(&properties, text)?;
-        let format = self.java(&["kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c"]);
+        let format = self.java(["kafka.tools.StorageTool", "format", "--standalone", "-t", CLUSTER_ID, "-c"]);
         let formatted = { format }.arg(&properties).output().context("cannot run java")?;
         ensure!(formatted.status.success(), "format: {}", String::from_utf8_lossy(&formatted.stderr));
-        let mut command = self.java(&[]);
-        command.args(JVM).arg("kafka.Kafka").arg(&properties);
+        let java = self.java(JVM);
+        // One that sleeps takes no notice of what ends the loader.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(java.get_program()).args(java.get_args());
+        command.arg("kafka.Kafka").arg(&properties);
         Ok((command, address))
     }
 
@@ -96,7 +104,7 @@ impl Apache {
         format!("Apache Kafka {}, {}", kafka.unwrap_or("unknown".into()), java.unwrap_or("unknown".into()))
     }
 
-    fn java(&self, arguments: &[&str]) -> Command {
+    fn java<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Command {
         let mut command = Command::new("java");
         command.arg("-cp").arg(self.jars.join("*")).args(arguments);
         command

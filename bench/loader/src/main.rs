@@ -152,7 +152,10 @@ impl Book<'_> {
             "cases": cases,
         });
         fs::create_dir_all(&self.options.out)?;
-        fs::write(&self.path, format!("{all:#}\n")).with_context(|| format!("cannot write {}", self.path.display()))
+        // Whoever cuts off the run leaves what was there before.
+        let new = self.path.with_extension("new");
+        fs::write(&new, format!("{all:#}\n")).with_context(|| format!("cannot write {}", new.display()))?;
+        fs::rename(&new, &self.path).with_context(|| format!("cannot write {}", self.path.display()))
     }
 }
 

@@ -47,22 +47,17 @@ pub fn round(rows: &[Row], side: &Side, scratch: &Path, kept: &Kept) -> anyhow::
     Ok(taken)
 }
 
-/// Puts what Kafka can do in place of a share of it.
+/// Puts what Kafka can do in place of a share of it. The rows of a case send batches of one kind.
 pub fn settle_paces(rows: &mut [Row], kafka: &Side, scratch: &Path, kept: &Kept) -> anyhow::Result<()> {
     let is_share = |row: &&Row| matches!(row.load, Load::Rate { pace: Pace::OfKafkasMost(_), .. });
-    let Some(first) = rows.iter().find(is_share) else { return Ok(()) };
-    let server = kept.take_or_start(kafka, topic_of(first), scratch)?;
+    let Some(first) = rows.iter().find(is_share).cloned() else { return Ok(()) };
+    let Load::Rate { blob, .. } = first.load else { unreachable!("a share of a rate") };
+    let server = kept.take_or_start(kafka, topic_of(&first), scratch)?;
     warm::with_rows(&rows.iter().collect::<Vec<_>>(), kafka, &server)?;
-    let mut most = None;
+    let load = Load::Produce { blob, acks: Acks::Leader };
+    let most = most_of(&Row { load, requests: MOST_REQUESTS, ..first }, kafka, &server)?;
     for row in rows {
         if let Load::Rate { blob, pace: Pace::OfKafkasMost(percent), consumers } = row.load {
-            let most = match most {
-                Some(most) => most,
-                None => {
-                    let load = Load::Produce { blob, acks: Acks::Leader };
-                    *most.insert(most_of(&Row { load, requests: MOST_REQUESTS, ..row.clone() }, kafka, &server)?)
-                }
-            };
             let per_second = (most * percent as f64 / 100.0).max(1.0) as u64;
             row.load = Load::Rate { blob, pace: Pace::PerSecond(per_second), consumers };
             row.requests = requests_at(per_second);

@@ -119,7 +119,7 @@ pub fn groups() -> Vec<Group> {
             let mut rows = packed(produce(B64K, (4, 4), 6_000, (0.4, 1.3)));
             rows.push(produce(B1M, (1, 1), 400, (0.45, 1.3)));
             rows.extend(packed(produce(B1M, (4, 4), 400, (0.45, 1.3))));
-            rows.into_iter().map(|row| if row.is_packed() { without_floor(row) } else { row }).collect()
+            rows.into_iter().map(|row| if row.is_packed() { at_most_of_floor(1.5, row) } else { row }).collect()
         }),
         group("fetch", "Fetches from 64 MiB in the page cache, from start to end, again and again.", fetches()),
         group("rate-16k", "Batches of 16 KiB at a fixed rate.", rates(B16K, 2_000)),
@@ -235,8 +235,8 @@ fn without_floor_if(reads_too: bool, goals: Goals) -> Goals {
     if reads_too { Goals { of_floor: None, ..goals } } else { goals }
 }
 
-fn without_floor(row: Row) -> Row {
-    Row { goals: without_floor_if(true, row.goals), ..row }
+fn at_most_of_floor(most: f64, row: Row) -> Row {
+    Row { goals: Goals { of_floor: Some(most), ..row.goals }, ..row }
 }
 
 fn tails() -> Vec<Row> {

@@ -1,9 +1,8 @@
 //! A server under load: its process, its address, its clock and its memory.
 //!
-//! Every round has a process of its own on an empty directory, which is emptied afterwards (Kafka, where it has to be warm, one for
-//! all rounds of a case: [`Kept`]): none
-//! pays for what another left behind, and the pages that one frees are those the next one fills. So all servers meet a page
-//! cache in the same state, and Ottla, which keeps its segments, and the floor need no common idea of when to delete. A server
+//! Every round has a process of its own on an empty directory, which is emptied afterwards: none pays for what another left behind,
+//! and the pages that one frees are those the next one fills. Kafka, where it has to be warm, has one for all rounds of a case
+//! ([`Kept`]), and deletes what a row has written. So all servers meet a page cache in the same state, and Ottla, which keeps its segments, and the floor need no common idea of when to delete. A server
 //! is stopped with SIGKILL: a clean stop would write to the disk what is about to be deleted.
 
 use std::fs::{self, File};
@@ -148,7 +147,7 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// A server that uses less than a twentieth of a processor for so long is at rest.
 const REST_LOOK: Duration = Duration::from_secs(1);
-const REST_LIMIT: Duration = Duration::from_secs(10);
+const REST_LIMIT: Duration = Duration::from_secs(30);
 
 impl Server {
     /// Starts a server on a directory below `scratch` and waits for its ready line. Its log is beside the directory.
@@ -199,17 +198,21 @@ impl Server {
         Ok(kill(Pid::from_raw(self.pid as i32), signal)?)
     }
 
-    /// Until what it does besides, as to delete files, is done: it would fall on whoever is measured next.
-    fn until_at_rest(&self) -> anyhow::Result<()> {
-        let began = Instant::now();
+    /// Until Kafka has deleted what it was told to, and does nothing besides: it would fall on what is measured next.
+    pub fn until_at_rest(&self) -> anyhow::Result<()> {
+        let dir = self.dir().context("a server that we started")?;
+        let (began, mut before) = (Instant::now(), self.cpu()?);
         while began.elapsed() < REST_LIMIT {
-            let before = self.cpu()?;
             thread::sleep(REST_LOOK);
-            if self.cpu()? - before < REST_LOOK / 20 {
-                break;
+            let now = self.cpu()?;
+            let mut entries = fs::read_dir(dir)?.filter_map(Result::ok);
+            let has_deleted = !entries.any(|entry| entry.file_name().as_encoded_bytes().ends_with(b"-delete"));
+            if has_deleted && now - before < REST_LOOK / 20 {
+                return Ok(());
             }
+            before = now;
         }
-        Ok(())
+        bail!("the server has no rest {} s after the load has ended", REST_LIMIT.as_secs())
     }
 
     fn warm(mut self) -> Server {

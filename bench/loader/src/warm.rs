@@ -29,6 +29,7 @@ pub fn until_warm(side: &Side, server: &Server, mut work: impl FnMut() -> anyhow
         while began.elapsed() < *warm_up || server.cpu()? - before < *warm_up {
             work()?;
         }
+        server.until_at_rest()?;
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ const WRITE_BYTES: usize = 8 << 20;
 const SECTOR_BYTES: usize = 4 << 10;
 const FILE_BYTES: u64 = 1 << 30;
 /// Until the disk has its hands full.
-const LEAD: Duration = Duration::from_secs(2);
+const LEAD: Duration = Duration::from_secs(1);
 
 /// How the other writes.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +73,7 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
             taken.add(row, "what the other writes meanwhile", (written, "MiB/s"), Goals::NONE);
             anyhow::Ok(())
         })?;
+        server.delete_topic(round.side, topic)?;
         round.kept.give_back(round.side, server)?;
     }
     Ok(taken)

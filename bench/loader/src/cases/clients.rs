@@ -126,6 +126,7 @@ fn measure(round: &Round<'_>, server: &Server, client: &Client<'_>) -> anyhow::R
         let about = format!("latency of a record as the client tells it, {quantile}");
         taken.add(row, about, (ms, "ms"), Goals::NONE);
     }
+    server.delete_topic(round.side, written)?;
     let records = LOG_RECORDS / round.part;
     let (cpu_s, _) = run((client.consume)(&Order { address, topic: read, records: records.to_string() }), records)?;
     taken.add(row, "processor time of a GiB read as fast as it goes", (cpu_s, "s"), Goals::of_kafka(0.6));

@@ -46,6 +46,7 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
         polled
     })?;
     add("the same with 200 fetches that wait half a second each for a first record", polled, 0.15);
+    server.delete_topic(round.side, topic)?;
     round.kept.give_back(round.side, server)?;
     Ok(taken)
 }

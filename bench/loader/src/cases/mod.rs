@@ -127,7 +127,12 @@ pub fn all() -> Vec<Case> {
     add("groups-settle", "A thousand members join a group (KIP-848) at once.", with(never), groups::settle::round);
     add("groups-load", "A coordinator comes back.", with(never), groups::load::round);
     add("memory", "Resident memory.", with(always), memory::round);
-    add("partitions", "10,000 partitions.", with(unless_quick), partitions::round);
+    add(
+        "partitions",
+        "10,000 partitions, on a server that has just started; so has the JVM, which is not warm.",
+        with(unless_quick),
+        partitions::round,
+    );
     add("idle", "A server that has nothing to do.", with(unless_quick), idle::round);
     add("start", "A start on an empty directory.", with(always), start::empty);
     add(

@@ -66,6 +66,7 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
         taken.add(round.case, about, (used * 60e3, "ms"), Goals::of_kafka(0.2));
         leave(&server, &groups)
     })?;
+    server.delete_topic(round.side, topic)?;
     round.kept.give_back(round.side, server)?;
     Ok(taken)
 }
