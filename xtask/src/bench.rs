@@ -71,7 +71,20 @@ fn page(loader: &Path, root: &Path, target: &Path, files: &[String]) -> Result<(
     if !made.status.success() {
         return Err(String::new());
     }
-    fs::write(root.join("docs/reference/benchmarks.md"), made.stdout).map_err(|e| e.to_string())
+    fs::write(root.join("docs/reference/benchmarks.md"), &made.stdout).map_err(|e| e.to_string())?;
+    let explained = fs::read_to_string(root.join(EXPLAINED)).map_err(|e| e.to_string())?;
+    match not_explained(&String::from_utf8_lossy(&made.stdout), &explained)[..] {
+        [] => Ok(()),
+        ref cases => Err(format!("{EXPLAINED} has no heading for {}, which the page links to", cases.join(", "))),
+    }
+}
+
+const EXPLAINED: &str = "docs/internals/performance.md";
+
+/// The cases that miss a goal, without a heading that says why.
+fn not_explained<'a>(page: &'a str, explained: &str) -> Vec<&'a str> {
+    let linked = page.split("performance.md#").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
+    linked.filter(|case| !explained.lines().any(|line| line.strip_prefix("### ") == Some(*case))).collect()
 }
 
 /// Builds a workspace, or what the options say of it.
@@ -85,4 +98,16 @@ fn build(target: &Path, workspace: &Path, options: &[&str]) -> Result<(), String
 fn ended(command: &mut Command) -> Result<(), String> {
     let status = command.status().map_err(|e| format!("{}: {e}", command.get_program().display()))?;
     if status.success() { Ok(()) } else { Err(String::new()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missed_is_explained() {
+        let page = "between: [tail](../internals/performance.md#tail).\nbetween: [fetch](../internals/performance.md#fetch).\n";
+        assert_eq!(not_explained(page, "# Where\n\n### tail\n"), ["fetch"]);
+        assert!(not_explained(page, "### fetch\n### tail\n").is_empty());
+    }
 }

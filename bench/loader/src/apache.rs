@@ -53,9 +53,9 @@ log.retention.hours=168
 log.segment.bytes=1073741824
 log.retention.check.interval.ms=300000
 ";
-/// What the loader needs: it may sleep while others are measured, and is not taken for dead by itself; and the files of a topic that
-/// is deleted are gone at once and not in the middle of what is measured a minute later.
-const BESIDES: &str = "\
+/// For one that sleeps while others are measured: it does not take itself for dead; and the files of a topic that is deleted are gone at
+/// once and not in the middle of what is measured a minute later.
+const KEPT: &str = "\
 broker.session.timeout.ms=3600000
 log.segment.delete.delay.ms=1000
 ";
@@ -67,6 +67,8 @@ pub struct Apache {
     pub jars: PathBuf,
     /// [`WARM_UP`], or [`QUICK_WARM_UP`].
     pub warm_up: Duration,
+    /// Whether it sleeps between rounds.
+    pub is_kept: bool,
 }
 
 impl Apache {
@@ -74,8 +76,10 @@ impl Apache {
     pub fn prepare(&self, dir: &Path, scratch: &Path) -> anyhow::Result<(Command, SocketAddr)> {
         let [address, controller] = free_addresses()?;
         let properties = scratch.join("kafka.properties");
+        // A start after kill -9 would wait for the session of the process before.
+        let kept = if self.is_kept { KEPT } else { "" };
         let text = format!(
-            "{SHIPPED}{BESIDES}listeners=PLAINTEXT://{address},CONTROLLER://{controller}\n\
+            "{SHIPPED}{kept}listeners=PLAINTEXT://{address},CONTROLLER://{controller}\n\
              controller.quorum.bootstrap.servers={controller}\nlog.dirs={}\n",
             dir.display()
         );

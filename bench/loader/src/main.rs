@@ -124,7 +124,11 @@ fn sides(options: &Options) -> Vec<Side> {
         Servers::Ours { ottla, floor } => {
             let warm_up = if options.is_quick { apache::QUICK_WARM_UP } else { apache::WARM_UP };
             let ours = [Side::Ottla { program: ottla.clone() }, Side::Floor { program: floor.clone() }];
-            let kafka = options.tools.jars.iter().map(|jars| Side::Kafka(Apache { jars: jars.clone(), warm_up }));
+            let kafka = options
+                .tools
+                .jars
+                .iter()
+                .map(|jars| Side::Kafka(Apache { jars: jars.clone(), warm_up, is_kept: false }));
             ours.into_iter().chain(kafka).collect()
         }
         Servers::Running { address, pid } => vec![Side::Running { address: *address, pid: *pid }],

@@ -78,10 +78,13 @@ pub struct Kept(Mutex<Option<Server>>);
 
 impl Kept {
     pub fn take_or_start(&self, side: &Side, topic: Topic, scratch: &Path) -> anyhow::Result<Server> {
-        let kept = if let Side::Kafka(_) = side { self.slot().take() } else { None };
-        match kept {
+        let Side::Kafka(apache) = side else { return Server::start(side, topic, scratch) };
+        match self.slot().take() {
             Some(server) => server.signal(Signal::SIGCONT).map(|()| server),
-            None => Server::start(side, topic, scratch),
+            None => {
+                let kept = Side::Kafka(Apache { is_kept: true, ..apache.clone() });
+                Server::start(&kept, topic, scratch)
+            }
         }
     }
 
