@@ -2,8 +2,9 @@
 //!
 //! Every round has a process of its own on an empty directory, which is emptied afterwards: none pays for what another left behind,
 //! and the pages that one frees are those the next one fills. Kafka, where it has to be warm, has one for all rounds of a case
-//! ([`Kept`]), and deletes what a row has written. So all servers meet a page cache in the same state, and Ottla, which keeps its segments, and the floor need no common idea of when to delete. A server
-//! is stopped with SIGKILL: a clean stop would write to the disk what is about to be deleted.
+//! ([`Kept`]), and deletes what a row has written. So all servers meet a page cache in the same state, and Ottla, which keeps its
+//! segments, and the floor need no common idea of when to delete. A server is stopped with SIGKILL: a clean stop would write to the
+//! disk what is about to be deleted.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
