@@ -46,7 +46,7 @@ const OF_A_ROUND: [Quantile; 2] = [
 ];
 /// That only all rounds together have enough for, if they are so many.
 const OF_ALL_ROUNDS: Quantile = Quantile { name: "p99.9", share: 0.999, goals: either(0.2) };
-const ENOUGH: u64 = 10_000;
+pub const ENOUGH: u64 = 10_000;
 
 const fn either(of_kafka: f64) -> Goals {
     Goals { of_kafka: Some(of_kafka), of_floor: Some(1.5), either: true, itself: None }

@@ -49,9 +49,11 @@ pub fn round(rows: &[Row], side: &Side, scratch: &Path, kept: &Kept) -> anyhow::
 
 /// Puts what Kafka can do in place of a share of it. The rows of a case send batches of one kind.
 pub fn settle_paces(rows: &mut [Row], kafka: &Side, scratch: &Path, kept: &Kept) -> anyhow::Result<()> {
-    let is_share = |row: &&Row| matches!(row.load, Load::Rate { pace: Pace::OfKafkasMost(_), .. });
-    let Some(first) = rows.iter().find(is_share).cloned() else { return Ok(()) };
-    let Load::Rate { blob, .. } = first.load else { unreachable!("a share of a rate") };
+    let share = rows.iter().find_map(|row| match row.load {
+        Load::Rate { blob, pace: Pace::OfKafkasMost(_), .. } => Some((row.clone(), blob)),
+        _ => None,
+    });
+    let Some((first, blob)) = share else { return Ok(()) };
     let server = kept.take_or_start(kafka, topic_of(&first), scratch)?;
     warm::with_rows(&rows.iter().collect::<Vec<_>>(), kafka, &server)?;
     let load = Load::Produce { blob, acks: Acks::Leader };

@@ -92,12 +92,6 @@ const RATE_REQUESTS_MIN: u64 = 4_000;
 /// A consumer of these rows reads 25 MiB/s.
 const TAIL_PER_SECOND: u64 = 1_600;
 
-impl Row {
-    fn is_packed(&self) -> bool {
-        matches!(self.load, Load::Produce { blob: Blob { codec: Some(_), .. }, .. })
-    }
-}
-
 impl Load {
     /// The floor knows Produce and Fetch alone.
     pub fn runs_on(&self, side: &Side) -> bool {
@@ -119,7 +113,7 @@ pub fn groups() -> Vec<Group> {
             let mut rows = packed(produce(B64K, (4, 4), 6_000, (0.4, 1.3)));
             rows.push(produce(B1M, (1, 1), 400, (0.45, 1.3)));
             rows.extend(packed(produce(B1M, (4, 4), 400, (0.45, 1.3))));
-            rows.into_iter().map(|row| if row.is_packed() { at_most_of_floor(1.5, row) } else { row }).collect()
+            rows
         }),
         group("fetch", "Fetches from 64 MiB in the page cache, from start to end, again and again.", fetches()),
         group("rate-16k", "Batches of 16 KiB at a fixed rate.", rates(B16K, 2_000)),
@@ -183,6 +177,7 @@ fn packed(row: Row) -> Vec<Row> {
     let pack = |(suffix, codec)| Row {
         name: format!("{}-{suffix}", row.name),
         load: Load::Produce { blob: Blob { codec: Some(codec), ..blob }, acks },
+        goals: Goals { of_floor: Some(1.5), ..row.goals },
         is_quick: false,
         ..row.clone()
     };
@@ -235,10 +230,6 @@ fn without_floor_if(reads_too: bool, goals: Goals) -> Goals {
     if reads_too { Goals { of_floor: None, ..goals } } else { goals }
 }
 
-fn at_most_of_floor(most: f64, row: Row) -> Row {
-    Row { goals: Goals { of_floor: Some(most), ..row.goals }, ..row }
-}
-
 fn tails() -> Vec<Row> {
     let follow = |consumers| Row {
         name: format!("tail-{consumers}"),
@@ -279,6 +270,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::figure::ENOUGH;
 
     fn all() -> impl Iterator<Item = Row> {
         groups().into_iter().flat_map(|group| group.rows)
@@ -287,6 +279,13 @@ mod tests {
     #[test]
     fn names_are_unique() {
         assert_eq!(all().map(|row| row.name).collect::<BTreeSet<_>>().len(), all().count());
+    }
+
+    #[test]
+    fn three_rounds_at_a_rate_have_a_quantile_of_a_thousand() {
+        let rates = all().filter(|row| matches!(row.load, Load::Rate { .. } | Load::Commit { .. }));
+        let counted = rates.map(|row| row.requests).filter(|requests| *requests > 0);
+        assert!(counted.chain([requests_at(1)]).all(|of_a_round| 3 * of_a_round >= ENOUGH));
     }
 
     #[test]

@@ -67,8 +67,8 @@ pub struct Server {
     pid: u32,
     /// When its process was started.
     pub started: Instant,
-    /// Whether it has served a round before.
-    pub is_warm: bool,
+    /// It has served a round before.
+    is_warm: bool,
     own: Option<Own>,
 }
 
@@ -90,11 +90,12 @@ impl Kept {
     }
 
     /// Where a round is over: others than Kafka stop.
-    pub fn give_back(&self, side: &Side, server: Server) -> anyhow::Result<()> {
+    pub fn give_back(&self, side: &Side, mut server: Server) -> anyhow::Result<()> {
         if let Side::Kafka(_) = side {
             server.until_at_rest()?;
             server.signal(Signal::SIGSTOP)?;
-            *self.slot() = Some(server.warm());
+            server.is_warm = true;
+            *self.slot() = Some(server);
             return Ok(());
         }
         server.stop()
@@ -219,9 +220,8 @@ impl Server {
         bail!("the server has no rest {} s after the load has ended", REST_LIMIT.as_secs())
     }
 
-    fn warm(mut self) -> Server {
-        self.is_warm = true;
-        self
+    pub fn is_warm(&self) -> bool {
+        self.is_warm
     }
 
     /// Ends the process, and leaves what it has stored.

@@ -292,3 +292,29 @@ pub fn rested(server: &Server) -> anyhow::Result<Resident> {
 pub fn mib(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names of what is left of a case of such a name.
+    fn kept(case: &str, is_quick: bool, wanted: &str) -> Vec<String> {
+        let case = all().into_iter().find(|one| one.name == case).unwrap();
+        let kept = case.keep_named(is_quick, |name| name == wanted);
+        kept.iter().flat_map(Case::names).map(String::from).collect()
+    }
+
+    #[test]
+    fn a_case_is_asked_for_by_its_name_or_by_those_of_its_rows() {
+        assert_eq!(kept("tail", false, "tail"), ["tail-0", "tail-1", "tail-5", "mixed-16k-4x4"]);
+        assert_eq!(kept("tail", true, "tail"), ["tail-5"], "which stands for it");
+        assert_eq!(kept("tail", true, "tail-1"), ["tail-1"]);
+        assert_eq!(kept("tail", true, "idle"), [""; 0]);
+        assert_eq!(kept("idle", true, "idle"), ["idle"]);
+    }
+
+    #[test]
+    fn every_case_has_a_quick_form() {
+        assert!(all().into_iter().all(|case| case.keep_quick().is_some()));
+    }
+}

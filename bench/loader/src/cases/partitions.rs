@@ -23,7 +23,6 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     TOPICS.iter().try_for_each(|name| server.ask_for_topic(round.side, name, topic))?;
     let last = topic.partitions as i32 - 1;
     TOPICS.iter().try_for_each(|name| write_to(&server, name, last..=last))?;
-    // Kafka's JVM has just started here, as has the broker that somebody makes so many partitions of at once.
     add("until all are made", (began.elapsed().as_secs_f64(), "s"), Goals::of_kafka(0.05));
     let cpu_made = server.cpu()?;
     add("processor time of that", ((cpu_made - cpu_before).as_secs_f64(), "s"), Goals::of_kafka(0.05));
