@@ -13,6 +13,12 @@ use crate::{Lane, Rt, Runs};
 /// Cold reads, syncs and scans that may run at once; more than a disk has heads for, few enough to cost little memory.
 const BLOCKING_THREADS_MAX: usize = 32;
 
+/// One that a disk holds up must not be the only one.
+const WORKERS_MIN: usize = 2;
+/// How often it is looked whether a worker is held up: while there is something to do, and when there has been nothing for long.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_EVERY_IDLE: Duration = Duration::from_millis(160);
+
 /// Owns the threads. Dropping it ends them without waiting for what still blocks.
 #[derive(Debug)]
 pub struct Threads {
@@ -31,7 +37,7 @@ pub(crate) struct Handles {
 impl Threads {
     pub fn start() -> std::io::Result<(Threads, Rt)> {
         let data = Builder::new_multi_thread()
-            .worker_threads(cores())
+            .worker_threads(cores().max(WORKERS_MIN))
             .max_blocking_threads(BLOCKING_THREADS_MAX)
             .thread_name("data")
             .enable_all()
@@ -42,6 +48,7 @@ impl Threads {
             .thread_name("control")
             .enable_all()
             .build()?;
+        control.spawn(relieve(data.handle().clone()));
         let handles = Handles {
             data: data.handle().clone(),
             control: control.handle().clone(),
@@ -60,6 +67,33 @@ impl Threads {
     pub fn stop(self, limit: Duration) {
         self.data.shutdown_timeout(limit);
         self.control.shutdown_background();
+    }
+}
+
+/// Wakes another worker when one is held up by what it runs.
+///
+/// In tokio the worker that finds sockets ready takes what follows from it itself, and wakes no other for a single task. When
+/// that task blocks, in a write whose disk does not answer, the others sleep on: nobody looks at the sockets any more. A task
+/// from outside wakes one of them, and with nothing else to do it looks.
+async fn relieve(data: Handle) {
+    let metrics = data.metrics();
+    // How often each of them has gone to sleep or woken up: odd while it sleeps.
+    let mut before = vec![0; metrics.num_workers()];
+    let mut rest = LOOK_EVERY;
+    loop {
+        tokio::time::sleep(rest).await;
+        let (mut is_held_up, mut sleeps, mut is_idle) = (false, false, true);
+        for (worker, before) in before.iter_mut().enumerate() {
+            let count = metrics.worker_park_unpark_count(worker);
+            let (is_asleep, has_moved) = (count % 2 == 1, count != std::mem::replace(before, count));
+            is_held_up |= !is_asleep && !has_moved;
+            sleeps |= is_asleep;
+            is_idle &= is_asleep && !has_moved;
+        }
+        if is_held_up && sleeps {
+            data.spawn(async {});
+        }
+        rest = if is_idle { (rest * 2).min(LOOK_EVERY_IDLE) } else { LOOK_EVERY };
     }
 }
 
@@ -125,4 +159,30 @@ pub(crate) fn memory_bytes() -> u64 {
 pub(crate) fn host_name() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if name.trim().is_empty() { "localhost".to_owned() } else { name.trim().to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_is_held_up_leaves_the_sockets_and_timers_to_the_others() {
+        let (threads, rt) = Threads::start().unwrap();
+        let (release, held) = mpsc::channel();
+        // Timers are looked after by the worker that looks at the sockets: it is the one that runs, and is held up by, the
+        // first of these.
+        let clock = rt.clone();
+        let first = rt.spawn(Lane::Data, "held up", async move {
+            clock.sleep(Duration::from_millis(5)).await;
+            held.recv_timeout(Duration::from_secs(20))
+        });
+        let clock = rt.clone();
+        let _second = rt.spawn(Lane::Data, "releases", async move {
+            clock.sleep(Duration::from_millis(50)).await;
+            release.send(())
+        });
+        assert_eq!(threads.block_on(first).unwrap(), Ok(()));
+    }
 }

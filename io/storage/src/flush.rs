@@ -28,7 +28,6 @@ use crate::{LogDir, Place, lock};
 
 /// Bytes that are read and written again at once after a failed sync.
 const REWRITE_BYTES: usize = 256 << 10;
-const WRITE_BACK_STEP_BYTES: u64 = 1 << 20;
 
 /// How far a log has come.
 #[derive(Debug)]
@@ -71,7 +70,8 @@ pub struct FlushOptions {
     pub flush_from_bytes: u64,
     /// How long a log may stay dirty.
     pub dirty_ms_max: i64,
-    /// Bytes of a log after which they are written back, not waiting for a flush.
+    /// Bytes that are written back at once, not waiting for a flush: of a file, from one multiple of this to the next, as
+    /// soon as all of them are there.
     pub write_back_bytes: u64,
 }
 
@@ -211,26 +211,30 @@ impl Dirty {
         let active = self.log.active()?;
         let end = lock(&self.log.progress).end;
         let from = if self.written_back.segment == end.segment { self.written_back.position } else { 0 };
-        if active.base_offset != end.segment || end.position.saturating_sub(from) < bytes {
+        let to = end.position - end.position % bytes;
+        if active.base_offset != end.segment || to <= from {
             return None;
         }
-        self.written_back = end;
-        Some(WriteBack { file: active.file().ok()?, range: from..end.position })
+        self.written_back = Place { position: to, ..end };
+        Some(WriteBack { file: active.file().ok()?, range: from..to, bytes })
     }
 }
 
 /// Bytes of a log that no flush was asked for. They are written back in steps, with a rest after each: to hand many
-/// megabytes to the disk takes a kernel milliseconds, in which an append to the same file waits.
+/// megabytes to the disk takes a kernel milliseconds, in which an append to the same file waits. The steps are not small
+/// and do not overlap: each is a piece of the file that lies by itself on the disk, and what the file system does to join many of
+/// them holds up appends for longer.
 #[derive(Debug)]
 pub struct WriteBack {
     file: Arc<dyn DiskFile>,
     range: Range<u64>,
+    bytes: u64,
 }
 
 impl WriteBack {
     /// Starts to write back the next bytes. False where none are left.
     pub fn step(&mut self) -> bool {
-        let to = self.range.end.min(self.range.start + WRITE_BACK_STEP_BYTES);
+        let to = self.range.end.min((self.range.start / self.bytes + 1) * self.bytes);
         // A hint, as is its failure: the flush will tell.
         let _ = self.file.start_write_back(self.range.start..to);
         self.range.start = to;

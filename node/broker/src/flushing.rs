@@ -160,9 +160,9 @@ enum Retry {
 }
 
 /// How long producers have the disk for themselves between two steps of writing back: at most 256 MiB are written back in a second.
-const WRITE_BACK_REST: Duration = Duration::from_millis(4);
+const WRITE_BACK_REST: Duration = Duration::from_millis(16);
 /// And so many steps are taken before it is seen whether to stop.
-const WRITE_BACK_STEPS: usize = 8;
+const WRITE_BACK_STEPS: usize = 4;
 
 /// Writes back what it is sent. A flush waits for none of it.
 async fn write_back_all(rt: Rt, mut sent: mpsc::UnboundedReceiver<WriteBack>) {

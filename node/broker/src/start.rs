@@ -56,8 +56,8 @@ use crate::web::Web;
 const QUEUED_BYTES_DEFAULT: usize = 64 << 20;
 /// A log is flushed when it has been dirty for so long: a crash leaves little to check.
 const DIRTY_MS_MAX: i64 = 30_000;
-/// So many dirty bytes of one log are written back without waiting for its flush.
-const WRITE_BACK_BYTES: u64 = 8 << 20;
+/// One step of writing back: less makes more extents of a file than an ext4 joins in passing, more takes a processor for long.
+const WRITE_BACK_BYTES: u64 = 4 << 20;
 /// So many dirty bytes of all logs are not waited with either: a start after a crash reads them in less than a second.
 const FLUSH_FROM_BYTES: u64 = 512 << 20;
 /// Connections to metrics and health that wait in the kernel.
