@@ -95,15 +95,24 @@ pub struct State {
     pub(crate) consumer: BTreeMap<Arc<str>, consumer::Group>,
     /// By group; there are no empty maps in it.
     pub(crate) offsets: BTreeMap<Arc<str>, Offsets>,
+    /// Those of `offsets` that are neither in `groups` nor in `consumer`: hardly ever any, so that a commit need not look.
+    pub(crate) ended: BTreeSet<Arc<str>>,
     /// Those of transactions that are not over.
     pub(crate) pending: PendingOffsets,
 }
 
 impl State {
-    /// A consumer that only commits offsets makes a group too.
-    fn make_group(&mut self, group: &Arc<str>) {
+    pub(crate) fn make_group(&mut self, group: &Arc<str>) {
         if !self.groups.contains_key(group) && !self.consumer.contains_key(group) {
             self.groups.insert(group.clone(), GroupMetadataValue::default());
+            self.ended.remove(group);
+        }
+    }
+
+    /// The group's record is gone. What it has committed is not.
+    pub(crate) fn ended(&mut self, group: &Arc<str>) {
+        if self.offsets.contains_key(group) && !self.groups.contains_key(group) && !self.consumer.contains_key(group) {
+            self.ended.insert(group.clone());
         }
     }
 }
@@ -248,16 +257,17 @@ impl Machine for Groups {
     fn replay(state: &mut State, at: At, record: &Record) {
         match record {
             Record::OffsetCommit(key, Some(value)) => {
-                state.make_group(&key.group);
                 state.commit_offset(at.offset, key, Offset::from(value));
             }
             Record::OffsetCommit(key, None) => state.forget_offset(key),
             Record::GroupMetadata(key, Some(value)) => {
                 state.consumer.remove(&key.group);
+                state.ended.remove(&key.group);
                 state.groups.insert(key.group.clone(), value.clone());
             }
             Record::GroupMetadata(key, None) => {
                 state.groups.remove(&key.group);
+                state.ended(&key.group);
             }
             Record::ConsumerGroupMetadata(key, value) => replay::metadata(state, &key.group_id, value.as_ref()),
             Record::ConsumerGroupPartitionMetadata(key, value) => {

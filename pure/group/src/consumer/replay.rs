@@ -25,6 +25,7 @@ impl State {
     fn consumer_group(&mut self, id: &Arc<str>) -> &mut Group {
         if !self.consumer.contains_key(id) {
             self.groups.remove(id);
+            self.ended.remove(id);
         }
         self.consumer.entry(id.clone()).or_default()
     }
@@ -37,7 +38,10 @@ pub(crate) fn metadata(state: &mut State, id: &Arc<str>, value: Option<&Consumer
             group.epoch = value.epoch;
             group.metadata_hash = value.metadata_hash;
         }
-        None => drop(state.consumer.remove(id)),
+        None => {
+            state.consumer.remove(id);
+            state.ended(id);
+        }
     }
 }
 

@@ -55,17 +55,19 @@ impl State {
         self.offsets.get(group)?.get(topic)?.get(&partition)
     }
 
-    fn set_offset(&mut self, key: &OffsetCommitKey, offset: Offset) {
+    /// Whether the group was there for certain: it has not to be looked up.
+    fn set_offset(&mut self, key: &OffsetCommitKey, offset: Offset) -> bool {
         // Where both are known, as nearly always, no name is copied.
-        if let Some(topics) = self.offsets.get_mut(&key.group) {
-            if let Some(partitions) = topics.get_mut(&key.topic) {
-                partitions.insert(key.partition, offset);
-            } else {
-                topics.insert(key.topic.clone(), [(key.partition, offset)].into());
-            }
-        } else {
+        let Some(topics) = self.offsets.get_mut(&key.group) else {
             self.offsets.insert(key.group.clone(), [(key.topic.clone(), [(key.partition, offset)].into())].into());
+            return false;
+        };
+        if let Some(partitions) = topics.get_mut(&key.topic) {
+            partitions.insert(key.partition, offset);
+        } else {
+            topics.insert(key.topic.clone(), [(key.partition, offset)].into());
         }
+        !self.ended.contains(&key.group)
     }
 
     fn remove_offset(&mut self, key: &OffsetCommitKey) {
@@ -78,6 +80,7 @@ impl State {
         }
         if topics.is_empty() {
             self.offsets.remove(&key.group);
+            self.ended.remove(&key.group);
         }
     }
 

@@ -111,12 +111,14 @@ impl PendingOffsets {
 }
 
 impl State {
-    /// A record at `at` commits an offset.
+    /// A record at `at` commits an offset. A consumer that does nothing else makes a group, too.
     pub(crate) fn commit_offset(&mut self, at: i64, key: &OffsetCommitKey, offset: Offset) {
         if !self.pending.is_empty() {
             self.pending.overtake(key, at);
         }
-        self.set_offset(key, offset);
+        if !self.set_offset(key, offset) {
+            self.make_group(&key.group);
+        }
     }
 
     /// The same in a transaction.
@@ -140,7 +142,10 @@ impl State {
             });
             for (topic, partition, pending) in all {
                 if outcome == TxnOutcome::Committed && !pending.is_overtaken {
-                    self.commit_offset(pending.at, &key(&group, &topic, partition), pending.offset);
+                    let key = key(&group, &topic, partition);
+                    self.pending.overtake(&key, pending.at);
+                    self.set_offset(&key, pending.offset);
+                    self.ended(&group);
                 }
             }
         }

@@ -1,16 +1,16 @@
 //! Offsets that transactions of another broker have committed, or were about to.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ottla_base::{Now, TxnOutcome, Uuid};
 use ottla_group::{Command, Config, DeletedTopic, Groups, OffsetFetch, Record, Reply, Soft};
 use ottla_machine::{At, Load, Output, Shard, Waiter};
 use ottla_wire::ErrorCode;
 use ottla_wire::messages::{
-    DeleteGroupsRequest, OffsetDeleteRequest, OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
-    OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponsePartitions,
+    DeleteGroupsRequest, ListGroupsRequest, OffsetDeleteRequest, OffsetDeleteRequestPartition,
+    OffsetDeleteRequestTopic, OffsetFetchRequestGroup, OffsetFetchRequestTopics, OffsetFetchResponsePartitions,
 };
-use ottla_wire::records::consumer_offsets::{OffsetCommitKey, OffsetCommitValue};
+use ottla_wire::records::consumer_offsets::{GroupMetadataKey, OffsetCommitKey, OffsetCommitValue};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -26,6 +26,8 @@ enum Entry {
     Pending(i64, Place),
     Tombstone(Place),
     Marker(i64, TxnOutcome),
+    /// Of the group's own record.
+    GroupTombstone(usize),
 }
 
 fn key((group, topic, partition): Place) -> OffsetCommitKey {
@@ -53,6 +55,9 @@ fn load_with(log: &[Entry], soft: Soft) -> Shard<Groups> {
             Entry::Pending(producer_id, place) => load.replay_pending(at, producer_id, &commit(offset, place)),
             Entry::Tombstone(place) => load.replay(at, &Record::OffsetCommit(key(place), None)),
             Entry::Marker(producer_id, outcome) => load.replay_marker(at, producer_id, outcome),
+            Entry::GroupTombstone(group) => {
+                load.replay(at, &Record::GroupMetadata(GroupMetadataKey { group: GROUPS[group].into() }, None));
+            }
         }
     }
     load.start(log.len() as i64, soft, Now { mono_ms: 0, wall_ms: 2000 }).0
@@ -91,6 +96,13 @@ fn offset(shard: &mut Shard<Groups>, (group, topic, partition): Place, require_s
         }
         other => panic!("{other:?}"),
     }
+}
+
+fn listed(shard: &mut Shard<Groups>) -> Vec<String> {
+    let (_, Reply::ListGroups(reply)) = ask(shard, Command::ListGroups(ListGroupsRequest::default())) else {
+        panic!("a list is answered")
+    };
+    reply.groups.iter().map(|group| group.group_id.to_string()).collect()
 }
 
 const A: Place = (0, 0, 0);
@@ -179,6 +191,8 @@ fn what_a_transaction_may_change_does_not_expire() {
 /// Kafka's own rule: an offset is replaced by one of a later record only.
 #[derive(Default)]
 struct Model {
+    /// A group is made by any commit, and by no end of a transaction.
+    groups: BTreeSet<usize>,
     committed: BTreeMap<Place, i64>,
     pending: BTreeMap<i64, BTreeMap<Place, i64>>,
 }
@@ -189,9 +203,11 @@ impl Model {
         for (offset, entry) in (0..).zip(log) {
             match *entry {
                 Entry::Commit(place) => {
+                    model.groups.insert(place.0);
                     model.committed.insert(place, offset);
                 }
                 Entry::Pending(producer, place) => {
+                    model.groups.insert(place.0);
                     model.pending.entry(producer).or_default().insert(place, offset);
                 }
                 Entry::Tombstone(place) => {
@@ -199,6 +215,9 @@ impl Model {
                     for places in model.pending.values_mut() {
                         places.remove(&place);
                     }
+                }
+                Entry::GroupTombstone(group) => {
+                    model.groups.remove(&group);
                 }
                 Entry::Marker(producer, outcome) => {
                     let pending = model.pending.remove(&producer).unwrap_or_default();
@@ -220,6 +239,7 @@ fn any_entry() -> impl Strategy<Value = Entry> {
         3 => place().prop_map(Entry::Commit),
         6 => (0..3i64, place()).prop_map(|(producer, place)| Entry::Pending(producer, place)),
         1 => place().prop_map(Entry::Tombstone),
+        1 => (0..2usize).prop_map(Entry::GroupTombstone),
         2 => (0..3i64, outcome).prop_map(|(producer, outcome)| Entry::Marker(producer, outcome)),
     ]
 }
@@ -229,6 +249,7 @@ proptest! {
     fn offsets_are_those_of_kafka(log in vec(any_entry(), 0..60)) {
         let model = Model::of(&log);
         let mut shard = load(&log);
+        prop_assert_eq!(listed(&mut shard), model.groups.iter().map(|&group| GROUPS[group]).collect::<Vec<_>>());
         for place in (0..2).flat_map(|group| (0..4usize).map(move |i| (group, i / 2, i as i32 % 2))) {
             let committed = model.committed.get(&place).copied().unwrap_or(-1);
             prop_assert_eq!(offset(&mut shard, place, false), Some(committed));
