@@ -71,7 +71,7 @@ pub struct FlushOptions {
     /// How long a log may stay dirty.
     pub dirty_ms_max: i64,
     /// Bytes that are written back at once, not waiting for a flush: of a file, from one multiple of this to the next, as
-    /// soon as all of them are there.
+    /// soon as all of them are there. Not 0.
     pub write_back_bytes: u64,
 }
 

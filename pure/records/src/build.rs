@@ -56,6 +56,9 @@ pub struct Header<'a> {
     pub value: Option<&'a [u8]>,
 }
 
+/// What a batch that is being built has room for at first.
+const ROOM_BYTES: usize = 1 << 10;
+
 /// Collects records into a batch. Offsets are consecutive from the base offset.
 #[derive(Debug)]
 pub struct BatchBuilder {
@@ -69,13 +72,9 @@ pub struct BatchBuilder {
 
 impl BatchBuilder {
     pub fn new(options: BatchOptions) -> BatchBuilder {
-        BatchBuilder {
-            options,
-            bytes: vec![0; HEADER_BYTES],
-            record_count: 0,
-            base_timestamp: NO_TIMESTAMP,
-            max_timestamp: NO_TIMESTAMP,
-        }
+        let mut bytes = Vec::with_capacity(ROOM_BYTES);
+        bytes.resize(HEADER_BYTES, 0);
+        BatchBuilder { options, bytes, record_count: 0, base_timestamp: NO_TIMESTAMP, max_timestamp: NO_TIMESTAMP }
     }
 
     pub fn push(&mut self, record: &NewRecord<'_>) {

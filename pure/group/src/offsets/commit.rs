@@ -101,7 +101,7 @@ fn check(group: &classic::Group, request: &OffsetCommitRequest) -> Result<(), Er
 }
 
 fn records(request: &OffsetCommitRequest, now_ms: i64, is_fine: impl Fn(Option<&str>) -> bool) -> Vec<Record> {
-    let mut records = Vec::new();
+    let mut records = Vec::with_capacity(request.topics.iter().map(|topic| topic.partitions.len()).sum());
     for topic in &request.topics {
         for partition in topic.partitions.iter().filter(|partition| is_fine(partition.committed_metadata.as_deref())) {
             let mut value = OffsetCommitValue {

@@ -30,13 +30,16 @@ pub fn encode_versioned(message: &impl Message, writer: &mut Writer<'_>, version
     message.encode(writer, version);
 }
 
+/// Room for what is written most: what a group has committed for a partition.
+const ROOM_BYTES: usize = 64;
+
 pub(super) fn read_value<M: Message>(value: Option<&[u8]>) -> Result<Option<M>, DecodeError> {
     value.map(|value| decode_versioned(&mut Reader::new(value))).transpose()
 }
 
 pub(super) fn write_value(value: Option<&impl Message>, version: i16) -> Option<Vec<u8>> {
     value.map(|value| {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(ROOM_BYTES);
         encode_versioned(value, &mut Writer::new(&mut out), version);
         out
     })
@@ -44,7 +47,7 @@ pub(super) fn write_value(value: Option<&impl Message>, version: i16) -> Option<
 
 /// Where a value has its version, a key has the record id; its fields are those of version 0.
 pub(super) fn write_key(id: i16, key: &impl Message) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(ROOM_BYTES);
     let mut writer = Writer::new(&mut out);
     writer.i16(id);
     key.encode(&mut writer, 0);
