@@ -1,7 +1,8 @@
 //! The runtime in production: tokio on real threads.
 
 use std::future::Future;
-use std::sync::{Arc, Weak};
+use std::sync::mpsc::RecvTimeoutError;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -25,7 +26,8 @@ const LOOK_EVERY_IDLE: Duration = Duration::from_millis(160);
 pub struct Threads {
     data: Runtime,
     control: Runtime,
-    _alive: Arc<()>,
+    /// The thread that relieves workers ends with it.
+    _goes_on: mpsc::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -50,16 +52,15 @@ impl Threads {
             .thread_name("control")
             .enable_all()
             .build()?;
-        let alive = Arc::new(());
-        let (workers, is_alive) = (data.handle().clone(), Arc::downgrade(&alive));
-        thread::Builder::new().name("relief".into()).spawn(move || relieve(&workers, &is_alive))?;
+        let ((goes_on, is_over), workers) = (mpsc::channel(), data.handle().clone());
+        thread::Builder::new().name("relief".into()).spawn(move || relieve(&workers, &is_over))?;
         let handles = Handles {
             data: data.handle().clone(),
             control: control.handle().clone(),
             start: Instant::now(),
             dice: Dice::kernel()?,
         };
-        Ok((Threads { data, control, _alive: alive }, Rt(Runs::Threads(Arc::new(handles)))))
+        Ok((Threads { data, control, _goes_on: goes_on }, Rt(Runs::Threads(Arc::new(handles)))))
     }
 
     /// Runs a future on the control lane from outside, to its end.
@@ -74,20 +75,19 @@ impl Threads {
     }
 }
 
-/// Wakes another worker when one is held up by what it runs, until nobody holds what `alive` points to. A thread of its own,
-/// for the same disk may hold up any other.
+/// Wakes another worker when one is held up by what it runs, until nobody is there to tell that it is over. A thread of its
+/// own, for the same disk may hold up any other.
 ///
 /// In tokio the worker that finds sockets ready takes what follows from it itself, and wakes no other for a single task. When
 /// that task blocks, in a write whose disk does not answer, the others sleep on: nobody looks at the sockets any more. A task
 /// from outside wakes one of them, and with nothing else to do it looks. One that merely has much to do looks the same, and
 /// to wake another does no harm then.
-fn relieve(data: &Handle, alive: &Weak<()>) {
+fn relieve(data: &Handle, over: &mpsc::Receiver<()>) {
     let metrics = data.metrics();
     // How often each of them has gone to sleep or woken up: odd while it sleeps.
     let mut before = vec![0; metrics.num_workers()];
     let mut rest = LOOK_EVERY;
-    while alive.strong_count() > 0 {
-        thread::sleep(rest);
+    while over.recv_timeout(rest) == Err(RecvTimeoutError::Timeout) {
         let (mut is_held_up, mut sleeps, mut is_idle) = (false, false, true);
         for (worker, before) in before.iter_mut().enumerate() {
             let count = metrics.worker_park_unpark_count(worker);
@@ -169,8 +169,6 @@ pub(crate) fn host_name() -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use super::*;
 
     #[test]
