@@ -211,6 +211,13 @@ impl Figure {
         self.goals.itself.or(self.goals.of_kafka).or(self.goals.of_floor).is_some()
     }
 
+    /// Whether there is something that a goal could be compared to.
+    pub fn is_judged(&self) -> bool {
+        let Goals { itself, of_kafka, of_floor, .. } = self.goals;
+        let has = |goal: Option<f64>, to: &str| goal.is_some() && self.multiple(to).is_some();
+        itself.is_some() && self.of("ottla").is_some() || has(of_kafka, "kafka") || has(of_floor, "floor")
+    }
+
     /// Whether a goal is missed.
     pub fn is_missed(&self) -> bool {
         self.is_over_itself()
@@ -343,6 +350,12 @@ mod tests {
         assert!(figure(Goals::itself(1.9), [2.0, 1.0, 1.0]).is_missed());
         assert!(!figure(Goals::itself(2.0), [2.0, 1.0, 1.0]).is_missed());
         assert!(!figure(Goals::NONE, [2.0, 1.0, 1.0]).is_missed());
+        let mut alone = figure(both, [2.0, 1.0, 40.0]);
+        assert!(alone.is_judged());
+        alone.values.remove("kafka");
+        assert!(alone.is_judged(), "by the floor");
+        alone.values.remove("floor");
+        assert!(!alone.is_judged() && !alone.is_missed());
     }
 
     #[test]

@@ -16,12 +16,15 @@ pub struct Machine {
     processors: usize,
     memory_gib: u64,
     kernel: String,
+    /// File system of the servers' directories, and how it is mounted.
+    disk: String,
     /// Over the last minute, before we began.
     load_average: f64,
 }
 
 impl Machine {
-    pub fn look() -> Machine {
+    /// `out` is where the servers' directories will be.
+    pub fn look(out: &Path) -> Machine {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {
             let line = text.lines().find(|line| line.starts_with(name));
@@ -34,15 +37,16 @@ impl Machine {
             processors: std::thread::available_parallelism().map_or(1, usize::from),
             memory_gib: memory_kib >> 20,
             kernel: read("/proc/sys/kernel/osrelease").trim().to_string(),
+            disk: mounted(&read("/proc/self/mounts"), out).unwrap_or("unknown".into()),
             load_average: read("/proc/loadavg").split(' ').next().and_then(|load| load.parse().ok()).unwrap_or(0.0),
         }
     }
 
     /// For people.
     pub fn lines(&self) -> Vec<String> {
-        let Machine { cpu, processors, memory_gib, kernel, load_average } = self;
+        let Machine { cpu, processors, memory_gib, kernel, disk, load_average } = self;
         let mut lines = vec![format!(
-            "{cpu}, {processors} processors, {memory_gib} GiB, Linux {kernel}, load average {load_average}"
+            "{cpu}, {processors} processors, {memory_gib} GiB, Linux {kernel}, {disk}, load average {load_average}"
         )];
         if *load_average > QUIET_LOAD * *processors as f64 {
             lines
@@ -54,9 +58,20 @@ impl Machine {
     pub fn json(&self) -> Value {
         json!({
             "cpu": self.cpu, "processors": self.processors, "memory_gib": self.memory_gib, "kernel": self.kernel,
-            "load_average_before": self.load_average,
+            "disk": self.disk, "load_average_before": self.load_average,
         })
     }
+}
+
+/// Of the mounts that the path is below the last and closest one: `ext4 (rw,relatime)`.
+fn mounted(mounts: &str, path: &Path) -> Option<String> {
+    let path = path.ancestors().find_map(|path| path.canonicalize().ok())?;
+    let above = mounts.lines().filter_map(|line| {
+        let mut words = line.split(' ').skip(1);
+        let (point, kind, options) = (words.next()?, words.next()?, words.next()?);
+        path.starts_with(point).then_some((point.len(), kind, options))
+    });
+    above.max_by_key(|(length, ..)| *length).map(|(_, kind, options)| format!("{kind} ({options})"))
 }
 
 pub fn since_epoch() -> Duration {
@@ -73,4 +88,17 @@ pub fn version(program: &Path) -> String {
 fn said_by(command: &mut Command) -> Option<String> {
     let output = command.output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closest_mount_is_that_of_a_path() {
+        let mounts = "/dev/a / ext4 rw,discard 0 0\nproc /proc proc rw 0 0\n/dev/b / xfs rw 0 0\n";
+        assert_eq!(mounted(mounts, Path::new("/proc/self-not-there/out")).unwrap(), "proc (rw)");
+        assert_eq!(mounted(mounts, Path::new("/not-there")).unwrap(), "xfs (rw)");
+        assert_eq!(mounted("", Path::new("/")), None);
+    }
 }

@@ -22,6 +22,7 @@ mod rows;
 mod server;
 mod warm;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
@@ -29,10 +30,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use anyhow::{Context, ensure};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use apache::Apache;
-use cases::{Case, Effort};
+use cases::{Case, Effort, Tools};
 use machine::Machine;
 use options::{Options, Purpose, Servers};
 use server::Side;
@@ -58,10 +59,12 @@ fn run(options: &Options) -> anyhow::Result<()> {
         Some((_, path)) => Some(check::read(path)?),
         None => None,
     };
-    let is_named = |name: &str| options.names.iter().any(|wanted| name.contains(wanted.as_str()));
+    let all: Vec<Case> = cases::all();
+    let known: BTreeSet<&str> = all.iter().flat_map(|case| case.names().into_iter().chain([case.name])).collect();
+    let is_named = options::named(&options.names, &known);
     let wanted = |case: Case| match &baseline {
         Some(rows) => case.keep_named(true, |name| rows.contains_key(name)),
-        None if !options.names.is_empty() => case.keep_named(options.is_quick, is_named),
+        None if !options.names.is_empty() => case.keep_named(options.is_quick, &is_named),
         None if options.is_quick => case.keep_quick(),
         None => Some(case),
     };
@@ -74,13 +77,13 @@ fn run(options: &Options) -> anyhow::Result<()> {
     }
     // What a run has left that was cut off.
     server::clean(&options.out)?;
-    let machine = Machine::look();
+    let machine = Machine::look(&options.out);
     machine.lines().iter().for_each(|line| say(line));
     let book = Book {
         path: options.out.join(format!("{}.json", machine::since_epoch().as_secs())),
         options,
         machine,
-        versions: sides.iter().map(|side| (side.name().into(), version(side))).collect(),
+        versions: versions(&sides, &options.tools),
     };
     let servers: Vec<&str> = sides.iter().map(Side::name).collect();
     let Options { rounds, is_quick, out, tools, .. } = options;
@@ -94,19 +97,20 @@ fn run(options: &Options) -> anyhow::Result<()> {
             // The others are none the worse for it.
             Err(error) => {
                 say(&format!("{name}: {error:#}"));
-                failed.push(name);
+                failed.push(json!({ "case": name, "why": format!("{error:#}") }));
+                book.keep(&kept, &failed)?;
                 continue;
             }
         };
         let seconds = began.elapsed().as_secs();
         say(&format!("{name}: {about} Measured in {seconds} s."));
         results.figures.iter().for_each(|figure| say(&report::line(figure, &servers)));
-        kept.push(json!({ "case": name, "about": about, "results": results.json() }));
-        book.keep(&kept)?;
+        kept.push(json!({ "case": name, "about": about, "seconds": seconds, "results": results.json() }));
+        book.keep(&kept, &failed)?;
         all_figures.extend(results.figures);
     }
     server::clean(out)?;
-    ensure!(failed.is_empty(), "not measured: {}", failed.join(", "));
+    ensure!(failed.is_empty(), "{} of the cases could not be measured", failed.len());
     if let Some((purpose, path)) = &options.baseline {
         match purpose {
             Purpose::Check => {
@@ -141,12 +145,12 @@ struct Book<'a> {
     options: &'a Options,
     machine: Machine,
     /// Read once: the tree may be edited meanwhile.
-    versions: serde_json::Map<String, Value>,
+    versions: Map<String, Value>,
 }
 
 impl Book<'_> {
     /// Writes what there is: a run that is cut off loses the case that it was at.
-    fn keep(&self, cases: &[Value]) -> anyhow::Result<()> {
+    fn keep(&self, cases: &[Value], failed: &[Value]) -> anyhow::Result<()> {
         let all = json!({
             "command": self.options.command(),
             "machine": self.machine.json(),
@@ -154,6 +158,7 @@ impl Book<'_> {
             "is_quick": self.options.is_quick,
             "rounds": self.options.rounds,
             "cases": cases,
+            "failed": failed,
         });
         fs::create_dir_all(&self.options.out)?;
         // Whoever cuts off the run leaves what was there before.
@@ -161,6 +166,12 @@ impl Book<'_> {
         fs::write(&new, format!("{all:#}\n")).with_context(|| format!("cannot write {}", new.display()))?;
         fs::rename(&new, &self.path).with_context(|| format!("cannot write {}", self.path.display()))
     }
+}
+
+fn versions(sides: &[Side], tools: &Tools) -> Map<String, Value> {
+    let servers = sides.iter().map(|side| (side.name().into(), version(side)));
+    let clients = tools.python.iter().map(|python| ("librdkafka".into(), cases::librdkafka_version(python).into()));
+    servers.chain(clients).collect()
 }
 
 fn version(side: &Side) -> Value {

@@ -1,5 +1,6 @@
 //! The command line: what `cargo xtask bench` passes on, and where it built the servers.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ usage: cargo xtask bench [NAME...] [--quick] [--rounds N] [--list] [--without-ka
        cargo xtask bench --check | --keep
        cargo xtask bench --page [FILE...]
 
-  NAME              rows whose name contains it; without one, all
+  NAME              the case or row of that name, or all whose name contains it; without one, all
   --quick           some rows, one round, with a quarter of the requests
   --rounds N        counted rounds of each row (3)
   --list            tells the names
@@ -64,7 +65,10 @@ impl Options {
             Servers::Ours { .. } if self.tools.jars.is_none() => command += " --without-kafka",
             Servers::Ours { .. } => {}
         }
-        command + &format!(" --rounds {}", self.rounds)
+        if self.rounds != rounds_by_default(self.baseline.is_some(), self.is_quick) {
+            command += &format!(" --rounds {}", self.rounds);
+        }
+        command
     }
 }
 
@@ -100,17 +104,42 @@ pub fn parse(arguments: impl Iterator<Item = String>) -> anyhow::Result<Options>
         _ => bail!("--at and --pid go together\n{USAGE}"),
     };
     is_quick |= baseline.is_some();
-    let rounds = rounds.unwrap_or(match (&baseline, is_quick) {
-        (Some(_), _) => check::ROUNDS,
-        (None, true) => 1,
-        (None, false) => ROUNDS,
-    });
+    let rounds = rounds.unwrap_or_else(|| rounds_by_default(baseline.is_some(), is_quick));
     Ok(Options { names, is_quick, rounds, lists, servers, tools, baseline, out: out.context(USAGE)? })
+}
+
+fn rounds_by_default(has_baseline: bool, is_quick: bool) -> usize {
+    match (has_baseline, is_quick) {
+        (true, _) => check::ROUNDS,
+        (false, true) => 1,
+        (false, false) => ROUNDS,
+    }
+}
+
+/// Whether a case or row is asked for: by its own name, or by a part of it that is nobody's name.
+pub fn named(wanted: &[String], known: &BTreeSet<&str>) -> impl Fn(&str) -> bool {
+    move |name| {
+        wanted.iter().any(|wanted| name == wanted || name.contains(wanted.as_str()) && !known.contains(wanted.as_str()))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_of_one_is_not_a_part_of_others() {
+        let known = ["start", "start-2000-clean", "tail", "tail-1"].into();
+        let asked = |wanted: &str| {
+            let wanted = [wanted.to_owned()];
+            let is_named = named(&wanted, &known);
+            known.iter().filter(|name| is_named(name)).copied().collect::<Vec<_>>()
+        };
+        assert_eq!(asked("start"), ["start"]);
+        assert_eq!(asked("sta"), ["start", "start-2000-clean"]);
+        assert_eq!(asked("-"), ["start-2000-clean", "tail-1"]);
+        assert!(asked("idle").is_empty());
+    }
 
     fn parsed(line: &str) -> Option<Options> {
         parse(line.split_whitespace().map(String::from)).ok()
@@ -129,6 +158,7 @@ mod tests {
         assert_eq!((some.rounds, some.is_quick), (5, true));
         assert_eq!(some.names, ["produce-1k", "fetch"]);
         assert_eq!(some.command(), "cargo xtask bench produce-1k fetch --quick --without-kafka --rounds 5");
+        assert_eq!(all.command(), "cargo xtask bench --without-kafka", "what makes the page");
         let running = parsed("--out d --at 127.0.0.1:9092 --pid 7").unwrap().servers;
         assert_eq!(running, Servers::Running { address: "127.0.0.1:9092".parse().unwrap(), pid: 7 });
         for bad in ["--out d", "--ottla o --floor f", "--rounds 0", "--rounds", "--slow"] {

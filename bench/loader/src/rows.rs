@@ -1,7 +1,7 @@
 //! The rows: each is one kind of load, of which a request costs so much. Their names are what `cargo xtask bench NAME` takes.
 //!
 //! A name tells all: what is sent, `-CxP` for C connections and P partitions, `-all` for acks=all, `-lz4` and `-zstd` for how it is
-//! packed.
+//! packed, `-long` for 2 GiB of it.
 
 use crate::figure::Goals;
 use crate::kafka::batch::{Codec, Shape};
@@ -149,7 +149,8 @@ fn of_16k() -> Vec<Row> {
     rows.extend(packed(produce(B16K, (4, 4), REQUESTS, GOALS)));
     rows.push(all_acks(produce(B16K, (4, 4), REQUESTS, GOALS)));
     rows.push(produce(B16K_OF_100B, (4, 4), REQUESTS, GOALS));
-    rows.extend([(64, 64), (500, 64)].map(|places| produce(B16K, places, REQUESTS, GOALS)));
+    rows.extend([(64, 64), (500, 64), (64, 1)].map(|places| produce(B16K, places, REQUESTS, GOALS)));
+    rows.push(long(produce(B16K, (4, 4), LONG_REQUESTS, GOALS)));
     rows
 }
 
@@ -163,6 +164,13 @@ fn produce(blob: Blob, (connections, partitions): (usize, usize), requests: u64,
         goals: goals(most),
         is_quick: connections == 4,
     }
+}
+
+/// 2 GiB: four times as much as Ottla leaves without a flush, so that it belongs to what is measured.
+const LONG_REQUESTS: u64 = 128 << 10;
+
+fn long(row: Row) -> Row {
+    Row { name: format!("{}-long", row.name), is_quick: false, ..row }
 }
 
 fn all_acks(row: Row) -> Row {

@@ -52,7 +52,7 @@ enum Other {
 
 pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     let mut taken = Taken::default();
-    for (row, other) in OTHERS {
+    for (row, other) in OTHERS.into_iter().take(if round.is_quick() { 1 } else { OTHERS.len() }) {
         let server = round.kept_server(TOPIC)?;
         let topic = &round.own_name(row);
         server.create_topic(round.side, topic, TOPIC)?;

@@ -56,7 +56,8 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     // Kafka makes what it keeps groups in when it is first asked for one.
     offset_of(&server, "any", log, 0)?;
     let mut taken = Taken::default();
-    if let Some(jars) = &round.tools.jars {
+    // A JVM as a client starts as slowly as one that serves.
+    if let Some(jars) = round.tools.jars.as_ref().filter(|_| !round.is_quick()) {
         taken.append(java(round, &server, &jars.join("*"))?);
     }
     if let Some(python) = &round.tools.python {
@@ -131,6 +132,13 @@ fn measure(round: &Round<'_>, server: &Server, client: &Client<'_>) -> anyhow::R
     let (cpu_s, _) = run((client.consume)(&Order { address, topic: read, records: records.to_string() }), records)?;
     taken.add(row, "processor time of a GiB read as fast as it goes", (cpu_s, "s"), Goals::of_kafka(0.6));
     Ok(taken)
+}
+
+/// Of the Python that has it.
+pub fn librdkafka_version(python: &Path) -> String {
+    let asked = "import confluent_kafka as c; print(c.libversion()[0], 'in confluent-kafka', c.version()[0])";
+    let said = Command::new(python).args(["-c", asked]).output().ok().filter(|output| output.status.success());
+    said.map_or("unknown".into(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// The last line of `..., 1.23 ms avg latency, 9.00 ms max latency, 1 ms 50th, 3 ms 95th, 5 ms 99th, 8 ms 99.9th.`

@@ -78,6 +78,10 @@ pub struct Round<'a> {
 }
 
 impl Round<'_> {
+    fn is_quick(&self) -> bool {
+        self.part > 1
+    }
+
     /// One that is kept from round to round, where that is needed to be warm.
     pub fn kept_server(&self, topic: Topic) -> anyhow::Result<Server> {
         self.kept.take_or_start(self.side, topic, self.scratch)
@@ -112,6 +116,8 @@ pub struct Effort<'a> {
 /// `--quick` divides the requests of a round by it.
 const QUICK_PART: u64 = 4;
 
+pub use clients::librdkafka_version;
+
 /// All cases, in the order in which they are measured.
 pub fn all() -> Vec<Case> {
     let rows = rows::groups().into_iter();
@@ -121,8 +127,18 @@ pub fn all() -> Vec<Case> {
     let with = |kafka| On { floor: false, kafka };
     let and_floor = |kafka| On { floor: true, kafka };
     let (always, unless_quick, never) = (OfKafka::Always, OfKafka::UnlessQuick, OfKafka::Never);
-    add("catch-up", "A consumer that reads 4 GiB from the start.", and_floor(unless_quick), catch_up::round);
-    add("busy-disk", "Another writer keeps the disk busy.", and_floor(always), busy_disk::round);
+    add(
+        "catch-up",
+        "Consumers that read 4 GiB from the start; one connection reads a GiB of it.",
+        and_floor(unless_quick),
+        catch_up::round,
+    );
+    add(
+        "busy-disk",
+        "Another writer keeps the disk busy, as fast as it comes to it beside each server.",
+        and_floor(always),
+        busy_disk::round,
+    );
     add("groups-steady", "20 groups on one topic.", with(always), groups::steady::round);
     add("groups-settle", "A thousand members join a group (KIP-848) at once.", with(never), groups::settle::round);
     add("groups-load", "A coordinator comes back.", with(never), groups::load::round);

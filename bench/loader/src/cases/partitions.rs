@@ -11,6 +11,8 @@ use super::{Round, greeted, mib, rested, write_to};
 /// The controller makes 10,000 records of one request at most.
 const TOPICS: [&str; 10] = ["p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9"];
 const PARTITIONS_OF_EACH: usize = 1_000;
+/// A twentieth of the 58 s that it took Kafka when the goals were set.
+const RESTART_CPU_MS: f64 = 2_900.0;
 
 pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     let topic = Topic { partitions: PARTITIONS_OF_EACH / round.part as usize, segment_bytes: 1 << 30 };
@@ -39,7 +41,7 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
             let server = server.end(End::Killed)?.start()?;
             let (wall_ms, cpu_ms) = until_served(&server, TOPICS[0])?;
             add("from kill -9 and a start until a produce is acknowledged", (wall_ms, "ms"), Goals::NONE);
-            add("processor time of that start", (cpu_ms, "ms"), Goals::NONE);
+            add("processor time of that start", (cpu_ms, "ms"), Goals::itself(RESTART_CPU_MS));
             server
         }
     };
