@@ -35,8 +35,8 @@ const NOT_MEASURED: &str = "\
 struct Section<'a> {
     case: &'a str,
     about: &'a str,
-    /// Of the last run that measured it.
-    seconds: u64,
+    /// Of the last run that measured some of it, where that tells.
+    seconds: Option<u64>,
     /// Each with the run that it is of.
     figures: Vec<(Figure, usize)>,
 }
@@ -66,7 +66,8 @@ fn of(runs: &[Value]) -> String {
         some => writeln!(page, " and {some} have nothing to be compared to."),
     };
     for Section { case, about, seconds, figures } in &sections {
-        let _ = writeln!(page, "\n## {case}\n\n{about} Measured in {seconds} s.\n\n{TABLE}");
+        let measured = seconds.map_or(String::new(), |seconds| format!(" Measured in {seconds} s."));
+        let _ = writeln!(page, "\n## {case}\n\n{about}{measured}\n\n{TABLE}");
         for (figure, run) in figures {
             let _ = writeln!(page, "{}", line(figure, run + 1));
         }
@@ -96,10 +97,10 @@ fn sections(runs: &[Value]) -> Vec<Section<'_>> {
             let (case, about) = (text(&of_case["case"]), text(&of_case["about"]));
             let known = sections.iter().position(|section| section.case == case);
             let at = known.unwrap_or_else(|| {
-                sections.push(Section { case, about, seconds: 0, figures: Vec::new() });
+                sections.push(Section { case, about, seconds: None, figures: Vec::new() });
                 sections.len() - 1
             });
-            sections[at].seconds = of_case["seconds"].as_u64().unwrap_or(0);
+            sections[at].seconds = of_case["seconds"].as_u64();
             let figures = &mut sections[at].figures;
             for figure in of_case["results"]["figures"].as_array().into_iter().flatten().filter_map(Figure::read) {
                 let is_same =
@@ -137,17 +138,18 @@ fn about_run(kept: &Value) -> String {
     let versions: Vec<String> = versions.map(|(server, version)| format!("{server}: {}", text(version))).collect();
     let cases = kept["cases"].as_array().into_iter().flatten();
     let seconds: u64 = cases.filter_map(|of_case| of_case["seconds"].as_u64()).sum();
+    // What was kept before there were these tells neither.
+    let disk = machine["disk"].as_str().map_or(String::new(), |disk| format!(", {disk}"));
+    let minutes = if seconds > 0 { format!(", {} minutes", seconds.div_ceil(60)) } else { String::new() };
     format!(
-        "{}, {} processors, {} GiB, Linux {}, {}, load average {} before it; {}. `{}`, {} minutes.",
+        "{}, {} processors, {} GiB, Linux {}{disk}, load average {} before it; {}. `{}`{minutes}.",
         text(&machine["cpu"]),
         machine["processors"],
         machine["memory_gib"],
         text(&machine["kernel"]),
-        text(&machine["disk"]),
         machine["load_average_before"],
         versions.join("; "),
         text(&kept["command"]),
-        seconds.div_ceil(60),
     )
 }
 
