@@ -4,9 +4,10 @@
 //! seed, inside one thread with virtual time in simulation. There is no global runtime and nothing is kept in statics:
 //! two brokers in one process have two of these.
 //!
-//! In production there are two runtimes. Connections run on [`Lane::Data`], as many workers as cores; timers, the control
-//! plane and everything that must stay on time while a disk stalls a worker run on [`Lane::Control`], one thread. Another one
-//! sees to it that a stalled worker does not take the sockets of all others with it. The feature `sim` adds the other runtime, [`World`].
+//! In production there are two runtimes. Connections run on [`Lane::Data`], as many workers as cores and two at least; timers,
+//! the control plane and everything that must stay on time while a disk stalls a worker run on [`Lane::Control`], one thread.
+//! Another thread sees to it that a stalled worker does not take the sockets of the others with it. The feature `sim` adds the
+//! other runtime, [`World`].
 
 mod dice;
 mod signal;

@@ -19,7 +19,7 @@ const BLOCKING_THREADS_MAX: usize = 32;
 const WORKERS_MIN: usize = 2;
 /// How often it is looked whether a worker is held up: while there is something to do, and when there has been nothing for long.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-const LOOK_EVERY_IDLE: Duration = Duration::from_millis(160);
+const LOOK_EVERY_IDLE: Duration = Duration::from_millis(640);
 
 /// Owns the threads. Dropping it ends them without waiting for what still blocks.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl Threads {
     }
 }
 
-/// Wakes another worker when one is held up by what it runs, until nobody is there to tell that it is over. A thread of its
+/// Wakes another worker when one is held up by what it runs, until the other end of `over` is dropped. It has a thread of its
 /// own, for the same disk may hold up any other.
 ///
 /// In tokio the worker that finds sockets ready takes what follows from it itself, and wakes no other for a single task. When

@@ -13,6 +13,7 @@
 //! failure the bytes in doubt are read and written once more before the next try.
 
 use std::cmp::Reverse;
+use std::num::NonZeroU64;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -71,8 +72,8 @@ pub struct FlushOptions {
     /// How long a log may stay dirty.
     pub dirty_ms_max: i64,
     /// Bytes that are written back at once, not waiting for a flush: of a file, from one multiple of this to the next, as
-    /// soon as all of them are there. Not 0.
-    pub write_back_bytes: u64,
+    /// soon as all of them are there.
+    pub write_back_bytes: NonZeroU64,
 }
 
 /// What came of flushing one log.
@@ -207,7 +208,7 @@ fn flush(log: &Arc<Shared>, mono_us: &dyn Fn() -> i64) -> Flushed {
 }
 
 impl Dirty {
-    fn write_back(&mut self, bytes: u64) -> Option<WriteBack> {
+    fn write_back(&mut self, bytes: NonZeroU64) -> Option<WriteBack> {
         let active = self.log.active()?;
         let end = lock(&self.log.progress).end;
         let from = if self.written_back.segment == end.segment { self.written_back.position } else { 0 };
@@ -228,13 +229,13 @@ impl Dirty {
 pub struct WriteBack {
     file: Arc<dyn DiskFile>,
     range: Range<u64>,
-    bytes: u64,
+    bytes: NonZeroU64,
 }
 
 impl WriteBack {
     /// Starts to write back the next bytes. False where none are left.
     pub fn step(&mut self) -> bool {
-        let to = self.range.end.min((self.range.start / self.bytes + 1) * self.bytes);
+        let to = self.range.end.min((self.range.start / self.bytes + 1) * self.bytes.get());
         // A hint, as is its failure: the flush will tell.
         let _ = self.file.start_write_back(self.range.start..to);
         self.range.start = to;

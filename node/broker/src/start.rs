@@ -56,8 +56,6 @@ use crate::web::Web;
 const QUEUED_BYTES_DEFAULT: usize = 64 << 20;
 /// A log is flushed when it has been dirty for so long: a crash leaves little to check.
 const DIRTY_MS_MAX: i64 = 30_000;
-/// One step of writing back: less makes more extents of a file than an ext4 joins in passing, more takes a processor for long.
-const WRITE_BACK_BYTES: u64 = 4 << 20;
 /// So many dirty bytes of all logs are not waited with either: a start after a crash reads them in less than a second.
 const FLUSH_FROM_BYTES: u64 = 512 << 20;
 /// Connections to metrics and health that wait in the kernel.
@@ -155,7 +153,7 @@ pub async fn start(
     let flush_options = FlushOptions {
         flush_from_bytes: FLUSH_FROM_BYTES.min(rt.memory_bytes() / DIRTY_SHARE / 2),
         dirty_ms_max: DIRTY_MS_MAX,
-        write_back_bytes: WRITE_BACK_BYTES,
+        write_back_bytes: flushing::WRITE_BACK_BYTES,
     };
     let flush = |directory: &Arc<Directory>| {
         let flusher = Flusher::new(&directory.log_dir, flush_options);

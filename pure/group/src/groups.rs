@@ -109,8 +109,8 @@ impl State {
         }
     }
 
-    /// The group's record is gone. What it has committed is not.
-    pub(crate) fn ended(&mut self, group: &Arc<str>) {
+    /// Keeps [`State::ended`] true where a group's record has gone, or an offset has come that makes no group.
+    pub(crate) fn note_if_ended(&mut self, group: &Arc<str>) {
         if self.offsets.contains_key(group) && !self.groups.contains_key(group) && !self.consumer.contains_key(group) {
             self.ended.insert(group.clone());
         }
@@ -267,7 +267,7 @@ impl Machine for Groups {
             }
             Record::GroupMetadata(key, None) => {
                 state.groups.remove(&key.group);
-                state.ended(&key.group);
+                state.note_if_ended(&key.group);
             }
             Record::ConsumerGroupMetadata(key, value) => replay::metadata(state, &key.group_id, value.as_ref()),
             Record::ConsumerGroupPartitionMetadata(key, value) => {

@@ -11,6 +11,8 @@ mod memory;
 mod partitions;
 mod start;
 
+pub use clients::librdkafka_version;
+
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -115,8 +117,6 @@ pub struct Effort<'a> {
 
 /// `--quick` divides the requests of a round by it.
 const QUICK_PART: u64 = 4;
-
-pub use clients::librdkafka_version;
 
 /// All cases, in the order in which they are measured.
 pub fn all() -> Vec<Case> {

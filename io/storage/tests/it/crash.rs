@@ -83,7 +83,7 @@ impl Known {
 
     /// Runs until the machine stops.
     fn live(&mut self, disk: &FaultyDisk, dir: &Arc<LogDir>, mut log: Log, steps: &[Step]) {
-        let options = FlushOptions { flush_from_bytes: 1 << 19, dirty_ms_max: 10, write_back_bytes: 2000 };
+        let options = FlushOptions { flush_from_bytes: 1 << 19, dirty_ms_max: 10, write_back_bytes: nonzero(2000) };
         let mut flusher = Flusher::new(dir, options);
         let mut now = Now::default();
         for step in steps {

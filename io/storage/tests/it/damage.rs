@@ -265,7 +265,8 @@ fn what_was_cut_does_not_come_back() {
         let other = Batch::new(14, &[7], 100);
         append(&mut log, std::slice::from_ref(&other)).unwrap();
         log.reader().ask_flush();
-        let flush = FlushOptions { flush_from_bytes: 1 << 29, dirty_ms_max: 1 << 30, write_back_bytes: 1 << 30 };
+        let flush =
+            FlushOptions { flush_from_bytes: 1 << 29, dirty_ms_max: 1 << 30, write_back_bytes: nonzero(1 << 30) };
         assert!(Flusher::new(&dir, flush).run_once(Default::default(), &|| 0)[0].outcome.is_ok());
         disk.power_loss();
         let (log, _) = open(&log_dir(disk), 15);

@@ -9,7 +9,8 @@ use ottla_storage::{Checkpointed, FlushOptions, Flusher, Log, LogOptions};
 
 use crate::support::*;
 
-const FLUSH: FlushOptions = FlushOptions { flush_from_bytes: 1 << 29, dirty_ms_max: 10_000, write_back_bytes: 1 << 30 };
+const FLUSH: FlushOptions =
+    FlushOptions { flush_from_bytes: 1 << 29, dirty_ms_max: 10_000, write_back_bytes: nonzero(1 << 30) };
 
 fn at(mono_ms: i64) -> Now {
     Now { mono_ms, wall_ms: 0 }
@@ -41,7 +42,7 @@ fn a_flush_covers_all_that_was_asked_meanwhile() {
 #[test]
 fn what_nobody_asked_for_is_written_back_in_steps() {
     let dir = log_dir(FaultyDisk::new(1));
-    let mut flusher = Flusher::new(&dir, FlushOptions { write_back_bytes: 2 << 20, ..FLUSH });
+    let mut flusher = Flusher::new(&dir, FlushOptions { write_back_bytes: nonzero(2 << 20), ..FLUSH });
     let options = LogOptions { segment_bytes: 1 << 30, ..OPTIONS };
     let (mut log, _) = Log::open(&dir, "t-1", options, Checkpointed::default()).unwrap();
     let mut grow = |offsets: std::ops::Range<i64>| {

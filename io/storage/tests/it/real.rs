@@ -171,7 +171,7 @@ fn a_bounded_number_of_files_is_open() {
     assert!(open_files() <= 260, "{} files are open", open_files());
     let end = log.close().unwrap().offset;
     // Whom the appends have told of the log lets go of it.
-    let flush = FlushOptions { flush_from_bytes: 0, dirty_ms_max: 0, write_back_bytes: 4096 };
+    let flush = FlushOptions { flush_from_bytes: 0, dirty_ms_max: 0, write_back_bytes: nonzero(4096) };
     Flusher::new(&dir, flush).run_once(Default::default(), &|| 0);
     assert_eq!(open_files(), 1);
     let (log, _) =

@@ -79,7 +79,8 @@ fn neither_readers_nor_appends_wait_for_a_stalled_flush() {
     gate.set_closed(true);
     std::thread::scope(|scope| {
         let flusher = scope.spawn(|| {
-            let options = ottla_storage::FlushOptions { flush_from_bytes: 0, dirty_ms_max: 0, write_back_bytes: 1 };
+            let options =
+                ottla_storage::FlushOptions { flush_from_bytes: 0, dirty_ms_max: 0, write_back_bytes: nonzero(1) };
             ottla_storage::Flusher::new(&dir, options).run_once(Default::default(), &|| 0)
         });
         gate.until_somebody_waits();

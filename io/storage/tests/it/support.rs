@@ -1,5 +1,6 @@
 //! What the tests share: batches to append, and the naive model of a log.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +18,10 @@ pub const OPTIONS: LogOptions = LogOptions {
     reserve_bytes: 0,
     preallocate: false,
 };
+
+pub const fn nonzero(number: u64) -> NonZeroU64 {
+    NonZeroU64::new(number).expect("a number above 0")
+}
 
 /// A batch as it was appended.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -40,7 +40,7 @@ pub(crate) fn metadata(state: &mut State, id: &Arc<str>, value: Option<&Consumer
         }
         None => {
             state.consumer.remove(id);
-            state.ended(id);
+            state.note_if_ended(id);
         }
     }
 }

@@ -55,7 +55,7 @@ impl State {
         self.offsets.get(group)?.get(topic)?.get(&partition)
     }
 
-    /// Whether the group was there for certain: it has not to be looked up.
+    /// Gives whether the group is there for certain, so that it need not be looked up.
     fn set_offset(&mut self, key: &OffsetCommitKey, offset: Offset) -> bool {
         // Where both are known, as nearly always, no name is copied.
         let Some(topics) = self.offsets.get_mut(&key.group) else {

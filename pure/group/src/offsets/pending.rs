@@ -113,12 +113,17 @@ impl PendingOffsets {
 impl State {
     /// A record at `at` commits an offset. A consumer that does nothing else makes a group, too.
     pub(crate) fn commit_offset(&mut self, at: i64, key: &OffsetCommitKey, offset: Offset) {
+        if !self.put_offset(at, key, offset) {
+            self.make_group(&key.group);
+        }
+    }
+
+    /// See [`State::set_offset`].
+    fn put_offset(&mut self, at: i64, key: &OffsetCommitKey, offset: Offset) -> bool {
         if !self.pending.is_empty() {
             self.pending.overtake(key, at);
         }
-        if !self.set_offset(key, offset) {
-            self.make_group(&key.group);
-        }
+        self.set_offset(key, offset)
     }
 
     /// The same in a transaction.
@@ -142,10 +147,9 @@ impl State {
             });
             for (topic, partition, pending) in all {
                 if outcome == TxnOutcome::Committed && !pending.is_overtaken {
-                    let key = key(&group, &topic, partition);
-                    self.pending.overtake(&key, pending.at);
-                    self.set_offset(&key, pending.offset);
-                    self.ended(&group);
+                    self.put_offset(pending.at, &key(&group, &topic, partition), pending.offset);
+                    // It makes no group.
+                    self.note_if_ended(&group);
                 }
             }
         }
