@@ -136,7 +136,7 @@ fn measure(round: &Round<'_>, server: &Server, client: &Client<'_>) -> anyhow::R
 
 /// Of the Python that has it.
 pub fn librdkafka_version(python: &Path) -> String {
-    let asked = "import confluent_kafka as c; print(c.libversion()[0], 'in confluent-kafka', c.version()[0])";
+    let asked = "import confluent_kafka as c; print(c.libversion()[0], 'in confluent-kafka', c.__version__)";
     let said = Command::new(python).args(["-c", asked]).output().ok().filter(|output| output.status.success());
     said.map_or("unknown".into(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
