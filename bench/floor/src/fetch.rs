@@ -12,7 +12,7 @@ use crate::fields::{Fields, Header, begin_reply, end_reply, put_compact_string, 
 use crate::log::{Part, Partition};
 
 /// From here on the kernel moves the pages; below, a copy is cheaper than a call.
-const SENDFILE_BYTES: u64 = 16 << 10;
+const SENDFILE_BYTES: u64 = 32 << 10;
 
 const NONE: i16 = 0;
 const OFFSET_OUT_OF_RANGE: i16 = 1;

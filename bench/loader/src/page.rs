@@ -30,13 +30,15 @@ const NOT_MEASURED: &str = "\
 - How long partitions have no leader after `kill -9` of a node: Ottla has one node yet.
 - A client of Ottla's own: there is none yet.
 - A restart of Apache Kafka on 10,000 partitions: it takes more than the minute that a round may take. The goal is a twentieth
-  of the 58 s of processor time that it took when the goals were set; `start-2000-*` compares starts.";
+  of the 58 s of processor time that it took when the goals were set; `start-2000-*` compares starts.
+- Latency while a server flushes: Ottla does after 30 s or 512 MiB, which the rows at a rate and `busy-disk` are too short for.";
 
 struct Section<'a> {
     case: &'a str,
     about: &'a str,
     /// Of the last run that measured some of it, where that tells.
     seconds: Option<u64>,
+    last_run: usize,
     /// Each with the run that it is of.
     figures: Vec<(Figure, usize)>,
 }
@@ -50,11 +52,11 @@ pub fn of_files(paths: &[PathBuf]) -> anyhow::Result<String> {
     let runs = paths.iter().map(read).collect::<anyhow::Result<Vec<Value>>>()?;
     let is_whole = |run: &Value| run["is_quick"] == false && run["cases"].is_array();
     ensure!(runs.iter().all(is_whole), "a page is made of runs that were not --quick");
-    Ok(of(&runs))
+    of(&runs)
 }
 
-fn of(runs: &[Value]) -> String {
-    let sections = sections(runs);
+fn of(runs: &[Value]) -> anyhow::Result<String> {
+    let sections = sections(runs)?;
     let mut page = String::from(HEAD);
     let figures = || sections.iter().flat_map(|section| &section.figures).map(|(figure, _)| figure);
     let (with_goal, missed) =
@@ -65,7 +67,7 @@ fn of(runs: &[Value]) -> String {
         0 => writeln!(page, "."),
         some => writeln!(page, " and {some} have nothing to be compared to."),
     };
-    for Section { case, about, seconds, figures } in &sections {
+    for Section { case, about, seconds, figures, .. } in &sections {
         let measured = seconds.map_or(String::new(), |seconds| format!(" Measured in {seconds} s."));
         let _ = writeln!(page, "\n## {case}\n\n{about}{measured}\n\n{TABLE}");
         for (figure, run) in figures {
@@ -76,33 +78,39 @@ fn of(runs: &[Value]) -> String {
         }
     }
     let _ = writeln!(page, "\n## Not measured\n\n{NOT_MEASURED}");
-    for failed in runs.iter().flat_map(|kept| kept["failed"].as_array()).flatten() {
-        let (case, why) = (text(&failed["case"]), text(&failed["why"]));
-        if sections.iter().all(|section| section.case != case) {
-            let _ = writeln!(page, "- `{case}` failed: {why}.");
+    for (run, kept) in runs.iter().enumerate() {
+        for failed in kept["failed"].as_array().into_iter().flatten() {
+            let (case, why) = (text(&failed["case"]), text(&failed["why"]));
+            // Another run may have measured it later.
+            if sections.iter().all(|section| section.case != case || section.last_run < run) {
+                let _ = writeln!(page, "- `{case}` failed in run {}: {why}.", run + 1);
+            }
         }
     }
     let _ = writeln!(page, "\n## Runs\n");
     for (run, kept) in runs.iter().enumerate() {
         let _ = writeln!(page, "{}. {}", run + 1, about_run(kept));
     }
-    page
+    Ok(page)
 }
 
 /// By case, in the order in which the runs tell them.
-fn sections(runs: &[Value]) -> Vec<Section<'_>> {
+fn sections(runs: &[Value]) -> anyhow::Result<Vec<Section<'_>>> {
     let mut sections: Vec<Section<'_>> = Vec::new();
     for (run, kept) in runs.iter().enumerate() {
         for of_case in kept["cases"].as_array().into_iter().flatten() {
             let (case, about) = (text(&of_case["case"]), text(&of_case["about"]));
             let known = sections.iter().position(|section| section.case == case);
             let at = known.unwrap_or_else(|| {
-                sections.push(Section { case, about, seconds: None, figures: Vec::new() });
+                sections.push(Section { case, about, seconds: None, last_run: run, figures: Vec::new() });
                 sections.len() - 1
             });
             sections[at].seconds = of_case["seconds"].as_u64();
+            sections[at].last_run = run;
             let figures = &mut sections[at].figures;
-            for figure in of_case["results"]["figures"].as_array().into_iter().flatten().filter_map(Figure::read) {
+            for kept in of_case["results"]["figures"].as_array().into_iter().flatten() {
+                // One that is no number would leave a hole where a row was.
+                let figure = Figure::read(kept).with_context(|| format!("{case} has a figure that is none: {kept}"))?;
                 let is_same =
                     |(other, _): &&mut (Figure, usize)| other.row == figure.row && other.about == figure.about;
                 match figures.iter_mut().find(is_same) {
@@ -112,7 +120,7 @@ fn sections(runs: &[Value]) -> Vec<Section<'_>> {
             }
         }
     }
-    sections
+    Ok(sections)
 }
 
 fn line(figure: &Figure, run: usize) -> String {
@@ -170,10 +178,10 @@ mod tests {
             json!({ "row": row, "about": "it", "unit": unit, "values": values, "goals": goals })
         };
         let case = |name: &str, figures: Value| json!({ "case": name, "about": "So.", "seconds": 61, "results": { "figures": figures } });
-        let run = |cases: Value| {
+        let run = |cases: Value, failed: Value| {
             json!({
                 "machine": { "cpu": "CPU", "kernel": "6", "disk": "ext4 (rw)" }, "versions": { "ottla": "1" }, "command": "cargo xtask bench rate",
-                "cases": cases, "failed": [{ "case": "idle", "why": "no" }, { "case": "rate", "why": "not at first" }],
+                "cases": cases, "failed": failed,
             })
         };
         let first = json!([
@@ -184,7 +192,9 @@ mod tests {
             ),
         ]);
         let second = json!([case("rate", json!([figure("rate", "", json!({ "ottla": [1.0], "floor": [0.5] }))]))]);
-        let page = of(&[run(first), run(second)]);
+        let failed_first = json!([{ "case": "idle", "why": "no" }, { "case": "rate", "why": "not at first" }]);
+        let failed_second = json!([{ "case": "start", "why": "not again" }]);
+        let page = of(&[run(first, failed_first), run(second, failed_second)]).unwrap();
         let lines: Vec<&str> = page.lines().collect();
         for line in [
             "| start | it, ms | 3.00 [2.00-5.00] (at most 2)! |  | 100 |  | 0.030 (0.05) | 1 |",
@@ -192,12 +202,18 @@ mod tests {
             "| other | it |  (at most 2) |  |  |  |  | 1 |",
             "Of 3 figures that have a goal, 2 miss it and 1 have nothing to be compared to.",
             "So. Measured in 61 s.",
-            "- `idle` failed: no.",
+            "- `idle` failed in run 1: no.",
+            "- `start` failed in run 2: not again.",
             "2. CPU, null processors, null GiB, Linux 6, ext4 (rw), load average null before it; ottla: 1. `cargo xtask bench rate`, 2 minutes.",
         ] {
             assert!(lines.contains(&line), "{line}\n{page}");
         }
         assert_eq!(lines.iter().filter(|line| line.starts_with("## ")).count(), 4);
         assert!(!page.contains("at first"), "it was measured later");
+        let none = figure("rate", "", json!({ "ottla": [null] }));
+        assert!(
+            of(&[run(json!([case("rate", json!([none]))]), json!([]))]).is_err(),
+            "a row is not left out in silence"
+        );
     }
 }

@@ -295,6 +295,13 @@ impl Server {
         Ok(clock.now()?.into())
     }
 
+    /// What the process has had read from a disk so far.
+    pub fn disk_bytes_read(&self) -> anyhow::Result<u64> {
+        let io = fs::read_to_string(format!("/proc/{}/io", self.pid))?;
+        let told = io.lines().find_map(|line| line.strip_prefix("read_bytes: "));
+        told.context("nothing is told of what it has read")?.parse().context("bytes that it has read")
+    }
+
     /// Resident memory, and the part of it that no file backs.
     pub fn resident(&self) -> anyhow::Result<Resident> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid))?;

@@ -217,7 +217,8 @@ impl Dirty {
             return None;
         }
         self.written_back = Place { position: to, ..end };
-        Some(WriteBack { file: active.file().ok()?, range: from..to, bytes })
+        let file = active.file().ok()?;
+        Some(WriteBack { log: self.log.clone(), segment: end.segment, file, range: from..to, bytes })
     }
 }
 
@@ -227,19 +228,31 @@ impl Dirty {
 /// them holds up appends for longer.
 #[derive(Debug)]
 pub struct WriteBack {
+    log: Arc<Shared>,
+    segment: i64,
     file: Arc<dyn DiskFile>,
     range: Range<u64>,
     bytes: NonZeroU64,
 }
 
 impl WriteBack {
-    /// Starts to write back the next bytes. False where none are left.
+    /// Starts to write back the next bytes. False where none are left, or need it no more.
     pub fn step(&mut self) -> bool {
+        if self.is_needless() {
+            return false;
+        }
         let to = self.range.end.min((self.range.start / self.bytes + 1) * self.bytes.get());
         // A hint, as is its failure: the flush will tell.
         let _ = self.file.start_write_back(self.range.start..to);
         self.range.start = to;
         !self.range.is_empty()
+    }
+
+    /// Where steps fall behind, a flush has come first; and space is not free while a deleted file is held.
+    fn is_needless(&self) -> bool {
+        let flushed = lock(&self.log.progress).flushed;
+        let is_flushed = (flushed.segment, flushed.position) >= (self.segment, self.range.end);
+        is_flushed || self.log.home.deleted.load(Ordering::SeqCst)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use crate::figure::{Goals, Taken};
@@ -50,7 +50,11 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     add("from the page cache, one connection", read(1)?);
     add("from the page cache, four connections", read(4)?);
     in_files(dir, &|file| Ok(posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?))?;
+    let before = server.disk_bytes_read()?;
     add("from the disk, four connections", read(4)?);
+    let (all, from_disk) =
+        (TOPIC.partitions as u64 * batches * B1M.shape.bytes as u64, server.disk_bytes_read()? - before);
+    ensure!(from_disk >= all / 10 * 9, "of {all} bytes {from_disk} came from the disk: the cache had not let go");
     server.delete_topic(round.side, topic)?;
     round.kept.give_back(round.side, server)?;
     Ok(taken)

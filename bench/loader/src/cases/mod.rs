@@ -84,6 +84,11 @@ impl Round<'_> {
         self.part > 1
     }
 
+    /// Whether one round more has to come before it, where no other load makes Kafka warm for this one.
+    fn is_first_of_kafka(&self) -> bool {
+        matches!(self.side, Side::Kafka(_)) && self.number == 0 && !self.is_quick()
+    }
+
     /// One that is kept from round to round, where that is needed to be warm.
     pub fn kept_server(&self, topic: Topic) -> anyhow::Result<Server> {
         self.kept.take_or_start(self.side, topic, self.scratch)
@@ -129,13 +134,14 @@ pub fn all() -> Vec<Case> {
     let (always, unless_quick, never) = (OfKafka::Always, OfKafka::UnlessQuick, OfKafka::Never);
     add(
         "catch-up",
-        "Consumers that read 4 GiB from the start; one connection reads a GiB of it.",
+        "Consumers that read 4 GiB from the start; one connection reads a GiB of it. The goal is that of processor time.",
         and_floor(unless_quick),
         catch_up::round,
     );
     add(
         "busy-disk",
-        "Another writer keeps the disk busy, as fast as it comes to it beside each server.",
+        "Another writer keeps the disk busy, as fast as it comes to it beside each server: beside Kafka half as fast where it goes \
+         past the cache, why is not known.",
         and_floor(always),
         busy_disk::round,
     );
@@ -149,7 +155,12 @@ pub fn all() -> Vec<Case> {
         with(unless_quick),
         partitions::round,
     );
-    add("idle", "A server that has nothing to do.", with(unless_quick), idle::round);
+    add(
+        "idle",
+        "A server that has served and has nothing to do, for 7 s, told as of a minute.",
+        with(unless_quick),
+        idle::round,
+    );
     add("start", "A start on an empty directory.", with(always), start::empty);
     add(
         "start-2000-clean",
@@ -158,7 +169,12 @@ pub fn all() -> Vec<Case> {
         start::after_clean_stop,
     );
     add("start-2000-killed", "The same after kill -9.", with(unless_quick), start::after_kill);
-    add("clients", "Kafka's own perf tools, and librdkafka, as clients.", with(always), clients::round);
+    add(
+        "clients",
+        "Kafka's own perf tools, and librdkafka, as clients. A latency holds what the client itself waits and does, and has no goal.",
+        with(always),
+        clients::round,
+    );
     cases
 }
 

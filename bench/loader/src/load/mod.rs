@@ -196,6 +196,16 @@ mod tests {
     }
 
     #[test]
+    fn an_open_loop_counts_what_was_due_after_the_warm_up_though_it_came_with_it() {
+        let requests = Requests { warm_up: 5, counted: 25 };
+        let (sample, _) =
+            check(10, |connections, cpu| open::run(connections, &Schedule::new(1_000, 1, 5), requests, cpu));
+        let latency = sample.latency.unwrap();
+        assert_eq!(latency.total(), 25, "five of them with the ten that the server held back");
+        assert!(latency.quantile(1.0) >= 4_000_000, "{latency:?}");
+    }
+
+    #[test]
     fn a_log_is_filled_with_neither_more_nor_less() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = Target { server: listener.local_addr().unwrap(), topic: "bench", partition: 3 };

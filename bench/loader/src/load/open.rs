@@ -4,6 +4,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use anyhow::ensure;
+
 use super::connection::Connection;
 use super::{Mark, Requests, Sample, not_stalled, poll};
 use crate::histogram::Histogram;
@@ -32,6 +34,10 @@ impl Schedule {
     pub fn due_of(&self, n: u64, connection: usize) -> Option<Instant> {
         let request = n * self.connections as u64 + connection as u64;
         (request >= self.counted_from).then(|| self.due(request))
+    }
+
+    fn counts(&self, due: Instant) -> bool {
+        due >= self.due(self.counted_from)
     }
 }
 
@@ -65,7 +71,7 @@ pub fn run(
         for (index, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
             let answered = connections[index].receive()?;
             let now = Instant::now();
-            for due in waiting[index].drain(..answered).filter(|_| begin.is_some()) {
+            for due in waiting[index].drain(..answered).filter(|due| schedule.counts(*due)) {
                 latency.record((now - due).as_nanos() as u64);
             }
             if answered > 0 {
@@ -80,6 +86,7 @@ pub fn run(
     }
     let end = Mark::new(replies, cpu)?;
     let begin = begin.expect("it was set before the last reply");
+    ensure!(begin.replies < end.replies, "the server answered nothing until all had been sent");
     Ok(begin.to(&end, Some(latency)))
 }
 

@@ -60,6 +60,29 @@ fn what_nobody_asked_for_is_written_back_in_steps() {
 }
 
 #[test]
+fn what_has_been_flushed_or_deleted_meanwhile_is_not_written_back() {
+    let dir = log_dir(FaultyDisk::new(1));
+    let mut flusher = Flusher::new(&dir, FlushOptions { write_back_bytes: nonzero(1 << 20), ..FLUSH });
+    let options = LogOptions { segment_bytes: 1 << 30, ..OPTIONS };
+    let mut write_back_of = |topic: &str| {
+        let (mut log, _) = Log::open(&dir, topic, options, Checkpointed::default()).unwrap();
+        for offset in 0..7 {
+            append(&mut log, &singles(offset, 1, 500 << 10)).unwrap();
+        }
+        assert!(flusher.run_once(at(0), &|| 0).is_empty());
+        (log, flusher.take_write_backs().remove(0))
+    };
+    let (log, mut of_flushed) = write_back_of("t-1");
+    assert!(of_flushed.step(), "two more of three");
+    log.reader().flush().unwrap();
+    assert!(!of_flushed.step());
+    let (log, mut of_deleted) = write_back_of("t-2");
+    assert!(of_deleted.step());
+    log.delete(ottla_base::Uuid([1; 16])).unwrap();
+    assert!(!of_deleted.step());
+}
+
+#[test]
 fn nothing_stays_dirty_for_long() {
     let dir = log_dir(FaultyDisk::new(1));
     let mut flusher = Flusher::new(&dir, FLUSH);
