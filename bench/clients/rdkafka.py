@@ -44,7 +44,7 @@ QUANTILES = {"p50": 0.5, "p99": 0.99, "p99.9": 0.999}
 
 def consume(bootstrap, topic, records):
     consumer = confluent_kafka.Consumer(
-        {"bootstrap.servers": bootstrap, "group.id": "perf-rdkafka", "auto.offset.reset": "earliest"}
+        {"bootstrap.servers": bootstrap, "group.id": f"perf-{time.time_ns()}", "auto.offset.reset": "earliest"}
     )
     consumer.subscribe([topic])
     got, last = 0, time.monotonic()
