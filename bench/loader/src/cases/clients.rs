@@ -59,11 +59,8 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     warm::with_usual_load(round.side, &server)?;
     // Kafka makes what it keeps groups in when it is first asked for one.
     offset_of(&server, "any", log, 0)?;
-    if round.is_first_of_kafka() {
-        // Small batches at a low rate are another load than what it is warm with.
-        with_all(round, &server)?;
-    }
-    let taken = with_all(round, &server)?;
+    // Small batches at a low rate are another load than what it is warm with.
+    let taken = round.counted(&server, || with_all(round, &server))?;
     server.delete_topic(round.side, log)?;
     round.kept.give_back(round.side, server)?;
     Ok(taken)

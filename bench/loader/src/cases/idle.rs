@@ -26,11 +26,8 @@ pub fn round(round: &Round<'_>) -> anyhow::Result<Taken> {
     let _first = greeted(&server)?;
     warm::serve_usual_load(round.side, &server)?;
     warm::with_usual_load(round.side, &server)?;
-    if round.is_first_of_kafka() {
-        // It goes on getting cheaper, and no load makes it so.
-        rest(round, &server)?;
-    }
-    let taken = rest(round, &server)?;
+    // Kafka at rest goes on getting cheaper, and no load makes it so.
+    let taken = round.counted(&server, || rest(round, &server))?;
     round.kept.give_back(round.side, server)?;
     Ok(taken)
 }

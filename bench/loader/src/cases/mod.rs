@@ -84,9 +84,13 @@ impl Round<'_> {
         self.part > 1
     }
 
-    /// Whether one round more has to come before it, where no other load makes Kafka warm for this one.
-    fn is_first_of_kafka(&self) -> bool {
-        matches!(self.side, Side::Kafka(_)) && self.number == 0 && !self.is_quick()
+    /// Once more before it on a Kafka that is new, uncounted, where no other load makes it warm for this one.
+    fn counted<T>(&self, server: &Server, work: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+        if matches!(self.side, Side::Kafka(_)) && self.number == 0 && !self.is_quick() {
+            work()?;
+            server.until_at_rest()?;
+        }
+        work()
     }
 
     /// One that is kept from round to round, where that is needed to be warm.
