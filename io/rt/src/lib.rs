@@ -149,7 +149,7 @@ impl Rt {
     /// How much can run at once.
     pub fn cores(&self) -> usize {
         match &self.0 {
-            Runs::Threads(_) => threads::cores(),
+            Runs::Threads(handles) => handles.cores,
             #[cfg(feature = "sim")]
             Runs::Simulated(_) => 2,
         }
@@ -158,7 +158,7 @@ impl Rt {
     /// Memory of the machine.
     pub fn memory_bytes(&self) -> u64 {
         match &self.0 {
-            Runs::Threads(_) => threads::memory_bytes(),
+            Runs::Threads(handles) => handles.memory_bytes,
             #[cfg(feature = "sim")]
             Runs::Simulated(process) => process.memory_bytes(),
         }

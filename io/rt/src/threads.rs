@@ -35,13 +35,17 @@ pub(crate) struct Handles {
     data: Handle,
     control: Handle,
     start: Instant,
+    /// Read once: who asks each second shall not read files of the kernel each second.
+    pub(crate) cores: usize,
+    pub(crate) memory_bytes: u64,
     pub(crate) dice: Dice,
 }
 
 impl Threads {
     pub fn start() -> std::io::Result<(Threads, Rt)> {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
         let data = Builder::new_multi_thread()
-            .worker_threads(cores().max(WORKERS_MIN))
+            .worker_threads(cores.max(WORKERS_MIN))
             .max_blocking_threads(BLOCKING_THREADS_MAX)
             .thread_name("data")
             .enable_all()
@@ -58,6 +62,8 @@ impl Threads {
             data: data.handle().clone(),
             control: control.handle().clone(),
             start: Instant::now(),
+            cores,
+            memory_bytes: memory_bytes(),
             dice: Dice::kernel()?,
         };
         Ok((Threads { data, control, _goes_on: goes_on }, Rt(Runs::Threads(Arc::new(handles)))))
@@ -147,10 +153,6 @@ pub(crate) fn wall_ms() -> i64 {
     ms(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-pub(crate) fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
 fn ms(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -158,7 +160,7 @@ fn ms(duration: Duration) -> i64 {
 /// What is taken for the memory of a machine that does not tell.
 const MEMORY_BYTES_UNKNOWN: u64 = 1 << 30;
 
-pub(crate) fn memory_bytes() -> u64 {
+fn memory_bytes() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = text
         .lines()
