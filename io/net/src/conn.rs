@@ -89,7 +89,7 @@ impl<S: Service> Conn<S> {
             service,
             stream,
             peer: Peer(peer),
-            incoming: Incoming::Nothing,
+            incoming: Incoming::NOTHING,
             replies: Replies::default(),
             stop,
             visit,
@@ -279,7 +279,7 @@ impl<S: Service> Conn<S> {
             replies.is_waiting() && incoming.large_frame(most).is_some_and(|frame| service.amplifies(frame));
         let reads = !replies.is_full() && !incoming.has_whole_frame(most) && !must_wait;
         let hold_back = service.hold_back(session);
-        if !replies.is_waiting() && matches!(incoming, Incoming::Nothing) {
+        if !replies.is_waiting() && matches!(incoming, Incoming::Nothing { .. }) {
             replies.shrink();
         }
         let first = async {

@@ -18,6 +18,9 @@ use crate::stream::Stream;
 
 /// A frame above this gets a buffer of its own size, and pays for it.
 const SMALL_FRAME_BYTES_MAX: usize = 32 << 10;
+/// What is received at first behind a large frame. The next is mostly as large, and what has come of it is copied into the
+/// buffer that it gets. Small ones, and all that comes before the records of a large one, have room in it.
+const HEAD_BYTES: usize = 512;
 /// What a large frame pays for at a time.
 const CHUNK_BYTES: usize = 256 << 10;
 /// In which a chunk arrives, or the connection is closed: where the budget is short and others wait for it.
@@ -27,7 +30,7 @@ const OVERDRAFT_LIMIT: Duration = Duration::from_secs(30);
 
 pub(crate) enum Incoming {
     /// Nothing; no buffer is held.
-    Nothing,
+    Nothing { is_after_large: bool },
     /// Frames with their sizes. What lies before `handled` has been given to the service in this turn.
     Frames { buffer: Vec<u8>, handled: usize },
     /// One frame of more than [`SMALL_FRAME_BYTES_MAX`], without its size.
@@ -46,10 +49,12 @@ pub(crate) struct Large {
 }
 
 impl Incoming {
+    pub(crate) const NOTHING: Incoming = Incoming::Nothing { is_after_large: false };
+
     /// The range, in [`Incoming::bytes`], of the next whole frame. `None` where it has not all arrived.
     pub(crate) fn next_frame(&mut self, most: usize) -> Result<Option<Range<usize>>, FrameError> {
         match self {
-            Incoming::Nothing => Ok(None),
+            Incoming::Nothing { .. } => Ok(None),
             Incoming::Frames { buffer, handled } => {
                 let unhandled = &buffer[*handled..];
                 let Some(bytes) = frame_bytes(unhandled, most)? else { return Ok(None) };
@@ -71,7 +76,7 @@ impl Incoming {
     /// Whether [`Incoming::next_frame`] has something to give, if only an error.
     pub(crate) fn has_whole_frame(&self, most: usize) -> bool {
         match self {
-            Incoming::Nothing => false,
+            Incoming::Nothing { .. } => false,
             Incoming::Frames { buffer, handled } => {
                 let unhandled = &buffer[*handled..];
                 frame_bytes(unhandled, most).map_or(true, |bytes| bytes.is_some_and(|n| n <= unhandled.len()))
@@ -82,7 +87,7 @@ impl Incoming {
 
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
-            Incoming::Nothing => &[],
+            Incoming::Nothing { .. } => &[],
             Incoming::Frames { buffer, .. } => buffer,
             Incoming::Large(large) => &large.frame,
         }
@@ -93,22 +98,22 @@ impl Incoming {
         match self {
             Incoming::Frames { buffer, handled } if *handled == buffer.len() => {
                 pool.give_back(std::mem::take(buffer));
-                *self = Incoming::Nothing;
+                *self = Incoming::NOTHING;
             }
             Incoming::Frames { buffer, handled } if *handled > 0 => {
                 buffer.copy_within(*handled.., 0);
                 buffer.truncate(buffer.len() - *handled);
                 *handled = 0;
             }
-            Incoming::Large(large) if large.is_handled => *self = Incoming::Nothing,
-            Incoming::Nothing | Incoming::Frames { .. } | Incoming::Large(_) => {}
+            Incoming::Large(large) if large.is_handled => *self = Incoming::Nothing { is_after_large: true },
+            Incoming::Nothing { .. } | Incoming::Frames { .. } | Incoming::Large(_) => {}
         }
     }
 
     /// As much as has come of the frame that is being received, if it is a large one.
     pub(crate) fn large_frame(&self, most: usize) -> Option<&[u8]> {
         match self {
-            Incoming::Nothing => None,
+            Incoming::Nothing { .. } => None,
             Incoming::Frames { buffer, handled } => {
                 let unhandled = &buffer[*handled..];
                 let bytes = frame_bytes(unhandled, most).ok()??;
@@ -120,9 +125,13 @@ impl Incoming {
 
     /// Receives what there is, waiting for the first byte. 0 = the peer has closed. Nothing is lost if it is dropped.
     pub(crate) async fn receive(&mut self, stream: &mut Stream, shared: &Shared) -> io::Result<usize> {
-        if let Incoming::Nothing = self {
+        let mut most = BUFFER_BYTES;
+        if let Incoming::Nothing { is_after_large } = *self {
             stream.readable().await?;
             *self = Incoming::Frames { buffer: shared.pool.take(), handled: 0 };
+            if is_after_large {
+                most = HEAD_BYTES;
+            }
         }
         if let Incoming::Frames { buffer, .. } = self
             && let Ok(Some(bytes)) = frame_bytes(buffer, shared.limits.request_bytes_max)
@@ -133,8 +142,8 @@ impl Incoming {
             *self = Incoming::Large(large);
         }
         match self {
-            Incoming::Nothing => Ok(0),
-            Incoming::Frames { buffer, .. } => stream.read(buffer, BUFFER_BYTES).await,
+            Incoming::Nothing { .. } => Ok(0),
+            Incoming::Frames { buffer, .. } => stream.read(buffer, most).await,
             Incoming::Large(large) => large.receive(stream, shared).await,
         }
     }
@@ -187,7 +196,15 @@ impl Large {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use ottla_rt::World;
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
+    use crate::memory::MemoryNetwork;
+    use crate::stream::Carrier;
+    use crate::{ConnectionLimits, Limits};
 
     fn frames(bytes: &[u8]) -> Incoming {
         let mut buffer = Vec::with_capacity(BUFFER_BYTES);
@@ -207,6 +224,37 @@ mod tests {
         incoming.forget_handled(&pool);
         assert_eq!(incoming.bytes(), b"\0\0\0\x0cvw");
         assert!(!incoming.has_whole_frame(100));
+    }
+
+    #[test]
+    fn little_is_copied_of_a_large_frame_behind_another() {
+        let world = World::new(1).unwrap();
+        let rt = world.process("a").rt();
+        let network = MemoryNetwork::new(rt.clone());
+        let connections = ConnectionLimits { max: 1, per_ip_max: 1, per_ip_overrides: Default::default() };
+        let limits = Limits { request_bytes_max: 100_000, idle_max: Duration::from_secs(1), connections };
+        let shared = Shared::new(rt, limits, 1 << 20);
+        let address: SocketAddr = "10.0.0.1:1".parse().unwrap();
+        world.block_on(async {
+            let mut listener = network.listen(address, 1).unwrap();
+            let mut client = network.connect(address.ip(), address).await.unwrap();
+            let mut stream = Stream::new(Carrier::Mem(listener.accept().await.unwrap().0));
+            let mut incoming = Incoming::NOTHING;
+            let mut first = Vec::new();
+            for n in 0..2 {
+                let frame = [n; 40_000];
+                let size = (frame.len() as i32).to_be_bytes();
+                client.write_all(&[&size[..], &frame[..]].concat()).await.unwrap();
+                first.push(incoming.receive(&mut stream, &shared).await.unwrap());
+                while !incoming.has_whole_frame(100_000) {
+                    incoming.receive(&mut stream, &shared).await.unwrap();
+                }
+                let range = incoming.next_frame(100_000).unwrap().unwrap();
+                assert!(incoming.bytes()[range] == frame);
+                incoming.forget_handled(&shared.pool);
+            }
+            assert!(first[0] > HEAD_BYTES && first[1] == HEAD_BYTES, "{first:?}");
+        });
     }
 
     #[test]

@@ -17,8 +17,10 @@ const BLOCKING_THREADS_MAX: usize = 32;
 
 /// One that a disk holds up must not be the only one.
 const WORKERS_MIN: usize = 2;
-/// How often it is looked whether a worker is held up: while there is something to do, and when there has been nothing for long.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// How often it is looked whether a worker is held up: while there is something to do, when one was at work, and when there has
+/// been nothing for long.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 const LOOK_EVERY_IDLE: Duration = Duration::from_millis(640);
 
 /// Owns the threads. Dropping it ends them without waiting for what still blocks.
@@ -94,18 +96,23 @@ fn relieve(data: &Handle, over: &mpsc::Receiver<()>) {
     let mut before = vec![0; metrics.num_workers()];
     let mut rest = LOOK_EVERY;
     while over.recv_timeout(rest) == Err(RecvTimeoutError::Timeout) {
-        let (mut is_held_up, mut sleeps, mut is_idle) = (false, false, true);
+        let (mut is_held_up, mut works, mut sleeps, mut is_idle) = (false, false, false, true);
         for (worker, before) in before.iter_mut().enumerate() {
             let count = metrics.worker_park_unpark_count(worker);
             let (is_asleep, has_moved) = (count % 2 == 1, count != std::mem::replace(before, count));
             is_held_up |= !is_asleep && !has_moved;
+            works |= !is_asleep;
             sleeps |= is_asleep;
             is_idle &= is_asleep && !has_moved;
         }
         if is_held_up && sleeps {
             data.spawn(async {});
         }
-        rest = if is_idle { (rest * 2).min(LOOK_EVERY_IDLE) } else { LOOK_EVERY };
+        rest = match is_idle {
+            true => (rest * 2).min(LOOK_EVERY_IDLE),
+            false if works && sleeps => LOOK_AGAIN,
+            false => LOOK_EVERY,
+        };
     }
 }
 
