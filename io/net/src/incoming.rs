@@ -125,13 +125,17 @@ impl Incoming {
 
     /// Receives what there is, waiting for the first byte. 0 = the peer has closed. Nothing is lost if it is dropped.
     pub(crate) async fn receive(&mut self, stream: &mut Stream, shared: &Shared) -> io::Result<usize> {
-        let mut most = BUFFER_BYTES;
-        if let Incoming::Nothing { is_after_large } = *self {
+        while let Incoming::Nothing { is_after_large } = *self {
             stream.readable().await?;
-            *self = Incoming::Frames { buffer: shared.pool.take(), handled: 0 };
-            if is_after_large {
-                most = HEAD_BYTES;
-            }
+            let mut buffer = shared.pool.take();
+            let most = if is_after_large { HEAD_BYTES } else { BUFFER_BYTES };
+            let Some(read) = stream.read_at_once(&mut buffer, most).await else {
+                // Behind a large frame a socket is taken for readable until it has been tried: who has nothing holds no buffer.
+                shared.pool.give_back(buffer);
+                continue;
+            };
+            *self = Incoming::Frames { buffer, handled: 0 };
+            return read;
         }
         if let Incoming::Frames { buffer, .. } = self
             && let Ok(Some(bytes)) = frame_bytes(buffer, shared.limits.request_bytes_max)
@@ -143,7 +147,7 @@ impl Incoming {
         }
         match self {
             Incoming::Nothing { .. } => Ok(0),
-            Incoming::Frames { buffer, .. } => stream.read(buffer, most).await,
+            Incoming::Frames { buffer, .. } => stream.read(buffer, BUFFER_BYTES).await,
             Incoming::Large(large) => large.receive(stream, shared).await,
         }
     }
@@ -197,8 +201,9 @@ impl Large {
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::sync::Arc;
 
-    use ottla_rt::World;
+    use ottla_rt::{Rt, Threads, World};
     use tokio::io::AsyncWriteExt;
 
     use super::*;
@@ -210,6 +215,17 @@ mod tests {
         let mut buffer = Vec::with_capacity(BUFFER_BYTES);
         buffer.extend_from_slice(bytes);
         Incoming::Frames { buffer, handled: 0 }
+    }
+
+    fn shared(rt: Rt) -> Arc<Shared> {
+        let connections = ConnectionLimits { max: 1, per_ip_max: 1, per_ip_overrides: Default::default() };
+        let limits = Limits { request_bytes_max: 100_000, idle_max: Duration::from_secs(1), connections };
+        Shared::new(rt, limits, 1 << 20)
+    }
+
+    /// With its size.
+    fn frame(byte: u8, bytes: usize) -> Vec<u8> {
+        [&(bytes as i32).to_be_bytes()[..], &vec![byte; bytes]].concat()
     }
 
     #[test]
@@ -231,9 +247,7 @@ mod tests {
         let world = World::new(1).unwrap();
         let rt = world.process("a").rt();
         let network = MemoryNetwork::new(rt.clone());
-        let connections = ConnectionLimits { max: 1, per_ip_max: 1, per_ip_overrides: Default::default() };
-        let limits = Limits { request_bytes_max: 100_000, idle_max: Duration::from_secs(1), connections };
-        let shared = Shared::new(rt, limits, 1 << 20);
+        let shared = shared(rt);
         let address: SocketAddr = "10.0.0.1:1".parse().unwrap();
         world.block_on(async {
             let mut listener = network.listen(address, 1).unwrap();
@@ -242,18 +256,39 @@ mod tests {
             let mut incoming = Incoming::NOTHING;
             let mut first = Vec::new();
             for n in 0..2 {
-                let frame = [n; 40_000];
-                let size = (frame.len() as i32).to_be_bytes();
-                client.write_all(&[&size[..], &frame[..]].concat()).await.unwrap();
+                let frame = frame(n, 40_000);
+                client.write_all(&frame).await.unwrap();
                 first.push(incoming.receive(&mut stream, &shared).await.unwrap());
                 while !incoming.has_whole_frame(100_000) {
                     incoming.receive(&mut stream, &shared).await.unwrap();
                 }
                 let range = incoming.next_frame(100_000).unwrap().unwrap();
-                assert!(incoming.bytes()[range] == frame);
+                assert!(incoming.bytes()[range] == frame[SIZE_BYTES..]);
                 incoming.forget_handled(&shared.pool);
             }
             assert!(first[0] > HEAD_BYTES && first[1] == HEAD_BYTES, "{first:?}");
+        });
+    }
+
+    #[test]
+    fn a_connection_at_rest_holds_no_buffer_behind_a_large_frame() {
+        let (threads, rt) = Threads::start().unwrap();
+        let shared = shared(rt.clone());
+        threads.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let mut client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let mut stream = Stream::new(Carrier::Tcp(listener.accept().await.unwrap().0));
+            let mut incoming = Incoming::NOTHING;
+            client.write_all(&frame(1, 70_000)).await.unwrap();
+            while !incoming.has_whole_frame(100_000) {
+                incoming.receive(&mut stream, &shared).await.unwrap();
+            }
+            incoming.next_frame(100_000).unwrap().unwrap();
+            incoming.forget_handled(&shared.pool);
+            let waited = rt.timeout(Duration::from_millis(1), incoming.receive(&mut stream, &shared)).await;
+            assert!(waited.is_none() && matches!(incoming, Incoming::Nothing { is_after_large: true }));
+            client.write_all(&frame(2, 70_000)).await.unwrap();
+            assert_eq!(incoming.receive(&mut stream, &shared).await.unwrap(), HEAD_BYTES);
         });
     }
 

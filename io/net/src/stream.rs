@@ -60,7 +60,8 @@ impl Stream {
     /// Waits until a read would not wait (or the peer has closed), without holding a buffer.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match &self.carrier {
-            Carrier::Tcp(tcp) => tcp.readable().await,
+            // Unlike its `readable`, this one gives way to other tasks where a task has had much.
+            Carrier::Tcp(tcp) => std::future::poll_fn(|cx| tcp.poll_read_ready(cx)).await,
             Carrier::Mem(mem) => mem.readable().await,
         }
     }
@@ -69,6 +70,16 @@ impl Stream {
     pub(crate) async fn read(&mut self, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize> {
         let most = most.min(buffer.capacity() - buffer.len());
         std::future::poll_fn(|cx| self.poll_read(cx, buffer, most)).await
+    }
+
+    /// The same, of what is there at once: `None` where that is nothing.
+    pub(crate) async fn read_at_once(&mut self, buffer: &mut Vec<u8>, most: usize) -> Option<io::Result<usize>> {
+        let most = most.min(buffer.capacity() - buffer.len());
+        let read = std::future::poll_fn(|cx| match self.poll_read(cx, buffer, most) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending => Poll::Ready(None),
+        });
+        read.await
     }
 
     pub(crate) fn poll_read(
