@@ -149,8 +149,7 @@ pub fn all() -> Vec<Case> {
     );
     add(
         "busy-disk",
-        "Another writer keeps the disk busy, as fast as it comes to it beside each server: beside Kafka half as fast where it goes \
-         past the cache, why is not known.",
+        "Another writer keeps the disk busy, as fast as it comes to it beside each server.",
         and_floor(always),
         busy_disk::round,
     );
