@@ -60,7 +60,8 @@ impl Stream {
     /// Waits until a read would not wait (or the peer has closed), without holding a buffer.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match &self.carrier {
-            // Unlike its `readable`, this one gives way to other tasks where a task has had much.
+            // Its `readable` is ready also where tokio has a task give way and a read is not: who tries one after the other
+            // would go round without end.
             Carrier::Tcp(tcp) => std::future::poll_fn(|cx| tcp.poll_read_ready(cx)).await,
             Carrier::Mem(mem) => mem.readable().await,
         }
@@ -68,26 +69,20 @@ impl Stream {
 
     /// Reads what there is into the spare capacity of `buffer`, at most `most` bytes. 0 = the peer has closed.
     pub(crate) async fn read(&mut self, buffer: &mut Vec<u8>, most: usize) -> io::Result<usize> {
-        let most = most.min(buffer.capacity() - buffer.len());
         std::future::poll_fn(|cx| self.poll_read(cx, buffer, most)).await
     }
 
     /// The same, of what is there at once: `None` where that is nothing.
     pub(crate) async fn read_at_once(&mut self, buffer: &mut Vec<u8>, most: usize) -> Option<io::Result<usize>> {
-        let most = most.min(buffer.capacity() - buffer.len());
-        let read = std::future::poll_fn(|cx| match self.poll_read(cx, buffer, most) {
-            Poll::Ready(read) => Poll::Ready(Some(read)),
-            Poll::Pending => Poll::Ready(None),
-        });
-        read.await
+        let tried = std::future::poll_fn(|cx| Poll::Ready(self.poll_read(cx, buffer, most)));
+        match tried.await {
+            Poll::Ready(read) => Some(read),
+            Poll::Pending => None,
+        }
     }
 
-    pub(crate) fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut Vec<u8>,
-        most: usize,
-    ) -> Poll<io::Result<usize>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>, most: usize) -> Poll<io::Result<usize>> {
+        let most = most.min(buffer.capacity() - buffer.len());
         let mut read = ReadBuf::uninit(&mut buffer.spare_capacity_mut()[..most]);
         ready!(match &mut self.carrier {
             Carrier::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut read),

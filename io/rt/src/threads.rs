@@ -17,10 +17,11 @@ const BLOCKING_THREADS_MAX: usize = 32;
 
 /// One that a disk holds up must not be the only one.
 const WORKERS_MIN: usize = 2;
-/// How often it is looked whether a worker is held up: while there is something to do, when one was at work, and when there has
-/// been nothing for long.
+/// How often it is looked whether a worker is held up, while there is something to do.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// After which it is looked again where one was at work while another slept.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
+/// When there has been nothing to do for long.
 const LOOK_EVERY_IDLE: Duration = Duration::from_millis(640);
 
 /// Owns the threads. Dropping it ends them without waiting for what still blocks.
@@ -108,10 +109,12 @@ fn relieve(data: &Handle, over: &mpsc::Receiver<()>) {
         if is_held_up && sleeps {
             data.spawn(async {});
         }
-        rest = match is_idle {
-            true => (rest * 2).min(LOOK_EVERY_IDLE),
-            false if works && sleeps => LOOK_AGAIN,
-            false => LOOK_EVERY,
+        rest = if is_idle {
+            (rest * 2).min(LOOK_EVERY_IDLE)
+        } else if works && sleeps {
+            LOOK_AGAIN
+        } else {
+            LOOK_EVERY
         };
     }
 }
